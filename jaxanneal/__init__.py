@@ -1,0 +1,39 @@
+"""Simulated annealing and parallel tempering of any pytree, as one compiled JAX program."""
+
+from jaxanneal import cooling as cooling
+from jaxanneal import moves as moves
+from jaxanneal._algorithm import algorithm as algorithm
+from jaxanneal._anneal import anneal as anneal
+from jaxanneal._calibrate import calibrate as calibrate
+from jaxanneal._chain import Chain as Chain
+from jaxanneal._chain import StepInfo as StepInfo
+from jaxanneal._chain import accept as accept
+from jaxanneal._chain import annealing_step as annealing_step
+from jaxanneal._chain import init_chain as init_chain
+from jaxanneal._polish import polish as polish
+from jaxanneal._result import Result as Result
+from jaxanneal._result import StopReason as StopReason
+from jaxanneal._start import stacked as stacked
+from jaxanneal._version import __version__ as __version__
+from jaxanneal.methods import ParallelTempering as ParallelTempering
+from jaxanneal.methods import SimulatedAnnealing as SimulatedAnnealing
+
+__all__ = [
+    "Chain",
+    "ParallelTempering",
+    "Result",
+    "SimulatedAnnealing",
+    "StepInfo",
+    "StopReason",
+    "__version__",
+    "accept",
+    "algorithm",
+    "anneal",
+    "annealing_step",
+    "calibrate",
+    "cooling",
+    "init_chain",
+    "moves",
+    "polish",
+    "stacked",
+]

@@ -1,0 +1,236 @@
+"""The main call."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxanneal import _history
+from jaxanneal._calibrate import pilot
+from jaxanneal._chain import Chain
+from jaxanneal._diagnostics import diagnose
+from jaxanneal._driver import Clock, Driver, on_device
+from jaxanneal._interrupt import Interruption, interruptible
+from jaxanneal._limits import Limits, as_limits
+from jaxanneal._move import as_move
+from jaxanneal._numbers import count, refusal
+from jaxanneal._problem import Problem, as_data, as_energy, as_method, make_setup
+from jaxanneal._program import copy_program, refresh_program
+from jaxanneal._progress import Bar
+from jaxanneal._pytree import replace
+from jaxanneal._result import Continuation, Result, StopReason
+from jaxanneal._start import require_finite
+from jaxanneal._state import State
+from jaxanneal.methods._protocol import NEVER, Method
+
+Params = TypeVar("Params")
+
+
+def anneal(
+    energy: Callable[..., Any],
+    params: Any = None,
+    *,
+    key: Any = None,
+    args: tuple[Any, ...] = (),
+    method: Any = None,
+    move: Any = None,
+    steps: int = 10_000,
+    state: Continuation | None = None,
+    target: float | None = None,
+    patience: int | None = None,
+    max_seconds: float | None = None,
+    record_every: int | None = None,
+    observe: Callable[..., Any] | None = None,
+    callback: Callable[..., Any] | None = None,
+    progress: bool | None = None,
+    block: int | None = None,
+) -> Result[Any]:
+    r"""Minimise an energy without gradients, with many chains in one compiled program.
+
+    Maths: each chain proposes :math:`x'` and moves there with probability
+    :math:`\min(1, \exp(-(E(x') - E(x)) / T))`; the method decides T.
+    Batching: write everything for one chain; the engine batches it.
+
+    Args:
+        energy: ``energy(params, *args) -> real scalar`` for one chain, to be minimised, traceable
+            by JAX. Temperatures are in its units: with a mean loss over N samples, T = 1/N is the
+            Bayesian posterior of the summed loss.
+        params: One chain's parameters, any pytree: all chains start there. Or a function
+            ``key -> params``, called once per chain; or ``ja.stacked(tree)``.
+        key: Int seed, typed key or raw ``uint32`` key; folded.
+        args: Data, a tuple, passed through and never copied per chain.
+        method: :class:`SimulatedAnnealing` (default) or :class:`ParallelTempering`.
+        move: A move or a symmetric function ``(key, params) -> params``; by default each leaf has
+            the natural move of its dtype.
+        steps: Metropolis moves per chain in this call.
+        state: Go on from ``result.state``; ``params`` and ``key`` are then ignored.
+        target: Stop when the best energy is at or below this.
+        patience: Stop when the best energy has not improved for so many steps.
+        max_seconds: Stop after so much wall clock, compilation apart.
+        record_every: Moves between records of the history; by default at most 1,000 records.
+        observe: ``(params, *args) -> pytree`` to record, in parallel tempering at the coldest rung.
+        callback: ``callback(progress) -> bool``, about every half second; True stops the run.
+        progress: Whether to show a bar; ``None``: on a terminal or in a notebook.
+        block: Chains per block, part of the run's identity; by default from backend and size.
+
+    Returns:
+        A :class:`Result` with the best state that any chain ever saw.
+
+    Raises:
+        TypeError: An input is of the wrong kind, before anything compiles.
+        ValueError: An input is out of range, or no chain starts at a finite energy.
+        RuntimeError: The call is made under ``jit`` or ``vmap``.
+
+    Example:
+        >>> import jaxanneal as ja
+        >>> def energy(p, x, y):
+        ...     return jnp.mean((p["w"] * x + p["b"] - y) ** 2)
+        >>> x = jnp.arange(5.0)
+        >>> result = ja.anneal(energy, {"w": 0.0, "b": 0.0}, key=0, args=(x, 2 * x + 1))
+        >>> round(float(result.params["w"]), 2), round(float(result.params["b"]), 2)
+        (2.0, 1.0)
+
+    Reference: Kirkpatrick, Gelatt and Vecchi, Science 220, 671 (1983).
+    """
+    _refuse_tracing(params, key, args)
+    limits = as_limits(
+        steps, target, patience, max_seconds, record_every, observe, callback, progress
+    )
+    clock = Clock()
+    with interruptible() as interruption:
+        if state is not None:
+            run = _resume(energy, args, method, move, state, block, limits, clock, interruption)
+            return _finish(*run, None, limits)
+        problem = Problem(energy, params, key, args, method, move, block, clock)
+        driver = problem.prepare(limits, interruption)
+        return _finish(driver, *_first_state(problem, driver, limits), limits)
+
+
+def _first_state(
+    problem: Problem, driver: Driver, limits: Limits
+) -> tuple[State, Method, StopReason | None]:
+    """Return the state before the first move, and a reason not to make it, if there is one."""
+    chains = problem.start(driver)
+    if not problem.method.needs_calibration:
+        method = problem.method.bind(limits.steps)
+        return problem.state(method, chains, chains), method, None
+    found = pilot(problem, driver, chains, limits.steps)
+    method = problem.method.calibrated(found.start, found.end).bind(limits.steps)
+    state = problem.state(method, chains, found.best, found.log_factor)
+    return state, method, None if found.reason is StopReason.STEPS else found.reason
+
+
+def _resume(
+    energy: Any,
+    args: Any,
+    method: Any,
+    move: Any,
+    state: Any,
+    block: Any,
+    limits: Limits,
+    clock: Clock,
+    interruption: Interruption,
+) -> tuple[Driver, State, Method]:
+    """Return a driver and a copy of the state of an earlier call."""
+    if not isinstance(state, Continuation):
+        remedy = "Pass state=result.state of an earlier run."
+        raise TypeError(refusal("state", "a run's state", type(state).__name__, remedy))
+    energy, data, old = as_energy(energy), as_data(args), state.state
+    if block is not None and count("block", block, 1, "Leave it out.") != state.width:
+        remedy = "Leave it out, or start anew with params=ja.stacked(result.chains.params)."
+        raise ValueError(refusal("block", f"{state.width}, as in the run", block, remedy))
+    if int(old.step) + limits.steps >= NEVER:
+        remedy = "Start anew with params=ja.stacked(result.chains.params)."
+        total = int(old.step) + limits.steps
+        raise ValueError(refusal("steps", f"less than {NEVER} in total", total, remedy))
+    new_method = state.method
+    if method is not None:
+        new_method = as_method(method, None).keep_bound(state.method)
+    new_move = old.move if move is None else as_move(move)
+    _require_same("method", old.method, on_device(new_method))
+    _require_same("move", old.move, new_move)
+    new = replace(old, method=on_device(new_method), move=new_move)
+    setup = make_setup(energy, limits.observe, state.width, new, data, limits, limits.record_every)
+    driver = Driver(setup, data, limits, clock, interruption, state.evaluations)
+    stale = energy != state.energy or not _equal(data, state.args)
+    copy = refresh_program(energy, state.width) if stale else copy_program()
+    inputs = (new, data) if stale else (new,)
+    for compile_it in [driver.prepare(new), copy.prepare(*inputs)]:
+        clock.compiling += compile_it()
+    new = copy(*inputs)
+    if stale:
+        driver.evaluations += 2 * new_method.chains
+        require_finite(new.chains)
+    return driver, new, new_method
+
+
+def _require_same(name: str, old: Any, new: Any) -> None:
+    if jax.tree.structure(old) != jax.tree.structure(new):
+        remedy = "To change it, start anew with params=ja.stacked(result.chains.params)."
+        expected = f"the structure of the run's own, {jax.tree.structure(old)}"
+        raise ValueError(refusal(name, expected, jax.tree.structure(new), remedy))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Compare data by value."""
+    if jax.tree.structure(a) != jax.tree.structure(b):
+        return False
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(x is y or _same_values(x, y) for x, y in pairs)
+
+
+def _same_values(x: Any, y: Any) -> bool:
+    if x.dtype != y.dtype or x.shape != y.shape:
+        return False
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        x, y = jax.random.key_data(x), jax.random.key_data(y)
+    return bool(np.array_equal(np.asarray(x), np.asarray(y)))
+
+
+def _finish(
+    driver: Driver, state: State, method: Method, reason: StopReason | None, limits: Limits
+) -> Result[Any]:
+    """Run, and return the result."""
+    bar = Bar(limits.steps, limits.progress)
+    try:
+        moves = limits.steps if reason is None else 0
+        state, history, found = driver.run(state, method, moves, limits.record_every, bar)
+    finally:
+        bar.close()
+    chains = _slots(state)
+    energies = np.asarray(chains.best_energy)
+    best = int(np.argmin(energies))
+    setup = driver.setup
+    return Result(
+        params=jax.tree.map(lambda x: x[best], chains._best_params).tree,
+        energy=float(energies[best]),
+        chains=chains,
+        history=history,
+        diagnostics=diagnose(state),
+        stop_reason=found if reason is None else reason,
+        steps=int(state.step),
+        evaluations=driver.evaluations,
+        gradients=0,
+        seconds=driver.clock.seconds,
+        compile_seconds=driver.clock.compiling,
+        state=Continuation(
+            state, method, setup.energy, driver.args, setup.width, driver.evaluations
+        ),
+        fixed=len(chains._params.structure.fixed),
+    )
+
+
+def _slots(state: State) -> Chain:
+    """Return all chains in the order of the results, without padding."""
+    order = state.method.order(state.exchange)
+    return jax.tree.map(lambda x: x[order], state.chains)
+
+
+def _refuse_tracing(*inputs: Any) -> None:
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(inputs))
+    # Under jit even a constant is staged; under vmap only what depends on the batch is a tracer.
+    if traced or isinstance(jnp.add(jnp.zeros(()), 0.0), jax.core.Tracer):
+        remedy = "Use ja.algorithm(energy, method, move), whose init and step are pure."
+        raise RuntimeError(refusal("anneal", "a call outside jit and vmap", "a tracer", remedy))

@@ -1,0 +1,62 @@
+"""Diagnostics: what a run says about itself, from the counts in its state."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxanneal._state import State
+from jaxanneal.methods import ParallelTempering
+
+
+class Diagnostics(NamedTuple):
+    """Hold the health of a run, counted after the warm-up.
+
+    Args:
+        acceptance_rate: Accepted over all proposals, ``(chains,)``, in parallel tempering
+            ``(rungs,)`` over all ladders.
+        factor: Multiplies the move's scale, ``(chains,)`` or ``(rungs,)``.
+        nonfinite: Proposals without a finite energy, of the whole run, int ``(chains,)``.
+        temperatures: Temperature of each rung, ``(rungs,)``; ``None`` without a ladder.
+        swap_rate: Accepted over tried swaps of neighbouring rungs, ``(rungs - 1,)``; ``None``
+            without a ladder, NaN where none was tried.
+    """
+
+    acceptance_rate: np.ndarray
+    factor: np.ndarray
+    nonfinite: np.ndarray
+    temperatures: np.ndarray | None
+    swap_rate: np.ndarray | None
+
+
+def diagnose(state: State) -> Diagnostics:
+    """Return the diagnostics of a state."""
+    method, count = state.method, state.method.chains
+    accepted = np.asarray(state.accepted, dtype=np.int64)
+    step, warm = int(state.step), int(method.warmup_end())
+    if step > warm > 0:  # until the warm-up is over there is nothing else to report
+        accepted, moves = accepted - np.asarray(state.warm_accepted), step - warm
+    else:
+        moves = step
+    rate = _ratio(accepted, np.full(count, moves)).reshape(method.shape)
+    order = np.asarray(method.order(state.exchange))
+    factor = np.exp(np.asarray(state.log_factor, dtype=np.float64)[:count][order])
+    factor = factor.reshape(method.shape)
+    nonfinite = np.asarray(state.nonfinite, dtype=np.int64)[:count]
+    if not isinstance(method, ParallelTempering):
+        return Diagnostics(rate, factor, nonfinite, None, None)
+    return Diagnostics(
+        rate.mean(axis=0),
+        np.exp(np.log(factor).mean(axis=0)),
+        nonfinite,
+        np.asarray(method.temperatures),
+        _swap_rate(state.exchange),
+    )
+
+
+def _swap_rate(ladders: Any) -> np.ndarray:
+    accepted = np.asarray(ladders.accepted, dtype=np.int64).sum(axis=0)
+    return _ratio(accepted, np.asarray(ladders.attempts, dtype=np.int64).sum(axis=0))
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)

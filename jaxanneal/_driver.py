@@ -1,0 +1,241 @@
+"""The host's side of a run: chunks, time, progress, and reasons to stop."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxanneal import _engine, _history
+from jaxanneal._interrupt import Interruption
+from jaxanneal._limits import Limits
+from jaxanneal._parameters import Parameters
+from jaxanneal._program import Setup, chunk_program, row_shapes
+from jaxanneal._progress import Bar, Progress
+from jaxanneal._pytree import replace
+from jaxanneal._result import StopReason
+from jaxanneal._state import State
+from jaxanneal.cooling import Function, Table, tabulate
+from jaxanneal.methods._protocol import Method
+
+# The host looks at the clock, at Ctrl-C and at the callback about this often.
+_LOOK_SECONDS = 0.5
+_GROWTH = 8
+
+# Steps for which a schedule is tabulated on the host: one length, so that one compilation serves.
+_TABLE = 4096
+
+_REASONS = {
+    _engine.TARGET_REACHED: StopReason.TARGET,
+    _engine.PATIENCE_OVER: StopReason.PATIENCE,
+}
+
+
+class Clock:
+    """Wall clock of one call, compilation apart."""
+
+    def __init__(self) -> None:
+        self.begin = time.perf_counter()
+        self.compiling = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the call began, without those spent compiling."""
+        return time.perf_counter() - self.begin - self.compiling
+
+
+class Driver:
+    """Run chunks of one problem until something says stop.
+
+    Args:
+        setup: The static part of the call.
+        args: The data.
+        limits: When to stop, what to show.
+        clock: The call's clock.
+        interruption: Whether Ctrl-C was pressed.
+        evaluations: Energy evaluations before this driver.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        args: Parameters,
+        limits: Limits,
+        clock: Clock,
+        interruption: Interruption,
+        evaluations: int,
+    ):
+        self.setup, self.args, self.limits = setup, args, limits
+        self.clock, self.interruption = clock, interruption
+        self.evaluations = evaluations
+        self._length, self._seconds_per_step = 0, 0.0
+
+    def prepare(self, state: Any) -> Callable[[], float]:
+        """Trace the chunk for a state of this kind; the returned function compiles it."""
+        control = self._control(state, 0, 0, 1)
+        program = chunk_program(self.setup)
+        return program.prepare(state, self._recorder(state, 0), self.args, control)
+
+    def run(
+        self,
+        state: State,
+        method: Method,
+        steps: int,
+        record_every: int,
+        bar: Bar | None = None,
+    ) -> tuple[State, _history.History, StopReason]:
+        """Make ``steps`` moves, or fewer where there is a reason to stop.
+
+        Args:
+            state: The state, whose buffers are taken over.
+            method: The method as the host knows it, which evaluates schedules that JAX cannot.
+            steps: Moves per chain.
+            record_every: Moves between records.
+            bar: Shows the progress; without it the callback is not called either.
+
+        Returns:
+            The state, the history of these moves, and why they ended.
+        """
+        run = _Run(self, state, method, steps, record_every)
+        reason: StopReason | None = None
+        while True:
+            if reason is None and run.made:
+                reason = self._host_reason()
+            found = run.chunk(self._next_length() if reason is None else 0)
+            told = bar is not None and self._tell(bar, run.progress())
+            if reason is not None or found is not None:
+                break
+            if told:
+                reason = StopReason.CALLBACK
+        result = _history.join(run.rows, run.recorder.rows)
+        return run.state, result, reason or found or StopReason.STEPS
+
+    def _host_reason(self) -> StopReason | None:
+        if self.interruption.requested:
+            return StopReason.INTERRUPTED
+        return StopReason.TIME if self.clock.seconds >= self.limits.max_seconds else None
+
+    def _tell(self, bar: Bar, progress: Progress) -> bool:
+        """Show the progress; return whether the callback asks to stop."""
+        bar.update(progress)
+        if self.limits.callback is None:
+            return False
+        try:
+            return bool(self.limits.callback(progress))
+        except KeyboardInterrupt:
+            self.interruption.requested = True
+            return False
+
+    def _next_length(self) -> int:
+        """Return how many steps fit until the host should look again; at first a single one."""
+        grown = max(1, self._length * _GROWTH)
+        if self._seconds_per_step == 0:
+            return grown
+        left = max(self.limits.max_seconds - self.clock.seconds, 0.0)
+        fitting = min(_LOOK_SECONDS, left) / self._seconds_per_step
+        return max(1, int(min(grown, fitting)))
+
+    def measure(self, made: int, seconds: float) -> None:
+        """Learn the cost of a step from a chunk."""
+        if made:
+            self._length, self._seconds_per_step = made, seconds / made
+
+    def _recorder(self, state: Any, step: int) -> _history.Recorder:
+        row = row_shapes(self.setup, state, self.args)
+        return _history.new_recorder(row, step, state.accepted, self.setup.layout)
+
+    def _control(self, state: Any, end: int, finish: int, record_every: int) -> _engine.Control:
+        limits, dtype = self.limits, state.chains.energy.dtype
+        numbers = (end, finish, record_every, limits.patience)
+        end_, finish_, every, patience = (np.asarray(x, np.int32) for x in numbers)
+        return _engine.Control(end_, finish_, every, np.asarray(limits.target, dtype), patience)
+
+
+class _Run:
+    """One stretch of moves: the state, what was recorded, and the last report."""
+
+    def __init__(self, driver: Driver, state: State, method: Method, steps: int, record_every: int):
+        self.driver, self.state, self.method = driver, state, method
+        self.first = self.step = int(state.step)
+        self.steps, self.record_every = steps, record_every
+        self.rows: list[Any] = []
+        self.made = 0
+        self._tabulate()
+        self.recorder = driver._recorder(self.state, self.first)
+        self.accepted = self.accepted_before = float(np.mean(np.asarray(state.accepted)))
+        self.report: Any = None
+
+    def chunk(self, length: int) -> StopReason | None:
+        """Run up to ``length`` moves; return why the run is over, if it is.
+
+        With a length of 0 the run is over: a chunk without moves records the last step.
+        """
+        driver, began = self.driver, time.perf_counter()
+        finish = self.first + self.steps
+        if _on_host(self.method):
+            length = min(length, _TABLE - 1)
+        end, cold = self._until_cold(min(finish, self.step + length))
+        last = end if cold or length == 0 else finish
+        self._tabulate()
+        control = driver._control(self.state, end, last, self.record_every)
+        program = chunk_program(driver.setup)
+        inputs = (self.state, self.recorder, driver.args, control)
+        self.state, recorder, self.report = program(*inputs)
+        self.recorder, rows = _history.empty(recorder)
+        self.rows += rows
+        self.made, self.step = int(self.report.step) - self.step, int(self.report.step)
+        driver.measure(self.made, time.perf_counter() - began)
+        driver.evaluations += self.made * self.method.chains
+        self.accepted_before, self.accepted = self.accepted, float(self.report.accepted)
+        reason = _REASONS.get(int(self.report.reason))
+        if reason is None and self.step >= last:
+            reason = StopReason.MIN_TEMPERATURE if cold else StopReason.STEPS
+        return reason
+
+    def progress(self) -> Progress:
+        """Return what a callback sees."""
+        return Progress(
+            step=self.step - self.first,
+            steps=self.steps,
+            best_energy=float(self.report.best_energy),
+            temperatures=np.asarray(self.report.temperatures).reshape(self.method.shape),
+            acceptance_rate=(self.accepted - self.accepted_before) / max(self.made, 1),
+            evaluations=self.driver.evaluations,
+            seconds=self.driver.clock.seconds,
+        )
+
+    def _until_cold(self, end: int) -> tuple[int, bool]:
+        """Return ``end``, or the earlier step at which ``min_temperature`` is reached."""
+        limit = getattr(self.method, "min_temperature", None)
+        if limit is None:
+            return end, False
+        values = tabulate(self.method.cooling, self.step, _TABLE)
+        # A schedule that ends exactly there may miss it by a rounding error.
+        cold = np.flatnonzero(values <= float(limit) * (1 + 1e-6))
+        if cold.size == 0:
+            return min(end, self.step + _TABLE), False
+        found = self.step + int(cold[0])
+        return (found, True) if found <= end else (end, False)
+
+    def _tabulate(self) -> None:
+        """Put the coming temperatures into the state, if the schedule is the host's to evaluate."""
+        if _on_host(self.method):
+            first = max(self.step - 1, 0)  # the temperature of the last move is reported, too
+            values = tabulate(self.method.cooling, first, _TABLE)
+            state = self.state
+            self.state = replace(state, method=_with_table(state.method, first, values))
+
+
+def on_device(method: Any) -> Any:
+    """Return the method as the device sees it: a schedule of the host's is a table."""
+    return _with_table(method, 0, np.zeros(_TABLE)) if _on_host(method) else method
+
+
+def _on_host(method: Any) -> bool:
+    return isinstance(getattr(method, "cooling", None), Function)
+
+
+def _with_table(method: Any, first: int, values: np.ndarray) -> Any:
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    return replace(method, cooling=Table(np.asarray(first, np.int32), values.astype(dtype)))

@@ -1,0 +1,69 @@
+"""Evaluating one chain: the dtype policy, and what an energy may return."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxanneal._numbers import refusal
+
+_UNTRACEABLE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
+
+
+def evaluate(energy: Callable[..., Any], params: Any, args: tuple[Any, ...]) -> jax.Array:
+    """Evaluate the energy of one chain as a float32 scalar, or float64 where the energy is.
+
+    Batching: one chain; call it under ``vmap``.
+
+    Raises:
+        TypeError: The energy cannot be traced, or returns anything but one real scalar.
+    """
+    try:
+        value = energy(params, *args)
+    except _UNTRACEABLE as error:
+        raise TypeError(
+            refusal(
+                "energy",
+                "a function that JAX can trace",
+                f"{type(error).__name__}: {str(error).splitlines()[0]}",
+                "Write it with jax.numpy, or wrap NumPy code or a simulator in jax.pure_callback.",
+            )
+        ) from error
+    return real_scalar("energy", value)
+
+
+def real_scalar(name: str, value: Any) -> jax.Array:
+    """Return ``value`` as a strongly typed float scalar, or refuse it with its shape."""
+    leaves = jax.tree.leaves(value)
+    is_array = len(leaves) == 1 and leaves[0] is value
+    try:
+        array = jnp.asarray(value) if is_array else None
+    except (TypeError, ValueError):
+        array = None
+    expected = "one real scalar for one chain"
+    if array is None:
+        shown = jax.tree.map(describe, value)
+        remedy = f"Return the {name} alone; record the rest with observe=."
+        raise TypeError(refusal(name, expected, shown, remedy))
+    if array.shape != ():
+        remedy = "Reduce it, for example with jnp.mean or jnp.sum; chains are batched for you."
+        raise TypeError(refusal(name, expected, describe(array), remedy))
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise TypeError(refusal(name, expected, describe(array), "Take its modulus or real part."))
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        return array.astype(float)
+    dtype = jnp.float64 if array.dtype == jnp.float64 else jnp.float32
+    return jax.lax.convert_element_type(array, dtype)
+
+
+def describe(value: Any) -> str:
+    """Return the dtype and shape of an array, or the type of anything else."""
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"{value.dtype}{list(value.shape)}"
+    return type(value).__name__

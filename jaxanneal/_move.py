@@ -1,0 +1,93 @@
+"""What a move is, and how a user's function becomes one."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+from jax.typing import ArrayLike
+
+from jaxanneal._numbers import refusal, strong
+from jaxanneal._pytree import pytree_dataclass, static
+
+
+@runtime_checkable
+class Move(Protocol):
+    """Propose new parameters of one chain.
+
+    A class of your own needs ``propose`` alone. Register it as a pytree to have its numbers traced;
+    otherwise the object is static, and another object compiles again. Two optional methods:
+    ``target(params)`` returns the acceptance rate that ``factor`` should adapt to (without it the
+    factor stays 1), and ``check(params)`` refuses a start before anything compiles.
+    """
+
+    def propose(self, key: jax.Array, params: Any, factor: Any) -> tuple[Any, Any]:
+        """Return the proposal and log q(old|new) - log q(new|old) for one chain.
+
+        Args:
+            key: Consumed.
+            params: One chain's parameters, the user's tree.
+            factor: Multiplies the step size, float ``[]``.
+        """
+        ...
+
+
+@pytree_dataclass
+class Symmetric:
+    """A user's function ``(key, params) -> params``, promised to be symmetric."""
+
+    function: Callable[[jax.Array, Any], Any] = static()
+
+    def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, Any]:
+        """Return the function's proposal with a Hastings term of zero."""
+        del factor
+        return self.function(key, params), 0.0
+
+
+@pytree_dataclass
+class Unregistered:
+    """A user's move that is no pytree: it is part of the structure."""
+
+    move: Any = static()
+
+    def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, Any]:
+        """Return the user's proposal."""
+        return self.move.propose(key, params, factor)
+
+    def target(self, params: Any) -> Any:
+        """Return the user's target acceptance rate, if the move has one."""
+        return target_of(self.move, params)
+
+    def check(self, params: Any) -> None:
+        """Run the user's check, if the move has one."""
+        check_of(self.move, params)
+
+
+def as_move(move: Any) -> Move:
+    """Return a pytree move made from a move or a symmetric function.
+
+    Raises:
+        TypeError: ``move`` is neither, or a move's class instead of an instance.
+    """
+    if not isinstance(move, type) and isinstance(move, Move):
+        leaves = jax.tree.leaves(move)
+        if len(leaves) == 1 and leaves[0] is move:
+            return Unregistered(move)
+        return strong(move)
+    if callable(move) and not isinstance(move, type):
+        return Symmetric(move)
+    got = f"the class {move.__name__}" if isinstance(move, type) else repr(move)
+    expected = "a move, or a symmetric function (key, params) -> params"
+    raise TypeError(refusal("move", expected, got, "Pass for example ja.moves.Gaussian()."))
+
+
+def target_of(move: Any, params: Any) -> Any:
+    """Return the acceptance rate that a move adapts to, ``None`` for one that does not adapt."""
+    target = getattr(move, "target", None)
+    return target(params) if callable(target) else None
+
+
+def check_of(move: Any, params: Any) -> None:
+    """Let a move refuse the start of one chain; its numbers must be known."""
+    check = getattr(move, "check", None)
+    if callable(check):
+        check(params)

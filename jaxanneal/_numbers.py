@@ -1,0 +1,78 @@
+"""Checks of numeric settings: each returns the converted value or says what to do instead."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+
+def refusal(path: str, expected: str, got: object, remedy: str) -> str:
+    """Return the text of every refusal: path, expected, got, remedy."""
+    return f"{path}: expected {expected}, got {got}. {remedy}"
+
+
+def number(
+    path: str,
+    value: ArrayLike,
+    expected: str,
+    valid: Callable[[np.ndarray], Any],
+    remedy: str,
+    dtype: Any = float,
+) -> jax.Array:
+    """Return ``value`` as an array of one strong dtype, or refuse it if it is known to be wrong.
+
+    A tracer is converted without a look at its value, so that a setting can be swept under ``vmap``.
+    """
+    if isinstance(value, jax.core.Tracer):
+        return jnp.asarray(value, dtype=dtype)
+    try:
+        array = np.asarray(value)
+        kinds = "biu" if dtype is int else "biuf"
+        known = array.dtype.kind in kinds or array.dtype.name in ("bfloat16", "float16")
+        if array.dtype.kind == "b" or not known:
+            raise TypeError
+    except (TypeError, ValueError):
+        raise TypeError(refusal(path, expected, repr(value), remedy)) from None
+    if not np.all(valid(array.astype(np.float64))):
+        raise ValueError(refusal(path, expected, value, remedy))
+    # One strong dtype, or 10, 10.0 and np.float32(10) would each be a new trace.
+    return jnp.asarray(value, dtype=dtype)
+
+
+def positive(path: str, value: ArrayLike, remedy: str) -> jax.Array:
+    """Return ``value`` as a float array of finite numbers > 0."""
+    return number(path, value, "finite values > 0", lambda x: np.isfinite(x) & (x > 0), remedy)
+
+
+def at_least_one(path: str, value: ArrayLike, remedy: str) -> jax.Array:
+    """Return ``value`` as an integer array of numbers >= 1 that fit 32 bits."""
+    expected = "an integer from 1 to 2147483647"
+    valid = lambda x: (x >= 1) & (x < 2**31)  # noqa: E731
+    return number(path, value, expected, valid, remedy, dtype=int).astype(jnp.int32)
+
+
+def count(path: str, value: Any, minimum: int, remedy: str) -> int:
+    """Return a static count as a Python integer of at least ``minimum``."""
+    expected = f"an integer >= {minimum}"
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise TypeError(refusal(path, expected, repr(value), remedy))
+    if value < minimum:
+        raise ValueError(refusal(path, expected, value, remedy))
+    return int(value)
+
+
+def strong(tree: Any) -> Any:
+    """Return ``tree`` with every number an array of a strong dtype (a weak one would retrace)."""
+
+    def convert(leaf: Any) -> Any:
+        if isinstance(leaf, bool | int | float):
+            return jnp.asarray(leaf, dtype=type(leaf))
+        if isinstance(leaf, np.ndarray | np.generic | jax.Array):
+            array = jnp.asarray(leaf)
+            return jax.lax.convert_element_type(array, array.dtype)
+        return leaf
+
+    return jax.tree.map(convert, tree)

@@ -1,0 +1,197 @@
+"""A problem: the checked inputs of a call, and its first state."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxanneal import _history
+from jaxanneal._blocks import default_width
+from jaxanneal._chain import Chain, as_args
+from jaxanneal._driver import Clock, Driver, on_device
+from jaxanneal._interrupt import Interruption
+from jaxanneal._limits import Limits
+from jaxanneal._move import Move, as_move
+from jaxanneal._numbers import count, refusal
+from jaxanneal._parameters import Parameters
+from jaxanneal._prng import as_key
+from jaxanneal._program import (
+    Setup,
+    default_device,
+    hashable,
+    initialiser_program,
+    observed_shapes,
+    start_program,
+    state_program,
+)
+from jaxanneal._start import (
+    chain_count,
+    check_start,
+    initial_parameters,
+    is_initialiser,
+    one_chain,
+    require_finite,
+)
+from jaxanneal._state import State
+from jaxanneal.methods import ParallelTempering, SimulatedAnnealing
+from jaxanneal.methods._protocol import Method
+from jaxanneal.moves._per_leaf import natural_move
+
+
+class Problem:
+    """What is annealed, from where, and how; nothing is compiled until :meth:`prepare`.
+
+    Args:
+        energy: The user's energy.
+        params: One chain's tree, an initialiser, or a stacked tree.
+        key: The user's key.
+        args: The user's data.
+        method: The method, or ``None``.
+        move: The move, or ``None``.
+        block: Chains per block, or ``None``.
+        clock: The call's clock.
+
+    Raises:
+        TypeError, ValueError: An input is not what it should be.
+    """
+
+    def __init__(
+        self,
+        energy: Any,
+        params: Any,
+        key: Any,
+        args: Any,
+        method: Any,
+        move: Any,
+        block: Any,
+        clock: Clock,
+    ):
+        self.energy, self.data, self.clock = as_energy(energy), as_data(args), clock
+        if params is None or key is None:
+            missing = "params" if params is None else "key"
+            remedy = "Only a call with state= needs neither params nor key."
+            raise TypeError(refusal(missing, "a value", None, remedy))
+        self.key = as_key(key)
+        self.method: Any = as_method(method, params)
+        self.starts = self._starts(params)
+        one = one_chain(self.starts)
+        self.move: Move = natural_move(one) if move is None else as_move(move)
+        check_start(self.move, self.starts)
+        self.width = as_width(block, self.method.chains, self.starts)
+
+    def _starts(self, params: Any) -> Parameters:
+        if not is_initialiser(params):
+            return initial_parameters(params, self.key, self.method.chains)
+        program = initialiser_program(hashable(params), self.method.chains)
+        self.clock.compiling += program.prepare(self.key)()
+        return program(self.key)
+
+    def prepare(self, limits: Limits, interruption: Interruption) -> Driver:
+        """Trace everything, so that a mistake shows before anything compiles; then compile.
+
+        Args:
+            limits: When the call stops, what it records.
+            interruption: Whether Ctrl-C was pressed.
+        """
+        start = start_program(self.energy, self.width)
+        compile_start = start.prepare(self.starts, self.data)
+        chains = start.shapes(self.starts, self.data)
+        method = self.bound(self.method, limits.steps)
+        inputs = self._state_inputs(method, chains, chains, self._factors())
+        make = state_program(self.width)
+        compile_make = make.prepare(*inputs)
+        state = make.shapes(*inputs)
+        setup = make_setup(
+            self.energy, limits.observe, self.width, state, self.data, limits, limits.record_every
+        )
+        driver = Driver(setup, self.data, limits, self.clock, interruption, 0)
+        compile_chunk = driver.prepare(state)
+        for compile_it in (compile_start, compile_make, compile_chunk):
+            self.clock.compiling += compile_it()
+        return driver
+
+    def start(self, driver: Driver) -> Chain:
+        """Evaluate the starts of all chains.
+
+        Raises:
+            ValueError: No chain starts at a finite energy.
+        """
+        chains = start_program(self.energy, self.width)(self.starts, self.data)
+        driver.evaluations += self.method.chains
+        require_finite(chains)
+        return chains
+
+    def state(
+        self, method: Method, chains: Chain, best: Chain, log_factor: np.ndarray | None = None
+    ) -> State:
+        """Return the state before the first move.
+
+        Args:
+            method: The method, with every number bound.
+            chains: Where the chains start.
+            best: Chains whose best states are already known.
+            log_factor: Logarithm of the step-size factors, float ``[chains]``.
+        """
+        factors = self._factors() if log_factor is None else log_factor
+        return state_program(self.width)(*self._state_inputs(method, chains, best, factors))
+
+    def bound(self, method: Any, steps: int) -> Any:
+        """Return the method bound to a run of ``steps`` moves; a missing ladder is a placeholder."""
+        known = method.calibrated(1.0, 1.0) if method.needs_calibration else method
+        return known.bind(steps)
+
+    def _factors(self) -> np.ndarray:
+        return np.zeros(self.method.chains, jax.dtypes.canonicalize_dtype(float))
+
+    def _state_inputs(self, method: Any, chains: Any, best: Any, factors: Any) -> tuple[Any, ...]:
+        return self.key, chains, best, on_device(method), self.move, factors
+
+
+def as_energy(energy: Any) -> Any:
+    """Return the energy as a dictionary key, or refuse what cannot be called."""
+    if not callable(energy):
+        remedy = "Pass the function itself, energy(params, *args) -> real scalar."
+        raise TypeError(refusal("energy", "a function", type(energy).__name__, remedy))
+    return hashable(energy)
+
+
+def as_data(args: Any) -> Parameters:
+    """Return the data of a call on the device where it runs."""
+    return jax.device_put(Parameters.of_args(as_args(args)), default_device())
+
+
+def as_method(method: Any, params: Any) -> Any:
+    """Return the method, by default simulated annealing with as many chains as there are starts."""
+    if method is None:
+        found = chain_count(params)
+        return SimulatedAnnealing() if found is None else SimulatedAnnealing(chains=found)
+    if not isinstance(method, SimulatedAnnealing | ParallelTempering):
+        got = f"the class {method.__name__}" if isinstance(method, type) else repr(method)
+        remedy = "Write for example method=ja.SimulatedAnnealing(chains=64)."
+        raise TypeError(refusal("method", "a method", got, remedy))
+    return method
+
+
+def as_width(block: Any, chains: int, starts: Parameters) -> int:
+    """Return the number of chains per block."""
+    if block is None:
+        each = sum(leaf.nbytes for leaf in starts.leaves) // chains
+        return default_width(chains, each, default_device().platform)
+    return min(chains, count("block", block, 1, "Leave it out for a width that suits the device."))
+
+
+def make_setup(
+    energy: Any,
+    observe: Callable[..., Any] | None,
+    width: int,
+    state: Any,
+    data: Parameters,
+    limits: Limits,
+    record_every: int,
+) -> Setup:
+    """Return the static part of a call, for a state or its shapes."""
+    observe = None if observe is None else hashable(observe)
+    observed = observed_shapes(observe, state, data, width)
+    layout = _history.layout(state, observed, limits.steps, record_every)
+    return Setup(energy, observe, width, layout)

@@ -1,0 +1,251 @@
+"""Cooling schedules: the temperature as a function of the step count.
+
+Any callable ``step -> temperature`` is a schedule, every optax schedule included. Temperatures are
+in units of energy. With a mean loss over N samples, T = 1/N gives the Bayesian posterior of the
+summed loss.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from jaxanneal._numbers import number, positive, refusal, strong
+from jaxanneal._pytree import pytree_dataclass, replace, static
+
+__all__ = ["Geometric", "Linear", "Logarithmic"]
+
+_STEPS = "Leave it out to cool over the whole run, or give the number of moves."
+_START = "Try the typical energy change of a move, or ja.calibrate(energy, params, key=0)."
+
+
+def _bound_steps(path: str, steps: ArrayLike | None) -> jax.Array | None:
+    if steps is None:
+        return None
+    return number(path, steps, "a number >= 1", lambda x: np.isfinite(x) & (x >= 1), _STEPS)
+
+
+def _done(schedule: Any, step: ArrayLike) -> jax.Array:
+    """Return the fraction of the cooling that lies behind ``step``."""
+    if schedule.steps is None:
+        name = type(schedule).__name__
+        remedy = "Give steps=, or pass the schedule to ja.anneal, which binds it to its run."
+        raise ValueError(refusal(f"{name}.steps", "a number of steps", None, remedy))
+    # Not rate**n: in float32 a rate near one ends 31 % off after 1e7 steps.
+    return jnp.minimum(jnp.asarray(step).astype(schedule.steps.dtype) / schedule.steps, 1.0)
+
+
+@pytree_dataclass
+class Geometric:
+    r"""Cool from ``start`` to ``end`` by one factor per step, then hold ``end``.
+
+    Maths: :math:`T_k = T_0 (T_1 / T_0)^{\min(k / N, 1)}`, an exponential decay.
+    Batching: fields and step count broadcast together; array fields are a batch of schedules.
+
+    Args:
+        start: :math:`T_0`, float ``[...]``, in units of energy.
+        end: :math:`T_1`, float ``[...]``, in units of energy.
+        steps: N, the step at which ``end`` is reached; ``None`` binds it to a run of n moves as
+            N = max(n - 1, 1), so that the first is made at ``start`` and the last at ``end``.
+
+    Returns:
+        A schedule; called with a step count ``[...]``, the temperature, float ``[...]``.
+
+    Raises:
+        TypeError: A field is no number.
+        ValueError: A field is not finite or not positive, or an unbound schedule is called.
+
+    Example:
+        >>> import jaxanneal as ja
+        >>> float(ja.cooling.Geometric(start=4.0, end=1.0, steps=2)(1))
+        2.0
+
+    Reference: Kirkpatrick, Gelatt and Vecchi, Science 220, 671 (1983).
+    """
+
+    start: jax.Array
+    end: jax.Array
+    steps: jax.Array | None
+
+    def __init__(self, start: ArrayLike, end: ArrayLike, steps: ArrayLike | None = None):
+        vars(self).update(
+            start=positive("Geometric.start", start, _START),
+            end=positive("Geometric.end", end, "For a nearly greedy end use 1e-6."),
+            steps=_bound_steps("Geometric.steps", steps),
+        )
+
+    def __call__(self, step: ArrayLike) -> jax.Array:
+        """Return the temperature at ``step``."""
+        return self.start * (self.end / self.start) ** _done(self, step)
+
+
+@pytree_dataclass
+class Linear:
+    r"""Cool from ``start`` to ``end`` by one amount per step, then hold ``end``.
+
+    Maths: :math:`T_k = T_0 + (T_1 - T_0) \min(k / N, 1)`.
+    Batching: fields and step count broadcast together; array fields are a batch of schedules.
+
+    Args:
+        start: :math:`T_0`, float ``[...]``, in units of energy.
+        end: :math:`T_1`, float ``[...]``, in units of energy; 0 ends in greedy descent.
+        steps: As in :class:`Geometric`.
+
+    Returns:
+        A schedule; called with a step count ``[...]``, the temperature, float ``[...]``.
+
+    Raises:
+        TypeError: A field is no number.
+        ValueError: A field is not finite, ``start`` is not positive or ``end`` negative, or an
+            unbound schedule is called.
+
+    Example:
+        >>> import jaxanneal as ja
+        >>> float(ja.cooling.Linear(start=4.0, end=1.0, steps=2)(1))
+        2.5
+
+    Reference: Strenski and Kirkpatrick, Algorithmica 6, 346 (1991).
+    """
+
+    start: jax.Array
+    end: jax.Array
+    steps: jax.Array | None
+
+    def __init__(self, start: ArrayLike, end: ArrayLike, steps: ArrayLike | None = None):
+        valid = lambda x: np.isfinite(x) & (x >= 0)  # noqa: E731
+        vars(self).update(
+            start=positive("Linear.start", start, _START),
+            end=number("Linear.end", end, "finite values >= 0", valid, "Use 0 for a greedy end."),
+            steps=_bound_steps("Linear.steps", steps),
+        )
+
+    def __call__(self, step: ArrayLike) -> jax.Array:
+        """Return the temperature at ``step``."""
+        done = _done(self, step)
+        return self.start * (1 - done) + self.end * done
+
+
+@pytree_dataclass
+class Logarithmic:
+    r"""Cool as slowly as the convergence theorem asks: too slowly for most uses.
+
+    Maths: :math:`T_k = c / \ln(k + 2)`; the chain converges in probability to the global minima if
+    and only if c is at least the greatest depth of a local minimum that is not global.
+    Batching: field and step count broadcast together.
+
+    Args:
+        c: The constant, float ``[...]``, in units of energy.
+
+    Returns:
+        A schedule; called with a step count ``[...]``, the temperature, float ``[...]``.
+
+    Raises:
+        TypeError: ``c`` is no number.
+        ValueError: ``c`` is not finite or not positive.
+
+    Example:
+        >>> import jaxanneal as ja
+        >>> round(float(ja.cooling.Logarithmic(c=1.0)(0)), 4)
+        1.4427
+
+    Reference: Geman and Geman, IEEE PAMI 6, 721 (1984); Hajek, Math. Oper. Res. 13, 311 (1988).
+    """
+
+    c: jax.Array
+
+    def __init__(self, c: ArrayLike):
+        remedy = "Try the depth of the deepest local minimum."
+        vars(self).update(c=positive("Logarithmic.c", c, remedy))
+
+    def __call__(self, step: ArrayLike) -> jax.Array:
+        """Return the temperature at ``step``."""
+        return self.c / jnp.log(jnp.asarray(step).astype(self.c.dtype) + 2)
+
+
+@pytree_dataclass
+class Function:
+    """A schedule that is no pytree, such as an optax closure: part of the structure.
+
+    The driver evaluates it on the host into a :class:`Table`, so a new one compiles nothing.
+    """
+
+    function: Callable[[Any], Any] = static()
+
+    def __call__(self, step: ArrayLike) -> jax.Array:
+        """Return the temperature at ``step``."""
+        with jax.numpy_dtype_promotion("standard"):  # optax's schedules need it
+            return jnp.asarray(self.function(step)).astype(float)
+
+
+@pytree_dataclass
+class Table:
+    """The temperatures of some consecutive steps, as data."""
+
+    first: jax.Array
+    temperatures: jax.Array
+
+    def __call__(self, step: ArrayLike) -> jax.Array:
+        """Return the temperature at ``step``, which must lie in the table."""
+        return self.temperatures[jnp.asarray(step) - self.first]
+
+
+def as_cooling(path: str, cooling: Any) -> Any:
+    """Return a schedule that is a pytree with arrays as leaves, or refuse what is no schedule."""
+    if isinstance(cooling, type) or not callable(cooling):
+        remedy = (
+            "Use ja.cooling.Geometric(start, end), an optax schedule, or a function of the step."
+        )
+        raise TypeError(refusal(path, "a callable step -> temperature", repr(cooling), remedy))
+    leaves = jax.tree.leaves(cooling)
+    if len(leaves) == 1 and leaves[0] is cooling:
+        return Function(cooling)
+    return strong(cooling)
+
+
+def bind(cooling: Any, steps: int) -> Any:
+    """Return ``cooling`` with an unbound length bound to a run of ``steps`` moves."""
+    if isinstance(cooling, Geometric | Linear) and cooling.steps is None:
+        return replace(cooling, steps=jnp.asarray(max(steps - 1, 1), dtype=float))
+    return cooling
+
+
+def tabulate(cooling: Any, first: int, length: int) -> np.ndarray:
+    """Return the temperatures of ``length`` steps from ``first`` on, evaluated on the host.
+
+    A function that takes only Python numbers (``math.exp``, ``if``) is called once per step.
+
+    Raises:
+        ValueError: A temperature is negative or not finite.
+    """
+    steps = np.arange(first, first + length)
+    values = _at_once(cooling, steps)
+    if values is None:
+        values = np.array([float(_call(cooling, int(step))) for step in steps])
+    wrong = ~(np.isfinite(values) & (values >= 0))
+    if np.any(wrong):
+        where = int(np.argmax(wrong))
+        remedy = "A schedule returns a temperature for every step of the run."
+        expected = f"finite temperatures >= 0 at step {steps[where]}"
+        raise ValueError(refusal("cooling", expected, values[where], remedy))
+    return values
+
+
+def _call(cooling: Any, step: Any) -> Any:
+    function = cooling.function if isinstance(cooling, Function) else cooling
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        return function(step)
+
+
+def _at_once(cooling: Any, steps: np.ndarray) -> np.ndarray | None:
+    """Evaluate all steps in one call, or return ``None`` if that disagrees with single calls."""
+    try:
+        values = np.asarray(_call(cooling, jnp.asarray(steps)), dtype=np.float64)
+        values = np.broadcast_to(values, steps.shape).copy()
+        probes = np.unique(np.linspace(0, len(steps) - 1, 4).astype(int))
+        alone = np.array([float(_call(cooling, int(steps[i]))) for i in probes])
+    except Exception:  # whatever a user's function raises for an array, it may still take a number
+        return None
+    return values if np.allclose(values[probes], alone, rtol=1e-5, equal_nan=True) else None

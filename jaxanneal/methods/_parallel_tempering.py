@@ -1,0 +1,312 @@
+"""Parallel tempering: replicas on a ladder of temperatures that swap their rungs."""
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from jaxanneal import _prng
+from jaxanneal._numbers import at_least_one, count, number, refusal
+from jaxanneal._pytree import pytree_dataclass, replace, static
+from jaxanneal.methods._protocol import NEVER, next_multiple
+
+_RUNGS = 16
+_PAIRS, _PHASE = range(2)  # folded into the key of a swap: the decisions, the coin of "seo"
+
+
+@pytree_dataclass
+class Ladders:
+    """Which replica stands at which rung, and what the swaps did so far.
+
+    Args:
+        rung: Rung of each replica, int ``[ladders, rungs]``.
+        replica: Replica at each rung, int ``[ladders, rungs]``: the inverse permutations.
+        swaps: Swap phases so far, int ``[]``: its parity is that of the next phase.
+        attempts: Swaps tried after warm-up, int ``[ladders, rungs - 1]``.
+        accepted: Swaps accepted after warm-up, int ``[ladders, rungs - 1]``.
+    """
+
+    rung: jax.Array
+    replica: jax.Array
+    swaps: jax.Array
+    attempts: jax.Array
+    accepted: jax.Array
+
+
+@pytree_dataclass
+class ParallelTempering:
+    r"""Run replicas at fixed temperatures and let neighbours swap, so that cold ones cross barriers.
+
+    Maths: rung i samples :math:`\exp(-E/T_i)`; neighbours swap with probability
+    :math:`\min(1, \exp((\beta_i - \beta_{i+1})(E_i - E_{i+1})))`, pairs (0, 1), (2, 3), ... and
+    (1, 2), (3, 4), ... in turn. What moves is the rung's label, never the parameters.
+    Batching: counts are static; temperatures and ``swap_every`` are traced.
+
+    Args:
+        rungs: Replicas per ladder, >= 2; by default 16, or as many as ``temperatures``.
+        ladders: Independent ladders, >= 1.
+        temperatures: Strictly increasing, the coldest first, float ``[rungs]``, in units of energy;
+            ``None``: geometric between calibrated ends.
+        swap_every: Moves between swap phases; slow or high-dimensional problems need about one
+            sweep of their coordinates.
+        adapt: Whether step sizes adapt within the warm-up by default.
+        warmup: Moves of the warm-up, after which everything is held so that what follows samples
+            exactly; ``None``: half the run, or none at all with ``adapt=False``.
+        scheme: ``"deo"``, even and odd phases in turn, or ``"seo"``, chosen by a coin.
+
+    Returns:
+        A method for :func:`jaxanneal.anneal`.
+
+    Raises:
+        TypeError: A count is no integer, or a setting no number.
+        ValueError: Temperatures do not strictly increase, disagree with ``rungs``, or a setting is
+            out of range.
+
+    Example:
+        >>> import jaxanneal as ja
+        >>> method = ja.ParallelTempering(temperatures=[0.01, 0.1, 1.0], ladders=2)
+        >>> result = ja.anneal(lambda x: (x**2 - 1) ** 2, 1.5, key=0, method=method, steps=500)
+        >>> result.diagnostics.swap_rate.shape
+        (2,)
+
+    Reference: Syed, Bouchard-Cote, Deligiannidis and Doucet, J. R. Stat. Soc. B 84, 321 (2022).
+    """
+
+    temperatures: jax.Array | None
+    swap_every: jax.Array
+    warmup: jax.Array | None
+    rungs: int = static()
+    ladders: int = static()
+    adapt: bool = static()
+    scheme: Literal["deo", "seo"] = static()
+
+    def __init__(
+        self,
+        rungs: int | None = None,
+        ladders: int = 1,
+        temperatures: ArrayLike | None = None,
+        swap_every: ArrayLike = 10,
+        adapt: bool = True,
+        warmup: ArrayLike | None = None,
+        scheme: Literal["deo", "seo"] = "deo",
+    ):
+        path = "ParallelTempering"
+        if temperatures is not None:
+            temperatures = _as_ladder(f"{path}.temperatures", temperatures)
+            found = temperatures.shape[0]
+            if rungs is not None and rungs != found:
+                remedy = "Leave rungs out when temperatures are given."
+                expected = f"{found}, as many as temperatures"
+                raise ValueError(refusal(f"{path}.rungs", expected, rungs, remedy))
+            rungs = found
+        if warmup is not None:
+            warmup = _as_warmup(f"{path}.warmup", warmup)
+        if scheme not in ("deo", "seo"):
+            remedy = "Keep the default."
+            raise ValueError(refusal(f"{path}.scheme", "'deo' or 'seo'", repr(scheme), remedy))
+        if not isinstance(adapt, bool | np.bool_):
+            raise TypeError(refusal(f"{path}.adapt", "a bool", repr(adapt), "Use True or False."))
+        remedy = "One temperature alone is ja.SimulatedAnnealing with a constant cooling."
+        rungs = count(f"{path}.rungs", _RUNGS if rungs is None else rungs, 2, remedy)
+        vars(self).update(
+            rungs=rungs,
+            ladders=count(f"{path}.ladders", ladders, 1, "Use 1 for a single ladder."),
+            temperatures=temperatures,
+            swap_every=at_least_one(f"{path}.swap_every", swap_every, "Use 1 to swap every move."),
+            adapt=bool(adapt),
+            warmup=warmup,
+            scheme=scheme,
+        )
+
+    # The engine's view: temperatures, exchanges, and which replica stands where in the results.
+
+    @property
+    def chains(self) -> int:
+        """Replicas of all ladders together."""
+        return self.ladders * self.rungs
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape in which results list the replicas, by rung."""
+        return (self.ladders, self.rungs)
+
+    @property
+    def adapts_throughout(self) -> bool:
+        """Whether step sizes follow a falling temperature to the end: no, they settle."""
+        return False
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether the temperatures are still to be found."""
+        return self.temperatures is None
+
+    def calibrated(self, start: ArrayLike, end: ArrayLike) -> "ParallelTempering":
+        """Return this method with a geometric ladder from ``end`` up to ``start``."""
+        fraction = jnp.arange(self.rungs, dtype=float) / (self.rungs - 1)
+        start, end = jnp.asarray(start, dtype=float), jnp.asarray(end, dtype=float)
+        return replace(self, temperatures=end * (start / end) ** fraction)
+
+    def bind(self, steps: int) -> "ParallelTempering":
+        """Return this method with what depends on the run's length bound to ``steps`` moves."""
+        if self.temperatures is None:
+            remedy = "Give them, or let ja.anneal calibrate them."
+            raise ValueError(refusal("ParallelTempering.temperatures", "a ladder", None, remedy))
+        if self.warmup is not None:
+            return self
+        return replace(self, warmup=jnp.asarray(steps // 2 if self.adapt else 0, jnp.int32))
+
+    def keep_bound(self, bound: "ParallelTempering") -> "ParallelTempering":
+        """Return this method with what an earlier call calibrated and bound."""
+        given, old = self.temperatures, bound.temperatures
+        new = replace(self, temperatures=old if given is None else given)
+        return replace(new, warmup=bound.warmup) if self.warmup is None else new
+
+    def init(self) -> Ladders:
+        """Return every replica at the rung of its own number."""
+        labels = jnp.tile(jnp.arange(self.rungs, dtype=jnp.int32), (self.ladders, 1))
+        none = jnp.zeros((self.ladders, self.rungs - 1), jnp.int32)
+        return Ladders(labels, labels, jnp.zeros((), jnp.int32), none, none)
+
+    def temperatures_at(self, state: Ladders, step: jax.Array) -> jax.Array:
+        """Return the temperature of each replica, float ``[ladders * rungs]``."""
+        del step
+        assert self.temperatures is not None
+        return self.temperatures[state.rung].reshape(-1)
+
+    def warmup_end(self) -> jax.Array:
+        """Return the step at which the warm-up ends."""
+        assert self.warmup is not None
+        return self.warmup
+
+    def adapting(self, step: jax.Array) -> jax.Array:
+        """Return whether step sizes adapt at ``step``: only while warming up."""
+        return step < self.warmup_end()
+
+    def next_exchange(self, step: jax.Array) -> jax.Array:
+        """Return the next step after which replicas swap."""
+        return next_multiple(step, self.swap_every)
+
+    def next_stop(self, step: jax.Array) -> jax.Array:
+        """Return the next step at which a round must end."""
+        warm = jnp.where(step < self.warmup_end(), self.warmup_end(), NEVER)
+        return jnp.minimum(self.next_exchange(step), warm)
+
+    def by_slot(self, state: Ladders, values: jax.Array) -> jax.Array:
+        """Return values of replicas ``[ladders * rungs, ...]`` by ladder, then by rung."""
+        return values[self.order(state)]
+
+    def order(self, state: Ladders) -> jax.Array:
+        """Return the replica that stands at each rung, int ``[ladders * rungs]``."""
+        first = jnp.arange(self.ladders, dtype=jnp.int32)[:, None] * self.rungs
+        return (first + state.replica).reshape(-1)
+
+    def after_round(
+        self,
+        key: jax.Array,
+        state: Ladders,
+        step: jax.Array,
+        energies: jax.Array,
+        log_factor: jax.Array,
+    ) -> tuple[Ladders, jax.Array]:
+        """Swap rungs if a swap is due at ``step``, and share step sizes between ladders.
+
+        Args:
+            key: The run key, folded.
+            state: The ladders.
+            step: Moves so far, int ``[]``.
+            energies: Energy of each replica, float ``[ladders * rungs]``.
+            log_factor: Logarithm of each replica's step-size factor, float ``[ladders * rungs]``.
+
+        Returns:
+            The ladders after the swaps, and the factors, which stay with the rungs.
+        """
+        assert self.temperatures is not None
+        ladder_key = jax.vmap(lambda ladder: _prng.stream(key, _prng.EXCHANGE, ladder))
+        keys = ladder_key(jnp.arange(self.ladders, dtype=jnp.int32))
+        keys = jax.vmap(lambda k: jax.random.fold_in(k, step))(keys)
+        due = step % self.swap_every == 0
+        pair = jnp.arange(self.rungs - 1, dtype=jnp.int32)[None, :]
+        parity = jax.vmap(lambda k: self._parity(k, state.swaps))(keys)
+        tried = due & (pair % 2 == parity[:, None])
+        by_rung = jnp.take_along_axis(energies.reshape(self.shape), state.replica, axis=1)
+        log_ratio = log_swap_acceptance(self.temperatures, by_rung)
+        decide = jax.vmap(lambda k, ratio: swap_decisions(jax.random.fold_in(k, _PAIRS), ratio))
+        accepted = tried & decide(keys, log_ratio)
+        shift = _shift(accepted)
+        new_rung = state.rung + jnp.take_along_axis(shift, state.rung, axis=1)
+        place = jnp.arange(self.rungs, dtype=jnp.int32)[None, :] + shift
+        restart = step == self.warmup_end()  # what is reported counts from here on
+        ladders = Ladders(
+            new_rung,
+            jnp.take_along_axis(state.replica, place, axis=1),
+            state.swaps + due.astype(jnp.int32),
+            jnp.where(restart, 0, state.attempts + tried.astype(jnp.int32)),
+            jnp.where(restart, 0, state.accepted + accepted.astype(jnp.int32)),
+        )
+        factors = jnp.take_along_axis(log_factor.reshape(self.shape), state.replica, axis=1)
+        shared = jnp.broadcast_to(jnp.mean(factors, axis=0, keepdims=True), self.shape)
+        share = (step <= self.warmup_end()) & (due | restart)
+        factors = jnp.where(share, shared, factors)
+        return ladders, jnp.take_along_axis(factors, new_rung, axis=1).reshape(-1)
+
+    def _parity(self, key: jax.Array, swaps: jax.Array) -> jax.Array:
+        if self.scheme == "deo":
+            return swaps % 2
+        return jax.random.bernoulli(jax.random.fold_in(key, _PHASE)).astype(jnp.int32)
+
+
+def log_swap_acceptance(temperatures: jax.Array, energies: jax.Array) -> jax.Array:
+    r"""Return the log-probability of each swap of neighbours.
+
+    Maths: :math:`\min(0, (\beta_i - \beta_{i+1}) (E_i - E_{i+1}))`.
+
+    Args:
+        temperatures: Strictly increasing, float ``[rungs]``.
+        energies: Energy of the replica at each rung, float ``[..., rungs]``.
+
+    Returns:
+        Float ``[..., rungs - 1]``; ``-inf`` where both energies are infinite.
+
+    Reference: Swendsen and Wang, Phys. Rev. Lett. 57, 2607 (1986).
+    """
+    beta = 1 / temperatures.astype(energies.dtype)
+    difference = energies[..., :-1] - energies[..., 1:]
+    ratio = jnp.broadcast_to(beta[:-1] - beta[1:], difference.shape) * difference
+    return jnp.where(jnp.isnan(ratio), -jnp.inf, jnp.minimum(ratio, 0))
+
+
+def swap_decisions(key: jax.Array, log_ratio: jax.Array) -> jax.Array:
+    """Decide each pair of one ladder by a uniform number of its own; the key is consumed."""
+    uniform = jax.random.uniform(key, log_ratio.shape, log_ratio.dtype)
+    return jnp.log1p(-uniform) <= log_ratio
+
+
+def _shift(accepted: jax.Array) -> jax.Array:
+    """Return by how many rungs the replica at each rung moves, int ``[ladders, rungs]``."""
+    moved = accepted.astype(jnp.int32)
+    return jnp.pad(moved, ((0, 0), (0, 1))) - jnp.pad(moved, ((0, 0), (1, 0)))
+
+
+def _as_ladder(path: str, temperatures: ArrayLike) -> jax.Array:
+    remedy = "List the coldest first, for example jnp.geomspace(0.01, 1.0, 16)."
+    expected = "finite values > 0 that strictly increase, [rungs]"
+
+    def valid(x: np.ndarray) -> bool:
+        good = bool(np.all(np.isfinite(x) & (x > 0)))
+        # Compared in the precision of the run: two equal rungs would be one.
+        rounded = x.astype(jax.dtypes.canonicalize_dtype(float))
+        return x.ndim == 1 and good and bool(np.all(np.diff(rounded) > 0))
+
+    ladder = number(path, temperatures, expected, valid, remedy)
+    if ladder.ndim != 1:
+        raise ValueError(refusal(path, expected, f"shape {ladder.shape}", remedy))
+    return ladder
+
+
+def _as_warmup(path: str, warmup: ArrayLike) -> jax.Array:
+    remedy = "Use 0 for none; None is half the run."
+    valid = lambda x: (x >= 0) & (x < 2**31)  # noqa: E731
+    expected = "an integer from 0 to 2147483647"
+    return number(path, warmup, expected, valid, remedy, dtype=int).astype(jnp.int32)

@@ -1,0 +1,99 @@
+"""What the engine asks of a method."""
+
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+# A step that no run reaches: step counts are 32 bits wide.
+NEVER = 2**31 - 1
+
+
+class Method(Protocol):
+    """Decide the temperature of each chain, and exchange between chains.
+
+    A *slot* is a place in the results: a chain in simulated annealing, a rung of a ladder in
+    parallel tempering. Chains may change slots; their parameters never move in memory.
+    """
+
+    @property
+    def chains(self) -> int:
+        """Number of chains."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape in which results list the slots."""
+        ...
+
+    @property
+    def adapts_throughout(self) -> bool:
+        """Whether step sizes follow a falling temperature to the end."""
+        ...
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether the temperatures are still to be found."""
+        ...
+
+    def calibrated(self, start: ArrayLike, end: ArrayLike) -> Any:
+        """Return the method with temperatures between ``start`` and ``end``."""
+        ...
+
+    def bind(self, steps: int) -> Any:
+        """Return the method with what depends on the run's length bound to it."""
+        ...
+
+    def keep_bound(self, bound: Any) -> Any:
+        """Return the method with what an earlier call calibrated and bound."""
+        ...
+
+    def init(self) -> Any:
+        """Return the state of the exchanges."""
+        ...
+
+    def temperatures_at(self, state: Any, step: jax.Array) -> jax.Array:
+        """Return the temperature of each chain, float ``[chains]``."""
+        ...
+
+    def warmup_end(self) -> jax.Array:
+        """Return the step from which diagnostics count."""
+        ...
+
+    def adapting(self, step: jax.Array) -> jax.Array:
+        """Return whether step sizes adapt at ``step``, bool ``[]``."""
+        ...
+
+    def next_exchange(self, step: jax.Array) -> jax.Array:
+        """Return the end of the round that begins at ``step``."""
+        ...
+
+    def next_stop(self, step: jax.Array) -> jax.Array:
+        """Return the next step at which :meth:`after_round` must be called."""
+        ...
+
+    def by_slot(self, state: Any, values: jax.Array) -> jax.Array:
+        """Return values of chains ``[chains, ...]`` in the order of the slots."""
+        ...
+
+    def order(self, state: Any) -> jax.Array:
+        """Return the chain in each slot, int ``[chains]``."""
+        ...
+
+    def after_round(
+        self,
+        key: jax.Array,
+        state: Any,
+        step: jax.Array,
+        energies: jax.Array,
+        log_factor: jax.Array,
+    ) -> tuple[Any, jax.Array]:
+        """Exchange if an exchange is due at ``step``; return the state and the step sizes."""
+        ...
+
+
+def next_multiple(step: jax.Array, every: jax.Array) -> jax.Array:
+    """Return the first multiple of ``every`` after ``step``, without overflow."""
+    remaining = every - step % every
+    return jnp.where(remaining > NEVER - step, NEVER, step + remaining)

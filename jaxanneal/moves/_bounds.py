@@ -1,0 +1,100 @@
+"""Bounds by reflection, which leaves a symmetric move symmetric."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxanneal._numbers import number, refusal
+from jaxanneal._parameters import Parameters
+
+_REMEDY = "Write bounds=(lower, upper); use -inf or inf, or None, where there is none."
+
+
+def as_bounds(path: str, bounds: Any) -> tuple[Any, Any] | None:
+    """Return ``(lower, upper)`` with arrays as leaves, or ``None`` where there are no bounds."""
+    if bounds is None:
+        return None
+    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
+        raise TypeError(refusal(path, "a pair (lower, upper)", repr(bounds), _REMEDY))
+    lower, upper = (
+        jax.tree_util.tree_map_with_path(
+            lambda where, leaf, side=side, none=none: number(
+                f"{path}[{side}]{jax.tree_util.keystr(where)}",
+                none if leaf is None else leaf,
+                "numbers, not NaN",
+                lambda x: ~np.isnan(x),
+                _REMEDY,
+            ),
+            bounds[side],
+            is_leaf=lambda leaf: leaf is None,
+        )
+        for side, none in ((0, -np.inf), (1, np.inf))
+    )
+    if jax.tree.structure(lower) == jax.tree.structure(upper):
+        pairs = zip(jax.tree.leaves(lower), jax.tree.leaves(upper), strict=True)
+        for low, high in pairs:
+            _require_order(path, low, high)
+    return lower, upper
+
+
+def _require_order(path: str, low: Any, high: Any) -> None:
+    if isinstance(low, jax.core.Tracer) or isinstance(high, jax.core.Tracer):
+        return
+    if not np.all(np.asarray(low) < np.asarray(high)):
+        remedy = "To hold a parameter, freeze it with ja.moves.PerLeaf and None."
+        raise ValueError(refusal(path, "lower < upper", f"({low}, {high})", remedy))
+
+
+def check_bounds(path: str, limits: list[tuple[Any, ...]], parameters: Parameters) -> None:
+    """Refuse bounds out of order, and a start outside of them.
+
+    Args:
+        path: What the bounds are called, such as ``Gaussian.bounds``.
+        limits: Lower and upper limit of each parameter.
+        parameters: The start of one chain, or of all chains along a leading axis.
+    """
+    places = zip(parameters.structure.paths(), parameters.leaves, *limits, strict=True)
+    for where, leaf, low, high in places:
+        _require_order(path, low, high)
+        if isinstance(leaf, jax.core.Tracer) or isinstance(low, jax.core.Tracer):
+            continue
+        # Compared in the parameter's own dtype: 0.1 as float16 lies on a bound of 0.1.
+        value, low, high = (
+            np.asarray(jnp.asarray(x).astype(leaf.dtype)) for x in (leaf, low, high)
+        )
+        outside = (value < low) | (value > high)
+        if np.any(outside):
+            first = value[outside].flat[0]
+            remedy = "Start inside, or widen the bounds."
+            raise ValueError(refusal(where, f"values in [{low}, {high}]", first, remedy))
+
+
+def reflect(value: jax.Array, lower: jax.Array, upper: jax.Array) -> jax.Array:
+    """Fold ``value`` into ``[lower, upper]`` as if both ends were mirrors.
+
+    Maths: the triangle wave of period 2 (upper - lower); one mirror alone where the other end is
+    infinite, none where both are.
+    """
+    lower, upper = lower.astype(value.dtype), upper.astype(value.dtype)
+    has_lower, has_upper = jnp.isfinite(lower), jnp.isfinite(upper)
+    low, high = jnp.where(has_lower, lower, 0), jnp.where(has_upper, upper, 0)
+    width = jnp.where(has_lower & has_upper, high - low, 1)
+    wave = width - jnp.abs(jnp.mod(value - low, 2 * width) - width)
+    both = jnp.clip(low + wave, low, low + width)  # rounding may leave the box by one ulp
+    both = jnp.where(has_lower & has_upper, jnp.clip(both, lower, upper), both)
+    one = jnp.where(has_lower, low + jnp.abs(value - low), value)
+    one = jnp.where(has_upper, high - jnp.abs(high - value), one)
+    return jnp.where(has_lower & has_upper, both, one)
+
+
+def reflect_integer(value: jax.Array, lower: jax.Array, upper: jax.Array) -> jax.Array:
+    """Fold integers into ``[lower, upper]``, both included, with mirrors at the half-integers.
+
+    Maths: period 2n with n = upper - lower + 1; lower - 1 goes to lower. A mirror *at* the bound
+    would visit it half as often as the others.
+    """
+    count = upper - lower + 1
+    offset = jnp.mod(value - lower, 2 * count)
+    return lower + jnp.minimum(offset, 2 * count - 1 - offset)

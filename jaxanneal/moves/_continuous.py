@@ -1,0 +1,338 @@
+"""Moves of floating parameters: add independent noise to every coordinate, or to some."""
+
+from abc import abstractmethod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from jaxanneal._energy import describe
+from jaxanneal._numbers import number, positive, refusal
+from jaxanneal._parameters import Parameters, per_parameter
+from jaxanneal._pytree import pytree_dataclass
+from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect
+
+# Noise beyond this is cut, so that a Cauchy step cannot make a parameter infinite: an energy that
+# only compares (a step activation) would stay finite there, and the chain would never come back.
+_LARGEST = 1e30
+
+_ADAPT_REMEDY = "Use 'auto', a rate such as 0.234, or None to hold the scale."
+
+
+@jax.tree_util.register_static
+class _Auto:
+    """The target acceptance rate that suits the number of coordinates moved."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Auto) or other == "auto"
+
+    def __hash__(self) -> int:
+        return hash("auto")
+
+    def __repr__(self) -> str:
+        return "'auto'"
+
+
+@pytree_dataclass
+class Perturbation:
+    """What all moves of floating parameters share; each adds its own noise."""
+
+    scale: Any
+    bounds: Any
+    fraction: jax.Array
+    target_acceptance: Any
+
+    def __init__(
+        self,
+        scale: Any = 0.1,
+        bounds: tuple[Any, Any] | None = None,
+        fraction: ArrayLike = 1.0,
+        target_acceptance: ArrayLike | str | None = "auto",
+    ):
+        name = type(self).__name__
+        vars(self).update(
+            scale=_as_scale(f"{name}.scale", scale),
+            bounds=as_bounds(f"{name}.bounds", bounds),
+            fraction=number(
+                f"{name}.fraction",
+                fraction,
+                "a number in (0, 1]",
+                lambda x: (x > 0) & (x <= 1),
+                "Use 1.0 to move every coordinate in each step.",
+            ),
+            target_acceptance=_as_target(f"{name}.target_acceptance", target_acceptance),
+        )
+
+    @abstractmethod
+    def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        """Return noise of unit scale for one leaf of one chain; the key is consumed."""
+
+    def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, jax.Array]:
+        """Return the perturbed parameters of one chain, and a Hastings term of zero.
+
+        Args:
+            key: Consumed.
+            params: One chain's parameters.
+            factor: Multiplies ``scale``, float ``[]``.
+        """
+        parameters = self._floating(params)
+        # A branch, not a mask of ones: a step that moves every coordinate draws no mask at all.
+        noises = jax.lax.cond(self.fraction < 1, self._some, self._all, key, parameters)
+        scales = per_parameter(f"{type(self).__name__}.scale", self.scale, parameters)
+        moved = []
+        for leaf, noise, scale in zip(parameters.leaves, noises, scales, strict=True):
+            step = jnp.asarray(factor, noise.dtype) * scale.astype(noise.dtype) * noise
+            moved.append(leaf.astype(noise.dtype) + step)
+        if self.bounds is not None:
+            lower, upper = self._limits(parameters)
+            moved = [reflect(x, lo, up) for x, lo, up in zip(moved, lower, upper, strict=True)]
+        pairs = zip(moved, parameters.leaves, strict=True)
+        proposal = parameters.with_leaves(new.astype(old.dtype) for new, old in pairs)
+        return proposal.tree, jnp.zeros(())
+
+    def target(self, params: Any) -> jax.Array | None:
+        """Return the acceptance rate that the factor adapts to, or ``None``."""
+        if self.target_acceptance is None or not isinstance(self.target_acceptance, _Auto):
+            return self.target_acceptance
+        coordinates = sum(leaf.size for leaf in self._floating(params).leaves)
+        return best_acceptance(jnp.maximum(coordinates * self.fraction, 1.0))
+
+    def check(self, params: Any) -> None:
+        """Refuse parameters that this move cannot start from; they may have a leading chain axis."""
+        parameters = self._floating(params)
+        if self.bounds is not None:
+            check_bounds(f"{type(self).__name__}.bounds", self._limits(parameters), parameters)
+
+    def _floating(self, params: Any) -> Parameters:
+        parameters = Parameters.of(params)
+        for path, leaf in zip(parameters.structure.paths(), parameters.leaves, strict=True):
+            if not jnp.issubdtype(leaf.dtype, jnp.floating):
+                remedy = "Cast it, or use ja.moves.PerLeaf with a discrete move for this leaf."
+                raise TypeError(refusal(path, "floating", describe(leaf), remedy))
+        return parameters
+
+    def _limits(self, parameters: Parameters) -> list[tuple[Any, ...]]:
+        name = f"{type(self).__name__}.bounds"
+        return [per_parameter(f"{name}[{i}]", self.bounds[i], parameters) for i in range(2)]
+
+    def _all(self, key: jax.Array, parameters: Parameters) -> list[jax.Array]:
+        noises = []
+        for index, leaf in enumerate(parameters.leaves):
+            dtype = jnp.float64 if leaf.dtype == jnp.float64 else jnp.float32
+            noises.append(self.noise(jax.random.fold_in(key, index), leaf.shape, dtype))
+        return noises
+
+    def _some(self, key: jax.Array, parameters: Parameters) -> list[jax.Array]:
+        choice, draw = jax.random.split(jax.random.fold_in(key, len(parameters.leaves)))
+        chosen = [
+            jax.random.uniform(jax.random.fold_in(draw, index), leaf.shape) < self.fraction
+            for index, leaf in enumerate(parameters.leaves)
+        ]
+        total = sum(mask.size for mask in chosen)
+        site = jax.random.randint(choice, (), 0, total)  # moves alone where nothing was chosen
+        site = jnp.where(jnp.any(jnp.stack([jnp.any(mask) for mask in chosen])), -1, site)
+        masked, offset = [], 0
+        for mask, noise in zip(chosen, self._all(key, parameters), strict=True):
+            here = jnp.arange(offset, offset + mask.size).reshape(mask.shape) == site
+            masked.append(jnp.where(mask | here, noise, 0))
+            offset += mask.size
+        return masked
+
+
+def best_acceptance(coordinates: ArrayLike) -> jax.Array:
+    """Return the acceptance rate at which a Gaussian random walk jumps farthest.
+
+    Maths: a fit, within 0.004, to the exact optimum of the expected squared jump on a harmonic
+    energy: 0.4389, 0.3507, 0.3150, 0.2839, 0.2593, 0.2390 and 0.2338 for 1, 2, 3, 5, 10, 50 and
+    infinitely many coordinates.
+
+    Reference: Sherlock and Roberts, Bernoulli 15, 774 (2009), whose finite-d results these are.
+    """
+    return 0.2338 + 0.2051 * jnp.asarray(coordinates, dtype=float) ** -0.85
+
+
+def _as_scale(path: str, scale: Any) -> Any:
+    valid = lambda x: np.isfinite(x) & (x >= 0)  # noqa: E731
+    remedy = "Give the typical size of a step, as a scalar or a pytree prefix of params."
+    if not jax.tree.leaves(scale):
+        raise TypeError(refusal(path, "finite values >= 0", repr(scale), remedy))
+    return jax.tree_util.tree_map_with_path(
+        lambda where, leaf: number(
+            path + jax.tree_util.keystr(where), leaf, "finite values >= 0", valid, remedy
+        ),
+        scale,
+    )
+
+
+def _as_target(path: str, target: Any) -> Any:
+    if target is None:
+        return None
+    if isinstance(target, str | _Auto):
+        if target == "auto":
+            return _Auto()
+        raise ValueError(refusal(path, "'auto', a number or None", repr(target), _ADAPT_REMEDY))
+    valid = lambda x: (x > 0) & (x < 1)  # noqa: E731
+    return number(path, target, "a number between 0 and 1", valid, _ADAPT_REMEDY)
+
+
+@pytree_dataclass
+class Gaussian(Perturbation):
+    r"""Add independent normal noise to the coordinates.
+
+    Maths: :math:`x'_i = x_i + f s_i z_i`, :math:`z_i \sim N(0, 1)`, with the adapted factor f.
+    Batching: one chain; the engine batches it.
+
+    Args:
+        scale: Standard deviation s, a scalar or pytree prefix of params, in units of the parameter.
+        bounds: ``(lower, upper)``, each a scalar or prefix, infinite where there is none; proposals
+            are reflected into them, which keeps the move symmetric. ``None``: no bounds.
+        fraction: Each coordinate moves with this probability, at least one does; in (0, 1].
+        target_acceptance: Acceptance rate that the factor adapts to; ``"auto"``: 0.44 for one
+            coordinate down to 0.234 for many; ``None``: the factor stays 1.
+
+    Returns:
+        A move.
+
+    Raises:
+        TypeError: A setting is no number, or a leaf of params is not floating.
+        ValueError: A setting is out of range, is no prefix of params, or excludes the start.
+
+    Example:
+        >>> import jaxanneal as ja
+        >>> move = ja.moves.Gaussian(scale={"w": 0.1, "b": 0.01}, bounds=(-1.0, 1.0))
+        >>> new, log_hastings = move.propose(jax.random.key(0), {"w": jnp.zeros(3), "b": 0.5}, 1.0)
+        >>> new["w"].shape, float(log_hastings)
+        ((3,), 0.0)
+
+    Reference: Metropolis et al., J. Chem. Phys. 21, 1087 (1953).
+    """
+
+    def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        """Return standard normal noise."""
+        return jax.random.normal(key, shape, dtype)
+
+
+@pytree_dataclass
+class Uniform(Perturbation):
+    r"""Add independent uniform noise to the coordinates.
+
+    Maths: :math:`x'_i = x_i + f s_i u_i`, :math:`u_i \sim U(-1, 1)`: s is the half-width.
+    Batching: one chain; the engine batches it.
+
+    Args:
+        scale: Half-width s, a scalar or pytree prefix of params.
+        bounds: As in :class:`Gaussian`.
+        fraction: As in :class:`Gaussian`.
+        target_acceptance: As in :class:`Gaussian`.
+
+    Returns:
+        A move.
+
+    Raises:
+        TypeError: As :class:`Gaussian`.
+        ValueError: As :class:`Gaussian`.
+
+    Example:
+        >>> import jaxanneal as ja
+        >>> new, _ = ja.moves.Uniform(scale=0.5).propose(jax.random.key(0), jnp.zeros(9), 1.0)
+        >>> bool(jnp.all(jnp.abs(new) <= 0.5))
+        True
+
+    Reference: Metropolis et al., J. Chem. Phys. 21, 1087 (1953), eq. (3).
+    """
+
+    def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        """Return noise uniform on (-1, 1)."""
+        return jax.random.uniform(key, shape, dtype, minval=-1.0, maxval=1.0)
+
+
+@pytree_dataclass
+class Laplace(Perturbation):
+    r"""Add independent Laplace noise to the coordinates: mostly small steps, some large.
+
+    Maths: density :math:`\exp(-|x' - x| / b) / 2b` with :math:`b = f s`.
+    Batching: one chain; the engine batches it.
+
+    Args:
+        scale: The parameter b, a scalar or pytree prefix of params; the standard deviation is 1.41 b.
+        bounds: As in :class:`Gaussian`.
+        fraction: As in :class:`Gaussian`.
+        target_acceptance: As in :class:`Gaussian`.
+
+    Returns:
+        A move.
+
+    Raises:
+        TypeError: As :class:`Gaussian`.
+        ValueError: As :class:`Gaussian`.
+
+    Example:
+        >>> import jaxanneal as ja
+        >>> new, _ = ja.moves.Laplace(scale=0.5).propose(jax.random.key(0), jnp.zeros(9), 1.0)
+        >>> new.shape
+        (9,)
+
+    Reference: Kotz, Kozubowski and Podgorski, The Laplace Distribution and Generalizations (2001).
+    """
+
+    def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        """Return Laplace noise with b = 1."""
+        return jax.random.laplace(key, shape, dtype)
+
+
+@pytree_dataclass
+class StudentT(Perturbation):
+    r"""Add independent Student t noise to the coordinates; ``df=1`` is Cauchy, as in fast annealing.
+
+    Maths: :math:`x'_i = x_i + f s_i t_i`, where
+    :math:`t = \sqrt{\nu (u^{-2/\nu} - 1)} \cos 2 \pi v` has exactly :math:`\nu` degrees of freedom
+    for independent uniform u and v.
+    Batching: one chain; the engine batches it.
+
+    Args:
+        df: Degrees of freedom, > 0.
+        scale: s, a scalar or pytree prefix of params.
+        bounds: As in :class:`Gaussian`.
+        fraction: As in :class:`Gaussian`.
+        target_acceptance: As in :class:`Gaussian`.
+
+    Returns:
+        A move.
+
+    Raises:
+        TypeError: As :class:`Gaussian`.
+        ValueError: As :class:`Gaussian`.
+
+    Example:
+        >>> import jaxanneal as ja
+        >>> new, _ = ja.moves.StudentT(df=1).propose(jax.random.key(0), jnp.zeros(9), 1.0)
+        >>> new.shape
+        (9,)
+
+    Reference: Bailey, Math. Comp. 62, 779 (1994); Szu and Hartley, Phys. Lett. A 122, 157 (1987).
+    """
+
+    df: jax.Array
+
+    def __init__(
+        self,
+        df: ArrayLike,
+        scale: Any = 0.1,
+        bounds: tuple[Any, Any] | None = None,
+        fraction: ArrayLike = 1.0,
+        target_acceptance: ArrayLike | str | None = "auto",
+    ):
+        Perturbation.__init__(self, scale, bounds, fraction, target_acceptance)
+        df = positive("StudentT.df", df, "df=1 is Cauchy; for a normal use ja.moves.Gaussian.")
+        vars(self).update(df=df)
+
+    def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        """Return Student t noise, cut at 1e30."""
+        radius_key, angle_key = jax.random.split(key)
+        df = self.df.astype(dtype)
+        log_u = jnp.log1p(-jax.random.uniform(radius_key, shape, dtype))
+        radius = jnp.sqrt(df * jnp.expm1(-2 * log_u / df))
+        angle = 2 * jnp.pi * jax.random.uniform(angle_key, shape, dtype)
+        return jnp.clip(radius * jnp.cos(angle), -_LARGEST, _LARGEST)

@@ -1,0 +1,148 @@
+"""One move for each part of a mixed tree, and the natural move of a dtype."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxanneal._energy import describe
+from jaxanneal._move import Move, as_move, check_of, target_of
+from jaxanneal._numbers import refusal
+from jaxanneal._parameters import Parameters
+from jaxanneal._pytree import pytree_dataclass
+from jaxanneal.moves._continuous import Gaussian
+from jaxanneal.moves._discrete import Flip
+
+
+@jax.tree_util.register_static
+class _Frozen:
+    """Stands where ``None`` was given, which JAX would take for an empty branch."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Frozen)
+
+    def __hash__(self) -> int:
+        return hash(_Frozen)
+
+    def __repr__(self) -> str:
+        return "None"
+
+
+@pytree_dataclass
+class PerLeaf:
+    r"""Give each part of a mixed tree a move of its own; all of them act in the same step.
+
+    Maths: the proposals are independent, so the log Hastings terms add up.
+    Batching: one chain; the engine batches it.
+
+    Args:
+        moves: A pytree prefix of params whose leaves are moves, symmetric functions
+            ``(key, params) -> params``, or ``None``, which freezes its branch.
+
+    Returns:
+        A move. Its factor adapts to the lowest target acceptance rate of its parts.
+
+    Raises:
+        TypeError: A leaf is neither a move, a function nor ``None``.
+        ValueError: ``moves`` is no prefix of params, or freezes everything.
+
+    Example:
+        >>> import jaxanneal as ja
+        >>> move = ja.moves.PerLeaf({"w": ja.moves.Gaussian(), "s": ja.moves.Flip(), "c": None})
+        >>> params = {"w": jnp.zeros(2), "s": jnp.zeros(3, bool), "c": jnp.ones(1)}
+        >>> new, _ = move.propose(jax.random.key(0), params, 1.0)
+        >>> int(new["s"].sum()), float(new["c"][0])
+        (1, 1.0)
+
+    Reference: Hastings, Biometrika 57, 97 (1970), section 2.4.
+    """
+
+    moves: Any
+
+    def __init__(self, moves: Any):
+        made = jax.tree_util.tree_map_with_path(_part, moves, is_leaf=_is_part)
+        parts = jax.tree.leaves(made, is_leaf=_is_part)
+        if all(isinstance(part, _Frozen) for part in parts):
+            remedy = "Leave at least one branch to move."
+            raise ValueError(refusal("PerLeaf", "at least one move", repr(moves), remedy))
+        vars(self).update(moves=made)
+
+    def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, jax.Array]:
+        """Return the proposal of all parts together; the key is consumed."""
+        total = jnp.zeros(())
+
+        def act(index: int, move: Any, branch: Any) -> Any:
+            nonlocal total
+            if isinstance(move, _Frozen):
+                return branch
+            new, log_hastings = move.propose(jax.random.fold_in(key, index), branch, factor)
+            total = total + log_hastings
+            return new
+
+        return self._over_branches(act, params), total
+
+    def target(self, params: Any) -> Any:
+        """Return the lowest target of the parts, or ``None`` where none adapts."""
+        targets = []
+        self._over_branches(lambda _, move, branch: targets.append(target_of(move, branch)), params)
+        known = [jnp.asarray(target) for target in targets if target is not None]
+        return jnp.min(jnp.stack(known)) if known else None
+
+    def check(self, params: Any) -> None:
+        """Let each part check its branch."""
+        self._over_branches(lambda _, move, branch: check_of(move, branch), params)
+
+    def _over_branches(self, act: Callable[[int, Any, Any], Any], params: Any) -> Any:
+        moves, treedef = jax.tree.flatten(self.moves, is_leaf=_is_part)
+        try:
+            branches = treedef.flatten_up_to(params)
+        except ValueError:
+            expected = f"a pytree prefix of params ({jax.tree.structure(params)})"
+            remedy = "Give each branch of params a move, or None to freeze it."
+            raise ValueError(refusal("PerLeaf", expected, str(treedef), remedy)) from None
+        places = enumerate(zip(moves, branches, strict=True))
+        return treedef.unflatten([act(index, move, branch) for index, (move, branch) in places])
+
+
+def _is_part(node: Any) -> bool:
+    return node is None or isinstance(node, _Frozen | Move)
+
+
+def _part(where: Any, part: Any) -> Any:
+    if part is None or isinstance(part, _Frozen):
+        return _Frozen()
+    try:
+        return as_move(part)
+    except TypeError:
+        path = f"PerLeaf{jax.tree_util.keystr(where)}"
+        expected = "a move, a symmetric function (key, params) -> params, or None"
+        remedy = "Write for example {'w': ja.moves.Gaussian(), 's': ja.moves.Flip()}."
+        raise TypeError(refusal(path, expected, repr(part), remedy)) from None
+
+
+def natural_move(params: Any) -> Move:
+    """Return the move that suits the dtypes of ``params``.
+
+    Raises:
+        TypeError: A leaf has no natural move, such as an integer, whose bounds are not known.
+    """
+    parameters = Parameters.of(params)
+    kinds = []
+    for path, leaf in zip(parameters.structure.paths(), parameters.leaves, strict=True):
+        if jnp.issubdtype(leaf.dtype, jnp.floating):
+            kinds.append(Gaussian())
+        elif leaf.dtype == jnp.bool_:
+            kinds.append(Flip())
+        else:
+            expected = "a floating or bool leaf, which has a natural move"
+            remedy = "Pass move=ja.moves.IntegerStep(bounds=(lower, upper)), in PerLeaf if mixed."
+            raise TypeError(refusal(path, expected, describe(leaf), remedy))
+    if len({type(kind) for kind in kinds}) == 1:
+        return kinds[0]
+    # Fixed leaves stay where they are: a move of theirs would have nothing to move.
+    merged: list[Any] = list(kinds)
+    for index, _ in parameters.structure.fixed:
+        merged.insert(index, None)
+    return PerLeaf(jax.tree.unflatten(parameters.structure.treedef, merged))
