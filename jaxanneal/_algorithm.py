@@ -15,7 +15,7 @@ from jaxanneal._prng import as_key
 from jaxanneal._problem import as_energy, as_method
 from jaxanneal._program import default_device
 from jaxanneal._pytree import pytree_dataclass
-from jaxanneal._start import initial_parameters, one_chain
+from jaxanneal._start import check_start, initial_parameters, one_chain
 from jaxanneal._state import State
 from jaxanneal.moves._per_leaf import natural_move
 
@@ -97,6 +97,7 @@ def algorithm(energy: Energy, method: Any, move: Any = None, steps: int | None =
         key = as_key(key)
         starts = initial_parameters(params, key, bound.chains)
         used: Move = natural_move(one_chain(starts)) if given is None else given
+        check_start(used, starts)
         width = width_of(starts)
         chains = _state.start_chains(starts, energy, as_args(args), width)
         zeros = jnp.zeros(bound.chains, dtype=float)

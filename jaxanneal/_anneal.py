@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
-from jaxanneal import _history
-from jaxanneal._calibrate import pilot
+from jaxanneal._calibrate import first_factors, pilot
 from jaxanneal._chain import Chain
 from jaxanneal._diagnostics import diagnose
 from jaxanneal._driver import Clock, Driver, on_device
@@ -16,7 +16,14 @@ from jaxanneal._interrupt import Interruption, interruptible
 from jaxanneal._limits import Limits, as_limits
 from jaxanneal._move import as_move
 from jaxanneal._numbers import count, refusal
-from jaxanneal._problem import Problem, as_data, as_energy, as_method, make_setup
+from jaxanneal._problem import (
+    Problem,
+    as_data,
+    as_energy,
+    as_method,
+    check_schedule,
+    make_setup,
+)
 from jaxanneal._program import copy_program, refresh_program
 from jaxanneal._progress import Bar
 from jaxanneal._pytree import replace
@@ -118,7 +125,9 @@ def _first_state(
         return problem.state(method, chains, chains), method, None
     found = pilot(problem, driver, chains, limits.steps)
     method = problem.method.calibrated(found.start, found.end).bind(limits.steps)
-    state = problem.state(method, chains, found.best, found.log_factor)
+    temperatures = np.asarray(method.temperatures_at(method.init(), jnp.zeros((), jnp.int32)))
+    factors = first_factors(found.rises, temperatures)
+    state = problem.state(method, chains, found.best, factors)
     return state, method, None if found.reason is StopReason.STEPS else found.reason
 
 
@@ -147,10 +156,13 @@ def _resume(
         raise ValueError(refusal("steps", f"less than {NEVER} in total", total, remedy))
     new_method = state.method
     if method is not None:
-        new_method = as_method(method, None).keep_bound(state.method)
+        new_method = as_method(method, None)
+        if type(new_method) is type(state.method):
+            new_method = new_method.keep_bound(state.method)
     new_move = old.move if move is None else as_move(move)
     _require_same("method", old.method, on_device(new_method))
     _require_same("move", old.move, new_move)
+    check_schedule(new_method, int(old.step), limits.steps)
     new = replace(old, method=on_device(new_method), move=new_move)
     setup = make_setup(energy, limits.observe, state.width, new, data, limits, limits.record_every)
     driver = Driver(setup, data, limits, clock, interruption, state.evaluations)
@@ -229,8 +241,8 @@ def _slots(state: State) -> Chain:
 
 
 def _refuse_tracing(*inputs: Any) -> None:
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(inputs))
+    traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(inputs))
     # Under jit even a constant is staged; under vmap only what depends on the batch is a tracer.
-    if traced or isinstance(jnp.add(jnp.zeros(()), 0.0), jax.core.Tracer):
+    if traced or isinstance(jnp.add(jnp.zeros(()), 0.0), Tracer):
         remedy = "Use ja.algorithm(energy, method, move), whose init and step are pure."
         raise RuntimeError(refusal("anneal", "a call outside jit and vmap", "a tracer", remedy))

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from jax import dtypes
 
 from jaxanneal._chain import Chain, Energy
 from jaxanneal._driver import Clock, Driver
@@ -10,37 +11,42 @@ from jaxanneal._interrupt import interruptible
 from jaxanneal._limits import as_limits
 from jaxanneal._problem import Problem
 from jaxanneal._result import StopReason
+from jaxanneal._state import State
 from jaxanneal.methods._protocol import NEVER
 
-# Greedy, and yet of the same structure as any run: far below every difference of energies.
-_GREEDY = 1e-35
+# Temperatures of pilots that accept nothing uphill, and everything: below and above every
+# difference of energies, and yet of the same structure as any run, whose program they share.
+_GREEDY, _BLIND = 1e-35, 1e35
 
-# The end of the range as a fraction of its start.
+# The end of the range as a fraction of the temperature at which the energy stands at its start.
 _RATIO = 1e-4
+
+# Step-size factors that the pilots try: eight decades, evenly spread over the chains.
+_LOG_FACTORS = (-6.9, 11.5)
 
 _PILOT = 512
 
 
 class Calibration(NamedTuple):
-    """What a pilot run found.
+    """What the pilots found.
 
     Args:
         start: Temperature to start from, in units of energy.
         end: Temperature to end at.
-        best: The pilot's chains, whose best states must not be lost.
-        log_factor: Logarithm of step-size factors to start with, float ``[chains]``.
-        reason: Why the pilot ended.
+        best: The pilots' chains, whose best states must not be lost.
+        rises: Energy of one trial move of each chain less that of its start, float ``[chains]``.
+        reason: Why the pilots ended.
     """
 
     start: float
     end: float
     best: Chain
-    log_factor: np.ndarray
+    rises: np.ndarray
     reason: StopReason
 
 
 def pilot(problem: Problem, driver: Driver, chains: Chain, steps: int) -> Calibration:
-    """Descend greedily for a few moves, step sizes adapting, and read the range off the descent.
+    """Make one trial move of every chain, descend greedily, and read the range off both.
 
     Args:
         problem: The problem.
@@ -48,17 +54,92 @@ def pilot(problem: Problem, driver: Driver, chains: Chain, steps: int) -> Calibr
         chains: The evaluated starts.
         steps: Moves of the run to come; a short run gets a short pilot.
     """
-    moves = int(np.clip(steps // 8, 32, _PILOT))
-    method = problem.method.calibrated(_GREEDY, _GREEDY).bind(moves)
-    state = problem.state(method, chains, chains)
-    state, _, reason = driver.run(state, method, moves, NEVER)
     count = problem.method.chains
+    moves = int(np.clip(steps // 8, 32, _PILOT))
+    spread = _spread(count)
+    tried, reason = _short_run(problem, driver, chains, chains, spread, _BLIND, 1)
     starts = np.asarray(chains.energy, dtype=np.float64)
-    best = float(np.min(np.asarray(state.chains.best_energy)[:count]))
-    start = float(np.mean(starts[np.isfinite(starts)])) - best
-    if not start > 0:
-        start = 1.0
-    return Calibration(start, start * _RATIO, state.chains, problem._factors(), reason)
+    rises = np.asarray(tried.chains.energy, dtype=np.float64)[:count] - starts
+    rises[np.asarray(tried.nonfinite)[:count] > 0] = np.inf
+    found = tried
+    if reason is StopReason.STEPS:
+        found, reason = _short_run(
+            problem, driver, chains, tried.chains, spread, _GREEDY, moves // 4
+        )
+    if reason is StopReason.STEPS:  # again, with the step size that fell farthest
+        fell = int(np.argmin(np.asarray(found.chains.best_energy)[:count]))
+        factor = np.full_like(spread, np.asarray(found.log_factor)[fell])
+        found, reason = _short_run(
+            problem, driver, chains, found.chains, factor, _GREEDY, moves - moves // 4
+        )
+    best = float(np.min(np.asarray(found.chains.best_energy)[:count]))
+    fall = float(np.mean(starts[np.isfinite(starts)])) - best
+    start, end = _range(fall if fall > 0 else _typical(rises), problem.coordinates)
+    return Calibration(start, end, found.chains, rises, reason)
+
+
+def _range(fall: float, coordinates: int) -> tuple[float, float]:
+    """Return the temperature range for a problem whose energy can fall by ``fall``.
+
+    A harmonic energy of n coordinates has mean n T / 2 (equipartition), so at T = 2 fall / n it
+    stands where it started. The start is the geometric mean of that and of ``fall`` itself, at
+    which a barrier in one coordinate alone is crossed.
+    """
+    share = min(1.0, 2 / coordinates)
+    return fall * share**0.5, fall * share * _RATIO
+
+
+def _short_run(
+    problem: Problem,
+    driver: Driver,
+    chains: Chain,
+    best: Chain,
+    log_factor: np.ndarray,
+    temperature: float,
+    moves: int,
+) -> tuple[State, StopReason]:
+    """Run from the starts at one temperature, with the program of the run to come."""
+    method = problem.method.calibrated(temperature, temperature).bind(moves)
+    state = problem.state(method, chains, best, log_factor)
+    state, _, reason = driver.run(state, method, moves, NEVER)
+    return state, reason
+
+
+def _spread(chains: int) -> np.ndarray:
+    """Return logarithms of step-size factors over eight decades, one for each chain."""
+    return np.linspace(*_LOG_FACTORS, chains, dtype=dtypes.canonicalize_dtype(float))
+
+
+def _typical(rises: np.ndarray) -> float:
+    """Return the size of an energy difference, for a start that nothing improves."""
+    sizes = np.abs(rises[np.isfinite(rises) & (rises != 0)])
+    return float(np.median(sizes)) if sizes.size else 1.0
+
+
+def first_factors(rises: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
+    r"""Return logarithms of the step-size factors to start with.
+
+    Maths: the largest factor up to which the trial moves were accepted with probability 1/2, by a
+    moving average over an eighth of them. On an energy that levels off, none is: factor 1.
+
+    Args:
+        rises: Energy differences of the trial moves, by rising factor, float ``[chains]``.
+        temperatures: Temperature of each chain, float ``[chains]``.
+
+    Returns:
+        Float ``[chains]``; zeros where there are too few trials to tell.
+    """
+    window = len(rises) // 8
+    first = np.zeros(len(rises), temperatures.dtype)
+    if window == 0:
+        return first
+    factors = np.convolve(_spread(len(rises)), np.full(window, 1 / window), "valid")
+    for chain, temperature in enumerate(temperatures.astype(np.float64)):
+        acceptance = np.exp(-np.maximum(rises, 0) / temperature)
+        smooth = np.convolve(acceptance, np.full(window, 1 / window), "valid")
+        refused = np.flatnonzero(smooth < 0.5)
+        first[chain] = factors[refused[0]] if refused.size else 0.0
+    return first
 
 
 def calibrate(
@@ -71,9 +152,9 @@ def calibrate(
 ) -> tuple[float, float]:
     r"""Find the temperature range of a problem from batched trial moves.
 
-    Maths: 64 chains descend greedily for 512 moves, with step sizes spread over eight decades;
-    ``start`` is the mean energy of the starts less the best energy found, and ``end`` is
-    :math:`10^{-4}` of it.
+    Maths: 64 chains with step sizes spread over eight decades descend greedily for 512 moves in
+    all, by :math:`\Delta`; with n coordinates and :math:`q = \min(1, 2/n)`, ``start`` is
+    :math:`\Delta \sqrt q` and ``end`` is :math:`10^{-4} \Delta q`.
     Batching: write the energy for one chain.
 
     Args:

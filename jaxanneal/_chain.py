@@ -9,23 +9,24 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from jaxanneal import _prng
-from jaxanneal._energy import describe, evaluate
-from jaxanneal._numbers import refusal
+from jaxanneal._energy import describe, evaluate, traced
+from jaxanneal._move import Move, as_move
+from jaxanneal._numbers import number, refusal
 from jaxanneal._parameters import Parameters
 from jaxanneal._pytree import pytree_dataclass
-from jaxanneal._move import Move, as_move
 
 Energy = Callable[..., Any]
 
 
 @jax.tree_util.register_pytree_with_keys_class
 class Chain:
-    """Hold one chain: where it is, and the best state that it ever saw.
+    r"""Hold one chain: where it is, and the best state that it ever saw.
 
-    Maths: :math:`x_k`, :math:`E(x_k)` and :math:`\\arg\\min_{j \\le k} E(x_j)` over all proposals.
+    Maths: :math:`x_k`, :math:`E(x_k)` and :math:`\arg\min_{j \le k} E(x_j)` over all proposals.
     Batching: one chain; every array gains leading axes under ``vmap``.
 
     Args:
@@ -163,17 +164,34 @@ def accept(
         The decision, bool ``[]``.
 
     Raises:
-        Nothing.
+        TypeError: ``key`` is no key, or ``temperature`` no number.
+        ValueError: ``temperature`` is known to be negative or not finite, or an input is no scalar.
 
     Example:
         >>> bool(accept(jax.random.key(0), -1.0, 0.5)), bool(accept(jax.random.key(0), 9.0, 0.0))
         (True, False)
 
-    Reference: Metropolis et al., J. Chem. Phys. 21, 1087 (1953); Hastings, Biometrika 57, 97 (1970).
+    Reference: Metropolis et al., J. Chem. Phys. 21, 1087 (1953); Hastings, Biometrika 57, 97
+    (1970).
     """
+    temperature = _as_temperature(temperature)
     delta, temperature, hastings = _as_floats(delta_energy, temperature, log_hastings)
-    uniform = jax.random.uniform(key, dtype=delta.dtype)
+    for path, value in (("delta_energy", delta), ("log_hastings", hastings)):
+        if value.shape != ():
+            remedy = "One key decides once: use jax.vmap over keys and numbers."
+            raise ValueError(refusal(path, "a scalar", describe(value), remedy))
+    uniform = jax.random.uniform(_prng.as_key(key), dtype=delta.dtype)
     return (delta < jnp.inf) & (jnp.log1p(-uniform) * temperature <= temperature * hastings - delta)
+
+
+def _as_temperature(temperature: ArrayLike) -> jax.Array:
+    remedy = "Use 0 for greedy descent; under jax.vmap each chain has its own."
+    expected = "a finite number >= 0"
+    valid = lambda x: np.isfinite(x) & (x >= 0)  # noqa: E731
+    array = number("temperature", temperature, expected, valid, remedy)
+    if array.shape != ():
+        raise ValueError(refusal("temperature", expected, describe(array), remedy))
+    return array
 
 
 def _as_floats(delta_energy: ArrayLike, *rest: ArrayLike) -> tuple[jax.Array, ...]:
@@ -208,9 +226,9 @@ def init_chain(params: Any, *, energy: Energy, args: tuple[Any, ...] = ()) -> Ch
     Reference: Kirkpatrick, Gelatt and Vecchi, Science 220, 671 (1983).
     """
     parameters = Parameters.of(params)
-    if not parameters.leaves:
+    if not any(leaf.size for leaf in parameters.leaves):
         remedy = "Pass arrays; Python integers, bools, strings and functions are held fixed."
-        raise TypeError(refusal("params", "at least one array", repr(params), remedy))
+        raise TypeError(refusal("params", "at least one parameter", repr(params), remedy))
     value = evaluate(energy, parameters.tree, as_args(args))
     value = jnp.where(jnp.isfinite(value), value, jnp.inf)
     return Chain(parameters, value, parameters, value)
@@ -253,8 +271,9 @@ def annealing_step(
         The chain after the step and a :class:`StepInfo`.
 
     Raises:
-        TypeError: The move changes the structure, a shape or a dtype of the parameters, or the
-            energy returns anything but one real scalar.
+        TypeError: An input is of the wrong kind, the move changes the structure, a shape or a dtype
+            of the parameters, or the energy returns anything but one real scalar.
+        ValueError: ``temperature`` is known to be negative or not finite.
 
     Example:
         >>> import jaxanneal as ja
@@ -271,8 +290,11 @@ def annealing_step(
     Reference: Metropolis et al., J. Chem. Phys. 21, 1087 (1953); Kirkpatrick, Gelatt and Vecchi,
     Science 220, 671 (1983).
     """
-    move = as_move(move)
-    chain, info, _ = transition(key, chain, temperature, energy, move, as_args(args), factor)
+    if not isinstance(chain, Chain):
+        remedy = "Make it with ja.init_chain(params, energy=energy)."
+        raise TypeError(refusal("chain", "a Chain", type(chain).__name__, remedy))
+    inputs = (_prng.as_key(key), chain, _as_temperature(temperature))
+    chain, info, _ = transition(*inputs, energy, as_move(move), as_args(args), factor)
     return chain, info
 
 
@@ -285,7 +307,7 @@ def transition(
     args: tuple[Any, ...],
     factor: ArrayLike,
 ) -> tuple[Chain, StepInfo, jax.Array]:
-    """Make one step, and also return its log acceptance probability, from which step sizes adapt."""
+    """Make one step, and also return its log acceptance probability: step sizes adapt by it."""
     old = chain._params
     new, log_hastings = propose(jax.random.fold_in(key, _prng.PROPOSAL), old, move, factor)
     value = evaluate(energy, new.tree, args)
@@ -311,7 +333,7 @@ def propose(
     key: jax.Array, old: Parameters, move: Move, factor: ArrayLike
 ) -> tuple[Parameters, jax.Array]:
     """Ask the move for a proposal, and refuse one that is not made like the state."""
-    proposal, log_hastings = move.propose(key, old.tree, factor)
+    proposal, log_hastings = traced("move", move.propose, key, old.tree, factor)
     new = Parameters.of(proposal, path="proposal")
     remedy = "A move returns params of the same structure, shapes and dtypes."
     if new.structure != old.structure:

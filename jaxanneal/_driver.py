@@ -10,6 +10,7 @@ import numpy as np
 from jaxanneal import _engine, _history
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import Limits
+from jaxanneal._numbers import host_array
 from jaxanneal._parameters import Parameters
 from jaxanneal._program import Setup, chunk_program, row_shapes
 from jaxanneal._progress import Bar, Progress
@@ -148,8 +149,8 @@ class Driver:
     def _control(self, state: Any, end: int, finish: int, record_every: int) -> _engine.Control:
         limits, dtype = self.limits, state.chains.energy.dtype
         numbers = (end, finish, record_every, limits.patience)
-        end_, finish_, every, patience = (np.asarray(x, np.int32) for x in numbers)
-        return _engine.Control(end_, finish_, every, np.asarray(limits.target, dtype), patience)
+        end_, finish_, every, patience = (host_array(x, np.int32) for x in numbers)
+        return _engine.Control(end_, finish_, every, host_array(limits.target, dtype), patience)
 
 
 class _Run:
@@ -157,6 +158,7 @@ class _Run:
 
     def __init__(self, driver: Driver, state: State, method: Method, steps: int, record_every: int):
         self.driver, self.state, self.method = driver, state, method
+        self.cooling: Any = getattr(method, "cooling", None)
         self.first = self.step = int(state.step)
         self.steps, self.record_every = steps, record_every
         self.rows: list[Any] = []
@@ -210,7 +212,7 @@ class _Run:
         limit = getattr(self.method, "min_temperature", None)
         if limit is None:
             return end, False
-        values = tabulate(self.method.cooling, self.step, _TABLE)
+        values = tabulate(self.cooling, self._coming(self.step))
         # A schedule that ends exactly there may miss it by a rounding error.
         cold = np.flatnonzero(values <= float(limit) * (1 + 1e-6))
         if cold.size == 0:
@@ -222,9 +224,13 @@ class _Run:
         """Put the coming temperatures into the state, if the schedule is the host's to evaluate."""
         if _on_host(self.method):
             first = max(self.step - 1, 0)  # the temperature of the last move is reported, too
-            values = tabulate(self.method.cooling, first, _TABLE)
+            values = tabulate(self.cooling, self._coming(first))
             state = self.state
             self.state = replace(state, method=_with_table(state.method, first, values))
+
+    def _coming(self, first: int) -> np.ndarray:
+        """Return the next steps, as many as a table has; none that the run never makes."""
+        return np.minimum(np.arange(first, first + _TABLE), self.first + self.steps - 1)
 
 
 def on_device(method: Any) -> Any:
@@ -238,4 +244,4 @@ def _on_host(method: Any) -> bool:
 
 def _with_table(method: Any, first: int, values: np.ndarray) -> Any:
     dtype = jax.dtypes.canonicalize_dtype(float)
-    return replace(method, cooling=Table(np.asarray(first, np.int32), values.astype(dtype)))
+    return replace(method, cooling=Table(host_array(first, np.int32), host_array(values, dtype)))

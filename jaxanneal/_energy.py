@@ -24,18 +24,25 @@ def evaluate(energy: Callable[..., Any], params: Any, args: tuple[Any, ...]) -> 
     Raises:
         TypeError: The energy cannot be traced, or returns anything but one real scalar.
     """
+    if not callable(energy):
+        remedy = "Pass the function itself, energy(params, *args) -> real scalar."
+        raise TypeError(refusal("energy", "a function", type(energy).__name__, remedy))
+    return real_scalar("energy", traced("energy", energy, params, *args))
+
+
+def traced(name: str, function: Callable[..., Any], *inputs: Any) -> Any:
+    """Call a user's function under tracing, or refuse one that needs the numbers themselves."""
     try:
-        value = energy(params, *args)
+        return function(*inputs)
     except _UNTRACEABLE as error:
         raise TypeError(
             refusal(
-                "energy",
+                name,
                 "a function that JAX can trace",
-                f"{type(error).__name__}: {str(error).splitlines()[0]}",
+                f"{type(error).__name__}: {str(error).splitlines()[0].rstrip('.')}",
                 "Write it with jax.numpy, or wrap NumPy code or a simulator in jax.pure_callback.",
             )
         ) from error
-    return real_scalar("energy", value)
 
 
 def real_scalar(name: str, value: Any) -> jax.Array:

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._blocks import over_chains
+from jaxanneal._energy import traced
+from jaxanneal._numbers import host_array
 from jaxanneal._pytree import pytree_dataclass, replace
 from jaxanneal._state import State
 
@@ -32,9 +34,9 @@ class Summary(NamedTuple):
 class History(NamedTuple):
     """Hold what was recorded of a run, one row a record.
 
-    Fields are ``(records, chains)``, in parallel tempering ``(records, ladders, rungs)`` by rung; or
-    a named tuple ``(min, q25, median, q75, max, mean)`` of ``(records,)`` or ``(records, rungs)``
-    where all chains together would not fit into 64 MB.
+    Fields are ``(records, chains)``, in parallel tempering ``(records, ladders, rungs)`` by rung;
+    or a named tuple ``(min, q25, median, q75, max, mean)`` of ``(records,)`` or
+    ``(records, rungs)`` where all chains together would not fit into 64 MB.
 
     Args:
         step: Total moves per chain at the record, int ``(records,)``.
@@ -114,7 +116,9 @@ def observe_slots(
     order = method.order(state.exchange).reshape(method.shape)
     cold = order if len(method.shape) == 1 else order[:, 0]
     params = jax.tree.map(lambda x: x[cold], state.chains._params)
-    result = over_chains(lambda p: observe(p.tree, *args), params, min(width, cold.shape[0]))
+    result = over_chains(
+        lambda p: traced("observe", observe, p.tree, *args), params, min(width, cold.shape[0])
+    )
     return jax.tree.map(jnp.asarray, result)
 
 
@@ -131,7 +135,8 @@ def new_recorder(row: Any, step: int, accepted: Any, layout: Layout) -> Recorder
     rows = jax.tree.map(lambda x: np.zeros((size, *x.shape), x.dtype), row)
     abstract = isinstance(accepted, jax.ShapeDtypeStruct)
     counts = np.zeros(accepted.shape, np.int32) if abstract else np.array(accepted)
-    return Recorder(rows, np.zeros((), np.int32), np.asarray(step, np.int32), counts)
+    none, at = host_array(0, np.int32), host_array(step, np.int32)
+    return Recorder(rows, none, at, host_array(counts))
 
 
 def record(
@@ -185,7 +190,7 @@ def summary(values: jax.Array) -> Summary:
     """Summarise the leading axis."""
     numbers = values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(float)
     quantiles = jnp.quantile(numbers, jnp.asarray(_QUANTILES, numbers.dtype), axis=0)
-    return Summary(*quantiles, jnp.mean(numbers, axis=0))
+    return Summary._make((*quantiles, jnp.mean(numbers, axis=0)))
 
 
 def empty(recorder: Recorder) -> tuple[Recorder, list[Any]]:

@@ -1,4 +1,4 @@
-"""The settings of one call that decide when it stops and what it shows, checked before anything runs."""
+"""The settings of one call that decide when it stops and what it shows, checked at once."""
 
 import math
 from collections.abc import Callable
@@ -70,7 +70,7 @@ def as_limits(
         else min(count("record_every", record_every, 1, "Use 1 to record every step."), NEVER),
         observe,
         callback,
-        progress,
+        progress if progress is None else bool(progress),
     )
 
 

@@ -6,12 +6,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 
 def refusal(path: str, expected: str, got: object, remedy: str) -> str:
     """Return the text of every refusal: path, expected, got, remedy."""
     return f"{path}: expected {expected}, got {got}. {remedy}"
+
+
+def host_array(value: Any, dtype: Any = None) -> Any:
+    """Return a NumPy array, typed like the JAX array that it becomes inside a program."""
+    return np.asarray(value, dtype)
 
 
 def number(
@@ -21,12 +27,15 @@ def number(
     valid: Callable[[np.ndarray], Any],
     remedy: str,
     dtype: Any = float,
+    scalar: bool = False,
 ) -> jax.Array:
     """Return ``value`` as an array of one strong dtype, or refuse it if it is known to be wrong.
 
-    A tracer is converted without a look at its value, so that a setting can be swept under ``vmap``.
+    A tracer is converted without a look at its value, so that settings can be swept under ``vmap``.
     """
-    if isinstance(value, jax.core.Tracer):
+    if scalar and np.shape(value) != ():
+        raise ValueError(refusal(path, f"{expected}, a scalar", value, remedy))
+    if isinstance(value, Tracer):
         return jnp.asarray(value, dtype=dtype)
     try:
         array = np.asarray(value)
@@ -36,22 +45,27 @@ def number(
             raise TypeError
     except (TypeError, ValueError):
         raise TypeError(refusal(path, expected, repr(value), remedy)) from None
-    if not np.all(valid(array.astype(np.float64))):
+    exact = array.astype(np.float64)
+    with np.errstate(over="ignore"):
+        kept = exact if dtype is int else exact.astype(jax.dtypes.canonicalize_dtype(dtype))
+    # In the precision of the run, too: there 1e-50 is no longer positive, nor 1e40 finite.
+    if not (np.all(valid(exact)) and np.all(valid(kept))):
         raise ValueError(refusal(path, expected, value, remedy))
     # One strong dtype, or 10, 10.0 and np.float32(10) would each be a new trace.
-    return jnp.asarray(value, dtype=dtype)
+    return jnp.asarray(kept if dtype is float else value, dtype=dtype)
 
 
-def positive(path: str, value: ArrayLike, remedy: str) -> jax.Array:
+def positive(path: str, value: ArrayLike, remedy: str, scalar: bool = False) -> jax.Array:
     """Return ``value`` as a float array of finite numbers > 0."""
-    return number(path, value, "finite values > 0", lambda x: np.isfinite(x) & (x > 0), remedy)
+    valid = lambda x: np.isfinite(x) & (x > 0)  # noqa: E731
+    return number(path, value, "finite values > 0", valid, remedy, scalar=scalar)
 
 
 def at_least_one(path: str, value: ArrayLike, remedy: str) -> jax.Array:
     """Return ``value`` as an integer array of numbers >= 1 that fit 32 bits."""
     expected = "an integer from 1 to 2147483647"
     valid = lambda x: (x >= 1) & (x < 2**31)  # noqa: E731
-    return number(path, value, expected, valid, remedy, dtype=int).astype(jnp.int32)
+    return number(path, value, expected, valid, remedy, int, scalar=True).astype(jnp.int32)
 
 
 def count(path: str, value: Any, minimum: int, remedy: str) -> int:

@@ -96,9 +96,9 @@ class Parameters:
                     surprising.append(f"{path}{jax.tree_util.keystr(where)} = {leaf!r}")
         if warn and surprising:
             warnings.warn(
-                f"{', '.join(surprising)}: held fixed, because Python integers and bools (and floats "
-                "outside dicts, lists and tuples) are not parameters. Pass a JAX or NumPy array to "
-                "have it annealed.",
+                f"{', '.join(surprising)}: held fixed, because Python integers and bools (and "
+                "floats outside dicts, lists and tuples) are not parameters. Pass a JAX or NumPy "
+                "array to have it annealed.",
                 stacklevel=4,
             )
         return cls(tuple(leaves), Structure(treedef, tuple(fixed)))

@@ -20,7 +20,13 @@ from jaxanneal._problem import as_data, as_energy
 from jaxanneal._program import Program
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal._result import Result, StopReason
-from jaxanneal._start import Stacked, one_chain, require_finite
+from jaxanneal._start import (
+    Stacked,
+    chain_count,
+    initial_parameters,
+    one_chain,
+    require_finite,
+)
 from jaxanneal.moves._bounds import as_bounds, check_bounds
 from jaxanneal.moves._continuous import Perturbation
 
@@ -82,6 +88,9 @@ def polish(
     Reference: Kingma and Ba, ICLR (2015), for the default optimiser.
     """
     energy, data, clock = as_energy(energy), as_data(args), Clock()
+    if optimizer is not None and not isinstance(optimizer, optax.GradientTransformation):
+        remedy = "Write for example optimizer=optax.adam(1e-2)."
+        raise TypeError(refusal("optimizer", "an optax optimiser", repr(optimizer), remedy))
     steps = count("steps", steps, 1, "Pass the number of gradient steps.")
     starts = _starts(params_or_result, count("top", top, 1, "Use 1 for the best state alone."))
     limits = _limits(params_or_result, bounds, starts)
@@ -116,7 +125,8 @@ def _starts(given: Any, top: int) -> Parameters:
         best = np.array(distinct_best(given.chains, top))
         starts = jax.tree.map(lambda x: x[best], given.chains._best_params)
     elif isinstance(given, Stacked):
-        starts = Parameters.of(given.tree, warn=True)
+        found = chain_count(given)
+        starts = initial_parameters(given, None, 1 if found is None else found)
     else:
         one = Parameters.of(given, warn=True)
         starts = one.with_leaves(leaf[None] for leaf in one.leaves)

@@ -59,6 +59,7 @@ def as_key(key: Any) -> jax.Array:
 def stream(key: jax.Array, purpose: int, index: jax.typing.ArrayLike) -> jax.Array:
     """Return the key of one chain or ladder for one purpose; fold the step into it.
 
-    Batching: ``index`` may be any integer array under ``vmap``. The run key is folded, not consumed.
+    Batching: ``index`` may be any integer array under ``vmap``. The run key is folded, not
+    consumed.
     """
     return jax.random.fold_in(jax.random.fold_in(key, purpose), index)

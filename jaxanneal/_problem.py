@@ -34,9 +34,13 @@ from jaxanneal._start import (
     require_finite,
 )
 from jaxanneal._state import State
+from jaxanneal.cooling import Geometric, Linear, Logarithmic, tabulate
 from jaxanneal.methods import ParallelTempering, SimulatedAnnealing
 from jaxanneal.methods._protocol import Method
 from jaxanneal.moves._per_leaf import natural_move
+
+# Steps, evenly spread over a run, at which a user's schedule is looked at before it starts.
+_PROBES = 4096
 
 
 class Problem:
@@ -94,10 +98,11 @@ class Problem:
             limits: When the call stops, what it records.
             interruption: Whether Ctrl-C was pressed.
         """
+        method = self.bound(self.method, limits.steps)
+        check_schedule(method, 0, limits.steps)
         start = start_program(self.energy, self.width)
         compile_start = start.prepare(self.starts, self.data)
         chains = start.shapes(self.starts, self.data)
-        method = self.bound(self.method, limits.steps)
         inputs = self._state_inputs(method, chains, chains, self._factors())
         make = state_program(self.width)
         compile_make = make.prepare(*inputs)
@@ -137,9 +142,14 @@ class Problem:
         return state_program(self.width)(*self._state_inputs(method, chains, best, factors))
 
     def bound(self, method: Any, steps: int) -> Any:
-        """Return the method bound to a run of ``steps`` moves; a missing ladder is a placeholder."""
+        """Return the method bound to ``steps`` moves; a missing ladder is a placeholder."""
         known = method.calibrated(1.0, 1.0) if method.needs_calibration else method
         return known.bind(steps)
+
+    @property
+    def coordinates(self) -> int:
+        """Number of parameters of one chain."""
+        return sum(leaf.size for leaf in self.starts.leaves) // self.method.chains
 
     def _factors(self) -> np.ndarray:
         return np.zeros(self.method.chains, jax.dtypes.canonicalize_dtype(float))
@@ -173,12 +183,27 @@ def as_method(method: Any, params: Any) -> Any:
     return method
 
 
+def check_schedule(method: Any, first: int, steps: int) -> None:
+    """Refuse a schedule with a temperature that is none, before anything compiles."""
+    cooling = getattr(method, "cooling", None)
+    if isinstance(cooling, Geometric | Linear | Logarithmic):  # their numbers are checked already
+        shape = jax.eval_shape(cooling, np.zeros((), np.int32)).shape
+        if shape != ():
+            remedy = "All chains share one temperature; ja.ParallelTempering has many."
+            raise TypeError(refusal("cooling", "one temperature", f"shape {shape}", remedy))
+    elif cooling is not None:
+        last = first + steps - 1
+        tabulate(cooling, np.linspace(first, last, _PROBES).round().astype(int))
+
+
 def as_width(block: Any, chains: int, starts: Parameters) -> int:
     """Return the number of chains per block."""
     if block is None:
         each = sum(leaf.nbytes for leaf in starts.leaves) // chains
         return default_width(chains, each, default_device().platform)
-    return min(chains, count("block", block, 1, "Leave it out for a width that suits the device."))
+    # Not cut to the number of chains: the width decides the last bits, and one chain alone in its
+    # block is to equal the same chain among many.
+    return count("block", block, 1, "Leave it out for a width that suits the device.")
 
 
 def make_setup(

@@ -85,12 +85,14 @@ def signature(inputs: Any) -> Any:
     """Return what a compilation depends on: structure, shapes, dtypes and the device."""
     leaves, treedef = jax.tree.flatten(inputs)
     kinds = tuple((x.shape, x.dtype, getattr(x, "weak_type", False)) for x in leaves)
-    return treedef, kinds, default_device(), jax.config.jax_numpy_dtype_promotion
+    promotion = jax.config.jax_numpy_dtype_promotion  # pyright: ignore[reportAttributeAccessIssue]
+    return treedef, kinds, default_device(), promotion
 
 
 def default_device() -> Any:
     """Return the device that JAX would put a new array on."""
-    return jax.config.jax_default_device or jax.local_devices()[0]
+    chosen = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+    return chosen or jax.local_devices()[0]
 
 
 class Setup(NamedTuple):
@@ -131,8 +133,9 @@ def state_program(width: int) -> Program:
         count = method.chains
         kept = jax.tree.map(lambda x: x[:count], best)
         merged = Chain(chains._params, chains.energy, kept._best_params, kept.best_energy)
-        inputs = jax.tree.map(jnp.copy, (key, merged, method, move, log_factor[:count]))
-        return _state.start(*inputs[:4], width, inputs[4])
+        inputs = (key, merged, method, move, log_factor[:count])
+        key, merged, method, move, log_factor = jax.tree.map(jnp.copy, inputs)
+        return _state.start(key, merged, method, move, width, log_factor)
 
     return Program(make)
 

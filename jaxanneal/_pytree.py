@@ -1,4 +1,4 @@
-"""The ground class: frozen dataclasses that are pytrees, with static fields where a shape depends on them."""
+"""The ground class: frozen dataclasses that are pytrees, with static fields that fix shapes."""
 
 import dataclasses
 from typing import Any, TypeVar, dataclass_transform
@@ -25,7 +25,7 @@ def pytree_dataclass(cls: type[T]) -> type[T]:
     own = any("__init__" in vars(parent) for parent in cls.__mro__ if parent is not object)
     # == on arrays has no truth value, so objects compare by identity
     made = dataclasses.dataclass(frozen=True, eq=False, init=not own)(cls)
-    fields = dataclasses.fields(made)
+    fields = dataclasses.fields(made)  # pyright: ignore[reportArgumentType]
     names = tuple(f.name for f in fields if not f.metadata.get("static"))
     statics = tuple(f.name for f in fields if f.metadata.get("static"))
 
@@ -45,6 +45,11 @@ def pytree_dataclass(cls: type[T]) -> type[T]:
 
     jax.tree_util.register_pytree_with_keys(made, flatten_with_keys, unflatten, flatten)
     return made
+
+
+def pytree_subclass(cls: type[T]) -> type[T]:
+    """Do the same for a class that keeps the constructor of its parent, as type checkers see it."""
+    return pytree_dataclass(cls)
 
 
 def replace(tree: T, **changes: Any) -> T:

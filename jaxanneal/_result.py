@@ -26,8 +26,8 @@ class StopReason(enum.Enum):
         value: One of the texts below.
 
     Returns:
-        A member: ``STEPS``, ``TARGET``, ``MIN_TEMPERATURE``, ``PATIENCE``, ``TIME``, ``CALLBACK`` or
-        ``INTERRUPTED``.
+        A member: ``STEPS``, ``TARGET``, ``MIN_TEMPERATURE``, ``PATIENCE``, ``TIME``, ``CALLBACK``
+        or ``INTERRUPTED``.
 
     Raises:
         ValueError: ``value`` is none of the texts.
@@ -71,10 +71,10 @@ class Continuation(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Result(Generic[Params]):
-    """Hold the best state that any chain ever saw, and everything else about a run.
+    r"""Hold the best state that any chain ever saw, and everything else about a run.
 
-    Maths: ``params`` is :math:`\\arg\\min E` over all proposals of all chains, calibration included.
-    Batching: ``chains`` has a leading axis of chains (in parallel tempering by ladder, then by rung).
+    Maths: ``params`` is :math:`\arg\min E` over all proposals of all chains, calibration included.
+    Batching: ``chains`` has a leading axis of chains (in parallel tempering by ladder, then rung).
 
     Args:
         params: The best state, the user's tree.

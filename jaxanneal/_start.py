@@ -64,7 +64,7 @@ def is_initialiser(params: Any) -> bool:
     return callable(params) and len(leaves) == 1 and leaves[0] is params
 
 
-def initial_parameters(params: Any, key: jax.Array, chains: int) -> Parameters:
+def initial_parameters(params: Any, key: Any, chains: int) -> Parameters:
     """Return the starts of all chains, ``[chains, ...]``.
 
     Raises:
@@ -105,6 +105,7 @@ def initialised(function: Callable[[jax.Array], Any], keys: jax.Array) -> Parame
 
 def check_start(move: Move, starts: Parameters) -> None:
     """Let the move refuse the starts, before anything compiles."""
+    check_of(move, one_chain(starts))  # first, so that a message shows the shapes of one chain
     check_of(move, starts.tree)
 
 
@@ -136,5 +137,5 @@ def require_finite(chains: Chain) -> None:
 
 
 def _shown(tree: Any) -> str:
-    text = repr(tree)
+    text = repr(tree.tree if isinstance(tree, Stacked) else tree)
     return text if len(text) <= 200 else text[:200] + "..."

@@ -212,18 +212,19 @@ def bind(cooling: Any, steps: int) -> Any:
     return cooling
 
 
-def tabulate(cooling: Any, first: int, length: int) -> np.ndarray:
-    """Return the temperatures of ``length`` steps from ``first`` on, evaluated on the host.
+def tabulate(cooling: Any, steps: np.ndarray) -> np.ndarray:
+    """Return the temperatures at ``steps``, evaluated on the host.
 
     A function that takes only Python numbers (``math.exp``, ``if``) is called once per step.
 
     Raises:
+        TypeError: A temperature is no real scalar.
         ValueError: A temperature is negative or not finite.
     """
-    steps = np.arange(first, first + length)
     values = _at_once(cooling, steps)
     if values is None:
-        values = np.array([float(_call(cooling, int(step))) for step in steps])
+        distinct, place = np.unique(steps, return_inverse=True)
+        values = np.array([_one(cooling, int(step)) for step in distinct])[place]
     wrong = ~(np.isfinite(values) & (values >= 0))
     if np.any(wrong):
         where = int(np.argmax(wrong))
@@ -231,6 +232,15 @@ def tabulate(cooling: Any, first: int, length: int) -> np.ndarray:
         expected = f"finite temperatures >= 0 at step {steps[where]}"
         raise ValueError(refusal("cooling", expected, values[where], remedy))
     return values
+
+
+def _one(cooling: Any, step: int) -> float:
+    value = _call(cooling, step)
+    if isinstance(value, str) or np.shape(value) != () or np.iscomplexobj(value):
+        remedy = "All chains share one temperature; ja.ParallelTempering has many."
+        expected = f"one real temperature at step {step}"
+        raise TypeError(refusal("cooling", expected, repr(value), remedy))
+    return float(value)
 
 
 def _call(cooling: Any, step: Any) -> Any:
@@ -245,7 +255,7 @@ def _at_once(cooling: Any, steps: np.ndarray) -> np.ndarray | None:
         values = np.asarray(_call(cooling, jnp.asarray(steps)), dtype=np.float64)
         values = np.broadcast_to(values, steps.shape).copy()
         probes = np.unique(np.linspace(0, len(steps) - 1, 4).astype(int))
-        alone = np.array([float(_call(cooling, int(steps[i]))) for i in probes])
+        alone = np.array([_one(cooling, int(steps[i])) for i in probes])
     except Exception:  # whatever a user's function raises for an array, it may still take a number
         return None
     return values if np.allclose(values[probes], alone, rtol=1e-5, equal_nan=True) else None

@@ -1,5 +1,6 @@
 """Parallel tempering: replicas on a ladder of temperatures that swap their rungs."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
@@ -37,7 +38,7 @@ class Ladders:
 
 @pytree_dataclass
 class ParallelTempering:
-    r"""Run replicas at fixed temperatures and let neighbours swap, so that cold ones cross barriers.
+    r"""Run replicas at fixed temperatures; neighbours swap, so that cold ones cross barriers.
 
     Maths: rung i samples :math:`\exp(-E/T_i)`; neighbours swap with probability
     :math:`\min(1, \exp((\beta_i - \beta_{i+1})(E_i - E_{i+1})))`, pairs (0, 1), (2, 3), ... and
@@ -86,7 +87,7 @@ class ParallelTempering:
         self,
         rungs: int | None = None,
         ladders: int = 1,
-        temperatures: ArrayLike | None = None,
+        temperatures: ArrayLike | Sequence[float] | None = None,
         swap_every: ArrayLike = 10,
         adapt: bool = True,
         warmup: ArrayLike | None = None,
@@ -289,7 +290,7 @@ def _shift(accepted: jax.Array) -> jax.Array:
     return jnp.pad(moved, ((0, 0), (0, 1))) - jnp.pad(moved, ((0, 0), (1, 0)))
 
 
-def _as_ladder(path: str, temperatures: ArrayLike) -> jax.Array:
+def _as_ladder(path: str, temperatures: Any) -> jax.Array:
     remedy = "List the coldest first, for example jnp.geomspace(0.01, 1.0, 16)."
     expected = "finite values > 0 that strictly increase, [rungs]"
 
@@ -309,4 +310,4 @@ def _as_warmup(path: str, warmup: ArrayLike) -> jax.Array:
     remedy = "Use 0 for none; None is half the run."
     valid = lambda x: (x >= 0) & (x < 2**31)  # noqa: E731
     expected = "an integer from 0 to 2147483647"
-    return number(path, warmup, expected, valid, remedy, dtype=int).astype(jnp.int32)
+    return number(path, warmup, expected, valid, remedy, int, scalar=True).astype(jnp.int32)

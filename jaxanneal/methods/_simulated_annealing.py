@@ -55,7 +55,8 @@ class SimulatedAnnealing:
         path = "SimulatedAnnealing"
         if min_temperature is not None:
             remedy = "Leave it out to cool over the whole run."
-            min_temperature = positive(f"{path}.min_temperature", min_temperature, remedy)
+            limit = positive(f"{path}.min_temperature", min_temperature, remedy, scalar=True)
+            min_temperature = limit
         vars(self).update(
             chains=count(f"{path}.chains", chains, 1, "Use 1 for a single chain."),
             cooling=None if cooling is None else as_cooling(f"{path}.cooling", cooling),

@@ -1,5 +1,6 @@
 """Moves: how a chain proposes its next state."""
 
+from jaxanneal._move import Move as Move
 from jaxanneal.moves._continuous import Gaussian as Gaussian
 from jaxanneal.moves._continuous import Laplace as Laplace
 from jaxanneal.moves._continuous import StudentT as StudentT
@@ -7,6 +8,5 @@ from jaxanneal.moves._continuous import Uniform as Uniform
 from jaxanneal.moves._discrete import Flip as Flip
 from jaxanneal.moves._discrete import IntegerStep as IntegerStep
 from jaxanneal.moves._per_leaf import PerLeaf as PerLeaf
-from jaxanneal._move import Move as Move
 
 __all__ = ["Flip", "Gaussian", "IntegerStep", "Laplace", "Move", "PerLeaf", "StudentT", "Uniform"]

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxanneal._numbers import number, refusal
 from jaxanneal._parameters import Parameters
@@ -40,11 +41,14 @@ def as_bounds(path: str, bounds: Any) -> tuple[Any, Any] | None:
 
 
 def _require_order(path: str, low: Any, high: Any) -> None:
-    if isinstance(low, jax.core.Tracer) or isinstance(high, jax.core.Tracer):
+    if isinstance(low, Tracer) or isinstance(high, Tracer):
         return
-    if not np.all(np.asarray(low) < np.asarray(high)):
+    low, high = np.broadcast_arrays(low, high)
+    wrong = ~(low < high)
+    if np.any(wrong):
         remedy = "To hold a parameter, freeze it with ja.moves.PerLeaf and None."
-        raise ValueError(refusal(path, "lower < upper", f"({low}, {high})", remedy))
+        shown = f"({low[wrong].flat[0]}, {high[wrong].flat[0]})"
+        raise ValueError(refusal(path, "lower < upper", shown, remedy))
 
 
 def check_bounds(path: str, limits: list[tuple[Any, ...]], parameters: Parameters) -> None:
@@ -58,17 +62,17 @@ def check_bounds(path: str, limits: list[tuple[Any, ...]], parameters: Parameter
     places = zip(parameters.structure.paths(), parameters.leaves, *limits, strict=True)
     for where, leaf, low, high in places:
         _require_order(path, low, high)
-        if isinstance(leaf, jax.core.Tracer) or isinstance(low, jax.core.Tracer):
+        if isinstance(leaf, Tracer) or isinstance(low, Tracer):
             continue
         # Compared in the parameter's own dtype: 0.1 as float16 lies on a bound of 0.1.
-        value, low, high = (
-            np.asarray(jnp.asarray(x).astype(leaf.dtype)) for x in (leaf, low, high)
+        value, low, high = np.broadcast_arrays(
+            *(np.asarray(jnp.asarray(x).astype(leaf.dtype)) for x in (leaf, low, high))
         )
         outside = (value < low) | (value > high)
         if np.any(outside):
-            first = value[outside].flat[0]
+            first, lowest, highest = (x[outside].flat[0] for x in (value, low, high))
             remedy = "Start inside, or widen the bounds."
-            raise ValueError(refusal(where, f"values in [{low}, {high}]", first, remedy))
+            raise ValueError(refusal(where, f"values in [{lowest}, {highest}]", first, remedy))
 
 
 def reflect(value: jax.Array, lower: jax.Array, upper: jax.Array) -> jax.Array:

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxanneal._energy import describe
 from jaxanneal._numbers import number, positive, refusal
 from jaxanneal._parameters import Parameters, per_parameter
-from jaxanneal._pytree import pytree_dataclass
+from jaxanneal._pytree import pytree_dataclass, pytree_subclass
 from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect
 
 # Noise beyond this is cut, so that a Cauchy step cannot make a parameter infinite: an energy that
@@ -61,13 +61,14 @@ class Perturbation:
                 "a number in (0, 1]",
                 lambda x: (x > 0) & (x <= 1),
                 "Use 1.0 to move every coordinate in each step.",
+                scalar=True,
             ),
             target_acceptance=_as_target(f"{name}.target_acceptance", target_acceptance),
         )
 
     @abstractmethod
     def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        """Return noise of unit scale for one leaf of one chain; the key is consumed."""
+        """Return noise of unit scale for one chain; the key is consumed."""
 
     def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, jax.Array]:
         """Return the perturbed parameters of one chain, and a Hastings term of zero.
@@ -78,8 +79,7 @@ class Perturbation:
             factor: Multiplies ``scale``, float ``[]``.
         """
         parameters = self._floating(params)
-        # A branch, not a mask of ones: a step that moves every coordinate draws no mask at all.
-        noises = jax.lax.cond(self.fraction < 1, self._some, self._all, key, parameters)
+        noises = _split(self._all(key, parameters), parameters)
         scales = per_parameter(f"{type(self).__name__}.scale", self.scale, parameters)
         moved = []
         for leaf, noise, scale in zip(parameters.leaves, noises, scales, strict=True):
@@ -100,7 +100,7 @@ class Perturbation:
         return best_acceptance(jnp.maximum(coordinates * self.fraction, 1.0))
 
     def check(self, params: Any) -> None:
-        """Refuse parameters that this move cannot start from; they may have a leading chain axis."""
+        """Refuse parameters that this move cannot start from; a leading chain axis may be there."""
         parameters = self._floating(params)
         if self.bounds is not None:
             check_bounds(f"{type(self).__name__}.bounds", self._limits(parameters), parameters)
@@ -117,28 +117,41 @@ class Perturbation:
         name = f"{type(self).__name__}.bounds"
         return [per_parameter(f"{name}[{i}]", self.bounds[i], parameters) for i in range(2)]
 
-    def _all(self, key: jax.Array, parameters: Parameters) -> list[jax.Array]:
-        noises = []
-        for index, leaf in enumerate(parameters.leaves):
-            dtype = jnp.float64 if leaf.dtype == jnp.float64 else jnp.float32
-            noises.append(self.noise(jax.random.fold_in(key, index), leaf.shape, dtype))
-        return noises
+    def _all(self, key: jax.Array, parameters: Parameters) -> jax.Array:
+        """Return the noise of all coordinates of one chain, flat: one draw compiles fastest."""
+        noise_key, choice_key = jax.random.split(key)
+        double = any(leaf.dtype == jnp.float64 for leaf in parameters.leaves)
+        total = sum(leaf.size for leaf in parameters.leaves)
+        noise = self.noise(noise_key, (total,), jnp.float64 if double else jnp.float32)
+        # A branch, not a mask of ones: a step that moves every coordinate draws no mask at all.
+        return jax.lax.cond(self.fraction < 1, _some, _every, choice_key, noise, self.fraction)
 
-    def _some(self, key: jax.Array, parameters: Parameters) -> list[jax.Array]:
-        choice, draw = jax.random.split(jax.random.fold_in(key, len(parameters.leaves)))
-        chosen = [
-            jax.random.uniform(jax.random.fold_in(draw, index), leaf.shape) < self.fraction
-            for index, leaf in enumerate(parameters.leaves)
-        ]
-        total = sum(mask.size for mask in chosen)
-        site = jax.random.randint(choice, (), 0, total)  # moves alone where nothing was chosen
-        site = jnp.where(jnp.any(jnp.stack([jnp.any(mask) for mask in chosen])), -1, site)
-        masked, offset = [], 0
-        for mask, noise in zip(chosen, self._all(key, parameters), strict=True):
-            here = jnp.arange(offset, offset + mask.size).reshape(mask.shape) == site
-            masked.append(jnp.where(mask | here, noise, 0))
-            offset += mask.size
-        return masked
+
+# The branches are functions of the module, not closures: an eager step would compile closures anew.
+def _every(key: jax.Array, noise: jax.Array, fraction: jax.Array) -> jax.Array:
+    """Return the noise of every coordinate."""
+    del key, fraction
+    return noise
+
+
+def _some(key: jax.Array, noise: jax.Array, fraction: jax.Array) -> jax.Array:
+    """Return the noise of some coordinates, at least one, and zero for the others."""
+    site_key, draw_key = jax.random.split(key)
+    chosen = jax.random.uniform(draw_key, noise.shape) < fraction.astype(jnp.float32)
+    site = jax.random.randint(site_key, (), 0, noise.size)
+    alone = (jnp.arange(noise.size) == site) & ~jnp.any(chosen)
+    return jnp.where(chosen | alone, noise, 0)
+
+
+def _split(flat: jax.Array, parameters: Parameters) -> list[jax.Array]:
+    """Return the part of each leaf, in its shape, in float32 or in its own float64."""
+    parts, offset = [], 0
+    for leaf in parameters.leaves:
+        dtype = jnp.float64 if leaf.dtype == jnp.float64 else jnp.float32
+        part = flat[offset : offset + leaf.size].reshape(leaf.shape)
+        parts.append(part.astype(dtype))
+        offset += leaf.size
+    return parts
 
 
 def best_acceptance(coordinates: ArrayLike) -> jax.Array:
@@ -174,10 +187,10 @@ def _as_target(path: str, target: Any) -> Any:
             return _Auto()
         raise ValueError(refusal(path, "'auto', a number or None", repr(target), _ADAPT_REMEDY))
     valid = lambda x: (x > 0) & (x < 1)  # noqa: E731
-    return number(path, target, "a number between 0 and 1", valid, _ADAPT_REMEDY)
+    return number(path, target, "a number between 0 and 1", valid, _ADAPT_REMEDY, scalar=True)
 
 
-@pytree_dataclass
+@pytree_subclass
 class Gaussian(Perturbation):
     r"""Add independent normal noise to the coordinates.
 
@@ -214,7 +227,7 @@ class Gaussian(Perturbation):
         return jax.random.normal(key, shape, dtype)
 
 
-@pytree_dataclass
+@pytree_subclass
 class Uniform(Perturbation):
     r"""Add independent uniform noise to the coordinates.
 
@@ -248,7 +261,7 @@ class Uniform(Perturbation):
         return jax.random.uniform(key, shape, dtype, minval=-1.0, maxval=1.0)
 
 
-@pytree_dataclass
+@pytree_subclass
 class Laplace(Perturbation):
     r"""Add independent Laplace noise to the coordinates: mostly small steps, some large.
 
@@ -256,7 +269,8 @@ class Laplace(Perturbation):
     Batching: one chain; the engine batches it.
 
     Args:
-        scale: The parameter b, a scalar or pytree prefix of params; the standard deviation is 1.41 b.
+        scale: The parameter b, a scalar or pytree prefix of params; the standard deviation is
+            1.41 b.
         bounds: As in :class:`Gaussian`.
         fraction: As in :class:`Gaussian`.
         target_acceptance: As in :class:`Gaussian`.
@@ -284,7 +298,7 @@ class Laplace(Perturbation):
 
 @pytree_dataclass
 class StudentT(Perturbation):
-    r"""Add independent Student t noise to the coordinates; ``df=1`` is Cauchy, as in fast annealing.
+    r"""Add independent Student t noise to the coordinates; ``df=1`` is Cauchy (fast annealing).
 
     Maths: :math:`x'_i = x_i + f s_i t_i`, where
     :math:`t = \sqrt{\nu (u^{-2/\nu} - 1)} \cos 2 \pi v` has exactly :math:`\nu` degrees of freedom
@@ -325,7 +339,8 @@ class StudentT(Perturbation):
         target_acceptance: ArrayLike | str | None = "auto",
     ):
         Perturbation.__init__(self, scale, bounds, fraction, target_acceptance)
-        df = positive("StudentT.df", df, "df=1 is Cauchy; for a normal use ja.moves.Gaussian.")
+        remedy = "df=1 is Cauchy; for a normal use ja.moves.Gaussian."
+        df = positive("StudentT.df", df, remedy, scalar=True)
         vars(self).update(df=df)
 
     def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from jaxanneal._energy import describe
@@ -61,8 +62,8 @@ class IntegerStep:
 
     Args:
         width: The longest step w, integer >= 1.
-        bounds: ``(lower, upper)``, each an integer scalar or pytree prefix of params, both included;
-            ``None``: none.
+        bounds: ``(lower, upper)``, each an integer scalar or pytree prefix of params, both
+            included; ``None``: none.
 
     Returns:
         A move.
@@ -87,7 +88,8 @@ class IntegerStep:
     def __init__(self, width: ArrayLike = 1, bounds: tuple[Any, Any] | None = None):
         remedy = "Use 1 for the smallest step."
         valid = lambda x: (x >= 1) & (x < 2**29)  # noqa: E731
-        width = number("IntegerStep.width", width, "an integer >= 1", valid, remedy, dtype=int)
+        path, expected = "IntegerStep.width", "an integer >= 1"
+        width = number(path, width, expected, valid, remedy, int, scalar=True)
         pair = as_bounds("IntegerStep.bounds", bounds)
         if pair is not None:
             pair = jax.tree_util.tree_map_with_path(_as_integer, pair)
@@ -124,7 +126,7 @@ class IntegerStep:
 
 
 def _as_integer(where: Any, limit: jax.Array) -> jax.Array:
-    if isinstance(limit, jax.core.Tracer):
+    if isinstance(limit, Tracer):
         return limit.astype(jnp.int32)
     value = np.asarray(limit)
     if not np.all((value == np.round(value)) & (np.abs(value) < 2**29)):

@@ -12,7 +12,7 @@ from jaxanneal._move import Move, as_move, check_of, target_of
 from jaxanneal._numbers import refusal
 from jaxanneal._parameters import Parameters
 from jaxanneal._pytree import pytree_dataclass
-from jaxanneal.moves._continuous import Gaussian
+from jaxanneal.moves._continuous import StudentT
 from jaxanneal.moves._discrete import Flip
 
 
@@ -132,7 +132,7 @@ def natural_move(params: Any) -> Move:
     kinds = []
     for path, leaf in zip(parameters.structure.paths(), parameters.leaves, strict=True):
         if jnp.issubdtype(leaf.dtype, jnp.floating):
-            kinds.append(Gaussian())
+            kinds.append(StudentT(df=1))
         elif leaf.dtype == jnp.bool_:
             kinds.append(Flip())
         else:

@@ -1,0 +1,1 @@
+"""Benchmarks: the one way to get a number that the documentation quotes."""

@@ -1,0 +1,232 @@
+"""What a step costs, as a multiple of the bare vmapped energy."""
+
+import functools
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxanneal as ja
+from benchmarks import _rows
+from jaxanneal._driver import Clock
+from jaxanneal._engine import Control
+from jaxanneal._interrupt import Interruption
+from jaxanneal._limits import as_limits
+from jaxanneal._problem import Problem
+from jaxanneal._program import chunk_program
+
+_REPEATS, _QUICK_REPEATS = 9, 7
+
+
+class Workload(NamedTuple):
+    """An energy, one chain's start, its data, and how many chains.
+
+    Args:
+        name: As the table shows it.
+        chains: Number of chains.
+        energy: The energy.
+        start: ``key -> params``.
+        args: The data.
+    """
+
+    name: str
+    chains: int
+    energy: Callable[..., Any]
+    start: Callable[[jax.Array], Any]
+    args: tuple[Any, ...]
+
+
+def network_energy(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+    """Return the mean cross-entropy of an MLP with one tanh layer."""
+    hidden = jnp.tanh(x @ params["w1"] + params["b1"])
+    log_p = jax.nn.log_softmax(hidden @ params["w2"] + params["b2"])
+    return -jnp.mean(jnp.take_along_axis(log_p, y[:, None], axis=1))
+
+
+def rastrigin(x: jax.Array) -> jax.Array:
+    """Return Rastrigin's function, which costs next to nothing."""
+    return 10.0 * x.size + jnp.sum(x**2 - 10.0 * jnp.cos(2 * jnp.pi * x))
+
+
+def ising(spins: jax.Array) -> jax.Array:
+    """Return the energy of an Ising model on a torus."""
+    s = jnp.where(spins, 1.0, -1.0)
+    return -jnp.sum(s * jnp.roll(s, 1, 0)) - jnp.sum(s * jnp.roll(s, 1, 1))
+
+
+def _network_start(key: jax.Array, hidden: int) -> dict[str, jax.Array]:
+    first, second = jax.random.split(key)
+    return {
+        "w1": 0.1 * jax.random.normal(first, (64, hidden)),
+        "b1": jnp.zeros(hidden),
+        "w2": 0.1 * jax.random.normal(second, (hidden, 10)),
+        "b2": jnp.zeros(10),
+    }
+
+
+def network(chains: int, hidden: int, samples: int) -> Workload:
+    """Return an MLP 64-H-10 on the first samples of the digits."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    x = jnp.asarray(digits.data[:samples] / 16.0, jnp.float32)
+    y = jnp.asarray(digits.target[:samples], jnp.int32)
+    start = functools.partial(_network_start, hidden=hidden)
+    return Workload(f"MLP {chains}, {hidden}, {samples}", chains, network_energy, start, (x, y))
+
+
+def workloads(quick: bool) -> Iterator[Workload]:
+    """Yield the workloads, a few of them if it has to be quick."""
+    yield network(64, 32, 1437)
+    yield network(64, 32, 100)
+    yield Workload("Rastrigin 4096, d=10", 4096, rastrigin, _uniform_start, ())
+    if quick:
+        return
+    yield network(1024, 8, 100)
+    yield network(256, 32, 32)
+    yield network(4096, 8, 100)
+    yield network(1, 32, 1437)
+    yield Workload("Ising 64 x 64, 64", 64, ising, _spin_start, ())
+
+
+def _uniform_start(key: jax.Array) -> jax.Array:
+    return jax.random.uniform(key, (10,), minval=-5.0, maxval=5.0)
+
+
+def _spin_start(key: jax.Array) -> jax.Array:
+    return jax.random.bernoulli(key, 0.5, (64, 64))
+
+
+def run(quick: bool) -> Iterator[dict[str, Any]]:
+    """Measure every workload; yield one row for each solver."""
+    for workload in workloads(quick):
+        yield from measure(workload, _QUICK_REPEATS if quick else _REPEATS)
+
+
+def measure(workload: Workload, repeats: int) -> Iterator[dict[str, Any]]:
+    """Time bare and all solvers in turn, A B C A B C, and yield the ratios of medians."""
+    starts = jax.vmap(workload.start)(jax.random.split(jax.random.key(0), workload.chains))
+    calls, scan, bare_compile = bare(workload, starts)
+    steps = max(1, int(0.05 / _seconds(calls, 1)))
+    timed: dict[str, Callable[[int], None]] = {"bare (calls)": calls, "bare (scan)": scan}
+    compiling = {"bare (calls)": bare_compile, "bare (scan)": bare_compile}
+    for name, method in solvers(workload.chains).items():
+        timed[name], compiling[name] = solver(workload, starts, method)
+    for function in timed.values():
+        function(1)
+        function(steps)
+    seconds: dict[str, list[float]] = {name: [] for name in timed}
+    for _ in range(repeats):
+        for name, function in timed.items():
+            seconds[name].append(_seconds(function, steps) / steps)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    baseline = min(medians["bare (calls)"], medians["bare (scan)"])
+    for name in timed:
+        yield _rows.make(
+            "step",
+            workload.name,
+            name,
+            chains=workload.chains,
+            steps=steps,
+            repeats=repeats,
+            ratio=medians[name] / baseline,
+            microseconds=medians[name] * 1e6,
+            nanoseconds_per_chain=medians[name] * 1e9 / workload.chains,
+            spread=[min(seconds[name]) / baseline, max(seconds[name]) / baseline],
+            compile_seconds=compiling[name],
+        )
+
+
+def solvers(chains: int) -> dict[str, Any]:
+    """Return the methods that are timed at a number of chains."""
+    cooling = ja.cooling.Geometric(1e-2, 1e-4, steps=10**6)
+    found: dict[str, Any] = {"SA": ja.SimulatedAnnealing(chains, cooling)}
+    if chains >= 16:
+        ladder = jnp.geomspace(1e-4, 1e-2, 16)
+        for every in (10, 1):
+            found[f"PT, swap every {every}"] = ja.ParallelTempering(
+                ladders=chains // 16, temperatures=ladder, swap_every=every
+            )
+    return found
+
+
+def bare(
+    workload: Workload, starts: Any
+) -> tuple[Callable[[int], None], Callable[[int], None], float]:
+    """Return both bare evaluations, and the seconds that compiling one took."""
+    energy, args = workload.energy, workload.args
+    began = time.perf_counter()
+    batched = jax.jit(jax.vmap(energy, in_axes=(0, *(None for _ in args))))
+    batched = batched.lower(starts, *args).compile()
+    compiling = time.perf_counter() - began
+
+    def calls(steps: int) -> None:
+        for _ in range(steps):
+            values = batched(starts, *args)
+        jax.block_until_ready(values)
+
+    def body(_: Any, carry: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
+        params, total = carry
+        values = jax.vmap(energy, in_axes=(0, *(None for _ in args)))(params, *args)
+        # Touches every parameter, so that nothing is hoisted, and changes none.
+        touched = jax.tree.map(lambda x: _touch(x, values), params)
+        return touched, total + values
+
+    @jax.jit
+    def loop(params: Any, steps: jax.Array) -> jax.Array:
+        zero = jnp.zeros(workload.chains)
+        return jax.lax.fori_loop(0, steps, body, (params, zero))[1]
+
+    def scan(steps: int) -> None:
+        jax.block_until_ready(loop(starts, jnp.asarray(steps)))
+
+    return calls, scan, compiling
+
+
+def _touch(x: jax.Array, values: jax.Array) -> jax.Array:
+    one = values.reshape((-1, *(1 for _ in x.shape[1:])))
+    if x.dtype == jnp.bool_:
+        return x ^ (one != one)
+    return x + 1e-30 * one
+
+
+def solver(workload: Workload, starts: Any, method: Any) -> tuple[Callable[[int], None], float]:
+    """Return a function that makes many moves with the product's own chunk, and compile seconds."""
+    clock = Clock()
+    move = ja.moves.Flip() if starts is not None and _is_bool(starts) else ja.moves.Gaussian(0.01)
+    problem = Problem(
+        workload.energy, ja.stacked(starts), 0, workload.args, method, move, None, clock
+    )
+    never = 2**31 - 1
+    limits = as_limits(10**6, None, None, None, never, None, None, False)
+    driver = problem.prepare(limits, Interruption())
+    chains = problem.start(driver)
+    state = problem.state(method.bind(10**6), chains, chains)
+    recorder = driver._recorder(state, 0)
+    program = chunk_program(driver.setup)
+    held = [state, recorder]
+
+    def moves(steps: int) -> None:
+        end = int(held[0].step) + steps
+        numbers = [np.asarray(x, np.int32) for x in (end, never, never, never)]
+        target = np.asarray(-np.inf, np.float32)
+        control = Control(numbers[0], numbers[1], numbers[2], target, numbers[3])
+        held[0], held[1], report = program(*held, driver.args, control)
+        jax.block_until_ready(report)
+
+    return moves, clock.compiling
+
+
+def _is_bool(tree: Any) -> bool:
+    return all(leaf.dtype == jnp.bool_ for leaf in jax.tree.leaves(tree))
+
+
+def _seconds(function: Callable[[int], None], steps: int) -> float:
+    function(steps)
+    began = time.perf_counter()
+    function(steps)
+    return time.perf_counter() - began

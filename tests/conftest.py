@@ -1,0 +1,22 @@
+"""Settings of every test: strict promotion, two devices, fresh trace counters."""
+
+import chex
+import jax
+import pytest
+
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True)
+def fresh_trace_counter():
+    """Forget traces of other tests: chex shares a counter between functions of equal source."""
+    chex.clear_trace_counter()
+
+
+@pytest.fixture
+def float64():
+    """Give one test double precision, which no other test sees."""
+    with jax.enable_x64(True):
+        yield

@@ -1,0 +1,110 @@
+"""Each file imports only from those above it, and no file or function outgrows its reader."""
+
+import ast
+import pathlib
+
+import jaxanneal
+
+ROOT = pathlib.Path(jaxanneal.__file__).parent
+
+# From the ground up: a file may import from the rows before its own only.
+LAYERS = [
+    "_version",
+    "_pytree",
+    "_numbers",
+    "_prng",
+    "_parameters",
+    "_energy",
+    "_move",
+    "_chain",
+    "moves._bounds",
+    "moves._continuous",
+    "moves._discrete",
+    "moves._per_leaf",
+    "moves",
+    "cooling",
+    "methods._protocol",
+    "methods._simulated_annealing",
+    "methods._parallel_tempering",
+    "methods",
+    "_adaptation",
+    "_blocks",
+    "_state",
+    "_engine",
+    "_history",
+    "_diagnostics",
+    "_result",
+    "_progress",
+    "_interrupt",
+    "_limits",
+    "_start",
+    "_program",
+    "_driver",
+    "_problem",
+    "_calibrate",
+    "_polish",
+    "_anneal",
+    "_algorithm",
+    "",
+    "_demo_network",
+    "_demo_figure",
+    "_demo",
+    "_cli",
+    "__main__",
+]
+
+
+def files():
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield ".".join(part for part in parts if part != "__init__"), path
+
+
+def imported(path):
+    """Yield what a file imports of this package, wherever in the file the import stands."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "jaxanneal":
+                yield place(name.removeprefix("jaxanneal").removeprefix("."))
+
+
+def place(name):
+    """Return the file that a dotted name lives in."""
+    while name not in LAYERS:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def test_every_file_has_its_layer():
+    assert {name for name, _ in files()} <= set(LAYERS)
+
+
+def test_imports_point_to_earlier_layers():
+    wrong = [
+        f"{name} imports {other}"
+        for name, path in files()
+        for other in imported(path)
+        if name not in ("", "moves", "methods") and LAYERS.index(other) >= LAYERS.index(name)
+    ]
+    assert wrong == []
+
+
+def test_files_and_functions_stay_short():
+    long = []
+    for name, path in files():
+        text = path.read_text()
+        if text.count("\n") > 250 and ast.get_docstring(ast.parse(text)) is not None:
+            long.append((name, text.count("\n")))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                doc = ast.get_docstring(node)
+                lines = node.end_lineno - node.lineno + 1 - (doc.count("\n") + 1 if doc else 0)
+                if lines > 40:
+                    long.append((f"{name}.{node.name}", lines))
+    assert long == []
