@@ -10,13 +10,13 @@ from jaxanneal._chain import StepInfo as StepInfo
 from jaxanneal._chain import accept as accept
 from jaxanneal._chain import annealing_step as annealing_step
 from jaxanneal._chain import init_chain as init_chain
+from jaxanneal._methods import ParallelTempering as ParallelTempering
+from jaxanneal._methods import SimulatedAnnealing as SimulatedAnnealing
 from jaxanneal._polish import polish as polish
 from jaxanneal._result import Result as Result
 from jaxanneal._result import StopReason as StopReason
 from jaxanneal._start import stacked as stacked
 from jaxanneal._version import __version__ as __version__
-from jaxanneal.methods import ParallelTempering as ParallelTempering
-from jaxanneal.methods import SimulatedAnnealing as SimulatedAnnealing
 
 __all__ = [
     "Chain",

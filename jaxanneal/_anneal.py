@@ -14,6 +14,7 @@ from jaxanneal._diagnostics import diagnose
 from jaxanneal._driver import Clock, Driver, on_device
 from jaxanneal._interrupt import Interruption, interruptible
 from jaxanneal._limits import Limits, as_limits
+from jaxanneal._methods._protocol import NEVER, Method
 from jaxanneal._move import as_move
 from jaxanneal._numbers import count, refusal
 from jaxanneal._problem import (
@@ -30,7 +31,6 @@ from jaxanneal._pytree import replace
 from jaxanneal._result import Continuation, Result, StopReason
 from jaxanneal._start import require_finite
 from jaxanneal._state import State
-from jaxanneal.methods._protocol import NEVER, Method
 
 Params = TypeVar("Params")
 

@@ -9,10 +9,10 @@ from jaxanneal._chain import Chain, Energy
 from jaxanneal._driver import Clock, Driver
 from jaxanneal._interrupt import interruptible
 from jaxanneal._limits import as_limits
+from jaxanneal._methods._protocol import NEVER
 from jaxanneal._problem import Problem
 from jaxanneal._result import StopReason
 from jaxanneal._state import State
-from jaxanneal.methods._protocol import NEVER
 
 # Temperatures of pilots that accept nothing uphill, and everything: below and above every
 # difference of energies, and yet of the same structure as any run, whose program they share.

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxanneal._methods import ParallelTempering
 from jaxanneal._state import State
-from jaxanneal.methods import ParallelTempering
 
 
 class Diagnostics(NamedTuple):

@@ -10,15 +10,15 @@ import numpy as np
 from jaxanneal import _engine, _history
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import Limits
+from jaxanneal._methods._protocol import Method
 from jaxanneal._numbers import host_array
 from jaxanneal._parameters import Parameters
 from jaxanneal._program import Setup, chunk_program, row_shapes
 from jaxanneal._progress import Bar, Progress
 from jaxanneal._pytree import replace
 from jaxanneal._result import StopReason
+from jaxanneal._schedule import Function, Table, tabulate
 from jaxanneal._state import State
-from jaxanneal.cooling import Function, Table, tabulate
-from jaxanneal.methods._protocol import Method
 
 # The host looks at the clock, at Ctrl-C and at the callback about this often.
 _LOOK_SECONDS = 0.5

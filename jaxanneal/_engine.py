@@ -1,7 +1,7 @@
 """The engine: all chains of a run as one compiled program.
 
-``vmap`` over chains and ``while_loop`` over rounds stand here, and nowhere else but in ``_blocks``.
-A method decides temperatures and exchanges; the engine knows neither ladders nor schedules.
+The ``while_loop`` over rounds stands here, and nowhere else. A method decides temperatures and
+exchanges; the engine knows neither ladders nor schedules.
 """
 
 from collections.abc import Callable
@@ -10,143 +10,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxanneal import _prng
-from jaxanneal._adaptation import adapted
-from jaxanneal._chain import Chain, Energy, transition
-from jaxanneal._move import target_of
+from jaxanneal._chain import Energy
+from jaxanneal._methods._protocol import next_multiple
 from jaxanneal._pytree import pytree_dataclass, replace
+from jaxanneal._round import advance
 from jaxanneal._state import State, Watch
-from jaxanneal.methods._protocol import next_multiple
 
 # Target and patience are looked at where the step count is a multiple of this.
 _WATCH_EVERY = 64
-
-
-@pytree_dataclass
-class Lane:
-    """What one chain carries through the moves of a round.
-
-    Args:
-        chain: The chain.
-        log_factor: Logarithm of its step-size factor, float ``[]``.
-        accepted: Proposals accepted in this round, int ``[]``.
-        nonfinite: Proposals without a finite energy so far, int ``[]``.
-    """
-
-    chain: Chain
-    log_factor: jax.Array
-    accepted: jax.Array
-    nonfinite: jax.Array
-
-
-def advance(
-    state: State, stop: jax.Array, args: tuple[Any, ...], energy: Energy, width: int
-) -> State:
-    """Make the moves up to step ``stop``, then the exchange if one is due there.
-
-    ``stop`` must not lie beyond the method's next stop.
-    """
-    lanes = Lane(state.chains, state.log_factor, jnp.zeros_like(state.nonfinite), state.nonfinite)
-    lanes = _all_blocks(state, lanes, stop - state.step, args, energy, width)
-    method, count = state.method, state.method.chains
-    slots = method.by_slot(state.exchange, lanes.accepted[:count])
-    accepted = state.accepted + slots
-    exchange, log_factor = method.after_round(
-        state.key,
-        state.exchange,
-        stop,
-        lanes.chain.energy[:count],
-        lanes.log_factor[:count],
-    )
-    return replace(
-        state,
-        step=stop,
-        chains=lanes.chain,
-        log_factor=lanes.log_factor.at[:count].set(log_factor),
-        nonfinite=lanes.nonfinite,
-        accepted=accepted,
-        warm_accepted=jnp.where(stop == method.warmup_end(), accepted, state.warm_accepted),
-        exchange=exchange,
-    )
-
-
-def _all_blocks(
-    state: State, lanes: Lane, moves: jax.Array, args: tuple[Any, ...], energy: Energy, width: int
-) -> Lane:
-    """Let every block take all its moves before the next one does: a block stays in cache."""
-    total = state.number.shape[0]
-    order = jnp.arange(total, dtype=jnp.int32)  # padding runs at the temperature of chain 0
-    slots = jnp.where(order < state.method.chains, order, 0)
-    if total == width:
-        return _block(state, lanes, state.number, slots, moves, args, energy)
-
-    def one_block(index: jax.Array, lanes: Lane) -> Lane:
-        first = index * width
-        cut = lambda x: jax.lax.dynamic_slice_in_dim(x, first, width)  # noqa: E731
-        moved = _block(
-            state, jax.tree.map(cut, lanes), cut(state.number), cut(slots), moves, args, energy
-        )
-        return jax.tree.map(
-            lambda whole, part: jax.lax.dynamic_update_slice_in_dim(whole, part, first, 0),
-            lanes,
-            moved,
-        )
-
-    return jax.lax.fori_loop(0, total // width, one_block, lanes)
-
-
-def _block(
-    state: State,
-    lanes: Lane,
-    number: jax.Array,
-    slots: jax.Array,
-    moves: jax.Array,
-    args: tuple[Any, ...],
-    energy: Energy,
-) -> Lane:
-    method = state.method
-    keys = jax.vmap(lambda n: _prng.stream(state.key, _prng.MOVE, n))(number)
-
-    def one_move(index: jax.Array, lanes: Lane) -> Lane:
-        step = state.step + index
-        temperatures = method.temperatures_at(state.exchange, step)[slots]
-        step_one = lambda *lane: _step(state, step, args, energy, *lane)  # noqa: E731
-        return jax.vmap(step_one)(keys, temperatures, lanes)
-
-    return jax.lax.fori_loop(0, moves, one_move, lanes)
-
-
-def _step(
-    state: State,
-    step: jax.Array,
-    args: tuple[Any, ...],
-    energy: Energy,
-    key: jax.Array,
-    temperature: jax.Array,
-    lane: Lane,
-) -> Lane:
-    """Make one step of one chain, and adapt its step size."""
-    chain, info, log_alpha = transition(
-        jax.random.fold_in(key, step),
-        lane.chain,
-        temperature,
-        energy,
-        state.move,
-        args,
-        jnp.exp(lane.log_factor),
-    )
-    log_factor = lane.log_factor
-    target = target_of(state.move, chain.params)
-    if target is not None:
-        method = state.method
-        new = adapted(log_factor, log_alpha, target, step, method.adapts_throughout)
-        log_factor = jnp.where(method.adapting(step), new, log_factor)
-    return Lane(
-        chain,
-        log_factor,
-        lane.accepted + info.accepted.astype(jnp.int32),
-        lane.nonfinite + (~info.finite).astype(jnp.int32),
-    )
 
 
 @pytree_dataclass

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxanneal._history import default_record_every
+from jaxanneal._methods._protocol import NEVER
 from jaxanneal._numbers import count, refusal
-from jaxanneal.methods._protocol import NEVER
 
 
 class Limits(NamedTuple):

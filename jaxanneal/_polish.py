@@ -28,7 +28,7 @@ from jaxanneal._start import (
     require_finite,
 )
 from jaxanneal.moves._bounds import as_bounds, check_bounds
-from jaxanneal.moves._continuous import Perturbation
+from jaxanneal.moves._perturbation import Perturbation
 
 _RECORDS = 1000
 

@@ -12,6 +12,8 @@ from jaxanneal._chain import Chain, as_args
 from jaxanneal._driver import Clock, Driver, on_device
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import Limits
+from jaxanneal._methods import ParallelTempering, SimulatedAnnealing
+from jaxanneal._methods._protocol import Method
 from jaxanneal._move import Move, as_move
 from jaxanneal._numbers import count, refusal
 from jaxanneal._parameters import Parameters
@@ -25,6 +27,7 @@ from jaxanneal._program import (
     start_program,
     state_program,
 )
+from jaxanneal._schedule import tabulate
 from jaxanneal._start import (
     chain_count,
     check_start,
@@ -34,9 +37,7 @@ from jaxanneal._start import (
     require_finite,
 )
 from jaxanneal._state import State
-from jaxanneal.cooling import Geometric, Linear, Logarithmic, tabulate
-from jaxanneal.methods import ParallelTempering, SimulatedAnnealing
-from jaxanneal.methods._protocol import Method
+from jaxanneal.cooling import Geometric, Linear, Logarithmic
 from jaxanneal.moves._per_leaf import natural_move
 
 # Steps, evenly spread over a run, at which a user's schedule is looked at before it starts.

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 
 from jaxanneal._blocks import over_chains, pad, padded_count
 from jaxanneal._chain import Chain, Energy, init_chain
+from jaxanneal._methods._protocol import Method
 from jaxanneal._move import Move
 from jaxanneal._parameters import Parameters
 from jaxanneal._pytree import pytree_dataclass, replace
-from jaxanneal.methods._protocol import Method
 
 
 @pytree_dataclass

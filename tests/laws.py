@@ -140,6 +140,25 @@ def accept_by(rules: tuple[Rule, ...], rule: Any) -> Callable[..., Any]:
     return accept
 
 
+def swap_twin(ratio: Callable[[Any, Any, Any, Any], Any]) -> Callable[..., Any]:
+    """Return a twin of the swap's log-probability from T and E of the colder and the hotter rung."""
+
+    def log_acceptance(temperatures, energies):
+        cold, hot = energies[..., :1], energies[..., 1:]
+        return jnp.minimum(ratio(temperatures[0], temperatures[1], cold, hot), 0)
+
+    return log_acceptance
+
+
+SWAP_TWINS = {  # numbered as in oracle (f)
+    "20: sign": swap_twin(lambda cold, hot, a, b: (1 / cold - 1 / hot) * (b - a)),
+    "21: temperatures": swap_twin(lambda cold, hot, a, b: (hot - cold) * (a - b)),
+    "22: one beta": swap_twin(lambda cold, hot, a, b: (a - b) / cold),
+    "23: always": swap_twin(lambda cold, hot, a, b: 0 * a),
+    "24: only downhill": swap_twin(lambda cold, hot, a, b: jnp.where(b < a, 0, -jnp.inf)),
+}
+
+
 @contextmanager
 def broken(twin: Twin) -> Iterator[None]:
     """Replace parts of the library while it is traced."""

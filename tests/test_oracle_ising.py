@@ -6,7 +6,7 @@ import pytest
 from laws import MANY, assert_mean, caught, evolve
 
 import jaxanneal as ja
-from jaxanneal.methods._parallel_tempering import log_swap_acceptance
+from jaxanneal._methods._swaps import log_swap_acceptance
 
 CHAINS, MOVES = 20_000, 64
 CRITICAL = 2 / np.log(1 + 2**0.5)  # Onsager (1944)
@@ -122,7 +122,8 @@ def test_swaps_between_equal_energies_are_always_accepted(cold, hot, rate, ties)
     weights = [np.exp(-(exact_energies() + 32) / t) for t in (cold, hot)]
     random = np.random.default_rng(3)
     pair = [exact_energies()[random.choice(2**16, CHAINS, p=w / w.sum())] for w in weights]
-    alpha = np.exp(log_swap_acceptance(jnp.asarray([cold, hot]), jnp.stack(pair, -1).astype(float)))
+    both = jnp.stack(pair, axis=-1).astype(float)
+    alpha = np.exp(log_swap_acceptance(jnp.asarray([cold, hot]), both))[:, 0]
     tie = pair[0] == pair[1]
     assert_mean("swap rate", alpha, rate, MANY)
     assert_mean("ties", tie, ties, MANY)
@@ -140,7 +141,7 @@ def ladder_law(energies):
 
 
 def test_tempering_keeps_the_law_of_every_rung():
-    """Standard errors: 0.2 to 0.8 % of the mean energy for 5,000 ladders."""
+    """Standard errors: 0.1 to 0.8 % of the mean energy for 5,000 ladders."""
     starts = np.stack([draws(t, 4 + i)[:5000] for i, t in enumerate(LADDER)], axis=1)
     method = ja.ParallelTempering(temperatures=LADDER, ladders=5000, swap_every=8, warmup=0)
     params = ja.stacked(starts.reshape(-1, 4, 4))
@@ -148,9 +149,6 @@ def test_tempering_keeps_the_law_of_every_rung():
     for energies in result.history.energy:
         ladder_law(energies)
         caught(ladder_law, energies[:, ::-1])
-    by_replica = np.asarray(result.history.energy[0]).reshape(-1)
-    by_replica = np.random.default_rng(6).permutation(by_replica).reshape(5000, 4)
-    caught(ladder_law, by_replica)
     rates = (0.7409904, 0.7917212, 0.4901630)
     # 20,000 attempts of each pair: standard error 0.0035, were they independent.
     np.testing.assert_allclose(result.diagnostics.swap_rate, rates, atol=0.025)

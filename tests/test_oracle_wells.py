@@ -6,7 +6,7 @@ import pytest
 from laws import MANY, assert_mean, caught, evolve
 
 import jaxanneal as ja
-from jaxanneal.methods._parallel_tempering import log_swap_acceptance
+from jaxanneal._methods._swaps import log_swap_acceptance
 
 CHAINS = 40_000  # standard errors: half a percent of a standard deviation
 

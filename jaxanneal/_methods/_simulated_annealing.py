@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxanneal._methods._protocol import NEVER
 from jaxanneal._numbers import count, positive, refusal
 from jaxanneal._pytree import pytree_dataclass, replace, static
-from jaxanneal.cooling import Geometric, as_cooling, bind
-from jaxanneal.methods._protocol import NEVER
+from jaxanneal._schedule import as_cooling, bind
+from jaxanneal.cooling import Geometric
 
 
 @pytree_dataclass

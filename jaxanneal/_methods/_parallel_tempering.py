@@ -9,31 +9,13 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxanneal import _prng
+from jaxanneal._methods._protocol import NEVER, next_multiple
+from jaxanneal._methods._swaps import Ladders, log_swap_acceptance, shift_of, swap_decisions
 from jaxanneal._numbers import at_least_one, count, number, refusal
 from jaxanneal._pytree import pytree_dataclass, replace, static
-from jaxanneal.methods._protocol import NEVER, next_multiple
 
 _RUNGS = 16
 _PAIRS, _PHASE = range(2)  # folded into the key of a swap: the decisions, the coin of "seo"
-
-
-@pytree_dataclass
-class Ladders:
-    """Which replica stands at which rung, and what the swaps did so far.
-
-    Args:
-        rung: Rung of each replica, int ``[ladders, rungs]``.
-        replica: Replica at each rung, int ``[ladders, rungs]``: the inverse permutations.
-        swaps: Swap phases so far, int ``[]``: its parity is that of the next phase.
-        attempts: Swaps tried after warm-up, int ``[ladders, rungs - 1]``.
-        accepted: Swaps accepted after warm-up, int ``[ladders, rungs - 1]``.
-    """
-
-    rung: jax.Array
-    replica: jax.Array
-    swaps: jax.Array
-    attempts: jax.Array
-    accepted: jax.Array
 
 
 @pytree_dataclass
@@ -235,7 +217,7 @@ class ParallelTempering:
         log_ratio = log_swap_acceptance(self.temperatures, by_rung)
         decide = jax.vmap(lambda k, ratio: swap_decisions(jax.random.fold_in(k, _PAIRS), ratio))
         accepted = tried & decide(keys, log_ratio)
-        shift = _shift(accepted)
+        shift = shift_of(accepted)
         new_rung = state.rung + jnp.take_along_axis(shift, state.rung, axis=1)
         place = jnp.arange(self.rungs, dtype=jnp.int32)[None, :] + shift
         restart = step == self.warmup_end()  # what is reported counts from here on
@@ -256,38 +238,6 @@ class ParallelTempering:
         if self.scheme == "deo":
             return swaps % 2
         return jax.random.bernoulli(jax.random.fold_in(key, _PHASE)).astype(jnp.int32)
-
-
-def log_swap_acceptance(temperatures: jax.Array, energies: jax.Array) -> jax.Array:
-    r"""Return the log-probability of each swap of neighbours.
-
-    Maths: :math:`\min(0, (\beta_i - \beta_{i+1}) (E_i - E_{i+1}))`.
-
-    Args:
-        temperatures: Strictly increasing, float ``[rungs]``.
-        energies: Energy of the replica at each rung, float ``[..., rungs]``.
-
-    Returns:
-        Float ``[..., rungs - 1]``; ``-inf`` where both energies are infinite.
-
-    Reference: Swendsen and Wang, Phys. Rev. Lett. 57, 2607 (1986).
-    """
-    beta = 1 / temperatures.astype(energies.dtype)
-    difference = energies[..., :-1] - energies[..., 1:]
-    ratio = jnp.broadcast_to(beta[:-1] - beta[1:], difference.shape) * difference
-    return jnp.where(jnp.isnan(ratio), -jnp.inf, jnp.minimum(ratio, 0))
-
-
-def swap_decisions(key: jax.Array, log_ratio: jax.Array) -> jax.Array:
-    """Decide each pair of one ladder by a uniform number of its own; the key is consumed."""
-    uniform = jax.random.uniform(key, log_ratio.shape, log_ratio.dtype)
-    return jnp.log1p(-uniform) <= log_ratio
-
-
-def _shift(accepted: jax.Array) -> jax.Array:
-    """Return by how many rungs the replica at each rung moves, int ``[ladders, rungs]``."""
-    moved = accepted.astype(jnp.int32)
-    return jnp.pad(moved, ((0, 0), (0, 1))) - jnp.pad(moved, ((0, 0), (1, 0)))
 
 
 def _as_ladder(path: str, temperatures: Any) -> jax.Array:

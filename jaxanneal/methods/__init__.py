@@ -1,6 +1,0 @@
-"""Methods: how chains get their temperatures, and how they exchange."""
-
-from jaxanneal.methods._parallel_tempering import ParallelTempering as ParallelTempering
-from jaxanneal.methods._simulated_annealing import SimulatedAnnealing as SimulatedAnnealing
-
-__all__ = ["ParallelTempering", "SimulatedAnnealing"]

@@ -1,0 +1,206 @@
+"""What compiles: a structure once, and no number ever again; and what an import may do."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxanneal as ja
+from jaxanneal._program import Program
+from jaxanneal.cooling import Geometric, Linear
+from jaxanneal.moves import Gaussian, IntegerStep, StudentT
+
+X = np.linspace(-1, 1, 8, dtype=np.float32)
+START = {"w": np.float32([1, -1]), "b": np.float32(0.5)}
+TRACES = []
+
+
+def fit(params, x, height):
+    TRACES.append("energy")
+    line = params["w"][0] * x + params["w"][1] * x**2 + params["b"]
+    return height * jnp.mean((line - x) ** 2)
+
+
+def count_sites(n):
+    TRACES.append("energy")
+    return jnp.sum(n * n)
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Return a function that says how many programs were compiled and how often energies traced."""
+    compiled, compile_program = [], jax.stages.Lowered.compile
+
+    def counted(*args, **kwargs):
+        compiled.append("program")
+        return compile_program(*args, **kwargs)
+
+    monkeypatch.setattr(jax.stages.Lowered, "compile", counted)
+    TRACES.clear()
+    return lambda: (len(compiled), len(TRACES))
+
+
+def compiles_once(work, call, numbers):
+    """Call with other numbers: whatever the first call compiled serves them all."""
+    call(**numbers[0])
+    first = work()
+    assert min(first) > 0
+    for changes in numbers[1:]:
+        call(**changes)
+        assert work() == first, changes
+
+
+def annealed(**changes):
+    cooling = changes.pop("cooling", Geometric(1.0, 0.01))
+    limit = changes.pop("min_temperature", 1e-6)
+    settings = {
+        "params": START,
+        "key": 0,
+        "args": (X, 1.0),
+        "method": ja.SimulatedAnnealing(4, cooling, limit),
+        "move": changes.pop("move", bounded()),
+        "steps": 40,
+    }
+    return ja.anneal(fit, **(settings | changes))
+
+
+def bounded(scale=0.1, bounds=(-9.0, 9.0), fraction=1.0, target=0.3):
+    return Gaussian(scale, bounds, fraction, target)
+
+
+def test_simulated_annealing_compiles_nothing_for_new_numbers(work):
+    numbers = [
+        {},
+        {"steps": 17},
+        {"key": 5},
+        {"key": jax.random.key(3)},
+        {"key": jax.random.PRNGKey(3)},
+        {"cooling": Geometric(2, np.float32(1))},
+        {"min_temperature": 1},
+        {"move": bounded(scale=1)},
+        {"move": bounded(scale=np.float16(0.5))},
+        {"move": bounded(bounds=(-8, np.int32(7)))},
+        {"move": bounded(fraction=0.5)},
+        {"move": bounded(target=0.2)},
+        {"target": 1e-9, "patience": 30, "max_seconds": 60.0},
+        {"record_every": 7},
+        {"callback": lambda progress: False},
+        {"args": (X + 1, 2.0)},
+        {"args": (jnp.asarray(X), 3.5)},
+        {"params": {"w": np.zeros(2, np.float32), "b": np.float32(1)}},
+        {"params": {"w": jnp.zeros(2), "b": 0.25}},
+        {"params": ja.stacked({"w": np.zeros((4, 2), np.float32), "b": np.zeros(4, np.float32)})},
+    ]
+    compiles_once(work, annealed, numbers)
+
+
+def test_schedules_of_the_host_share_one_program(work):
+    schedules = [
+        optax.exponential_decay(1.0, 10, 0.5),
+        optax.exponential_decay(2.0, 20, 0.25),
+        optax.cosine_decay_schedule(1.0, 40),
+        optax.linear_schedule(1.0, 0.0, 40),
+        lambda step: 1.0 if step < 20 else 0.1,
+        lambda step: [1.0] * 40 and 0.5,
+    ]
+    compiles_once(work, annealed, [{"cooling": schedule} for schedule in schedules])
+
+
+def test_another_kind_of_cooling_is_another_structure(work):
+    annealed()
+    before = work()
+    annealed(cooling=Linear(1.0, 0.0, steps=40))
+    assert work() > before  # the counters see what they should
+
+
+def test_parallel_tempering_compiles_nothing_for_new_numbers(work):
+    def tempered(temperatures=(0.01, 0.1, 1.0), swap_every=5, warmup=20, **changes):
+        method = ja.ParallelTempering(3, 2, temperatures, swap_every, warmup=warmup)
+        settings = {"args": (X, 1.0), "move": StudentT(df=changes.pop("df", 3)), "steps": 40}
+        return ja.anneal(fit, START, key=0, method=method, **(settings | changes))
+
+    numbers = [
+        {},
+        {"temperatures": np.array([1, 2, 3])},
+        {"temperatures": jnp.asarray([0.1, 0.2, 0.4])},
+        {"temperatures": None},  # calibrated: the pilots share the program of the run
+        {"swap_every": 3},
+        {"swap_every": np.int64(11)},
+        {"warmup": 0},
+        {"warmup": None},
+        {"steps": 23, "record_every": 4, "target": -1.0},
+        {"df": 1.0},
+    ]
+    compiles_once(work, tempered, numbers)
+
+
+def test_integer_moves_compile_nothing_for_new_numbers(work):
+    def walked(width, bounds):
+        method = ja.SimulatedAnnealing(4, Geometric(1.0, 0.1))
+        move = IntegerStep(width, bounds)
+        return ja.anneal(count_sites, np.int32([3, 4]), key=0, method=method, move=move, steps=20)
+
+    numbers = [(1, (-9, 9)), (np.int64(2), (-8, 8)), (3, (-9.0, np.int16(5)))]
+    compiles_once(work, walked, [{"width": width, "bounds": pair} for width, pair in numbers])
+
+
+def test_going_on_compiles_at_most_the_copy_of_the_state(work):
+    first = annealed()
+    again = ja.anneal(fit, state=first.state, args=(X, 1.0), steps=10)
+    before = work()
+    ja.anneal(fit, state=again.state, args=(X, 1.0), steps=25, move=bounded(scale=0.2))
+    ja.anneal(fit, state=first.state, args=(X, 1.0), steps=5, record_every=2)
+    assert work() == before
+
+
+def test_arrays_of_the_user_are_never_given_away():
+    starts = {"w": jnp.ones((4, 2)), "b": jnp.arange(4.0)}
+    x, key = jnp.asarray(X), jax.random.key(0)
+    move = bounded(scale=jnp.asarray(0.1))
+    first = annealed(params=ja.stacked(starts), args=(x, 1.0), key=key, move=move)
+    kept = jax.tree.map(np.array, first.chains.params)
+    more = [ja.anneal(fit, state=first.state, args=(x, 1.0), steps=9) for _ in range(2)]
+    np.testing.assert_array_equal(*(result.chains.params["w"] for result in more))
+    ja.polish(fit, first, args=(x, 1.0), steps=3)
+    held = (starts, x, key, move, first.chains, first.params, first.state.state)
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(held))
+    np.testing.assert_array_equal(starts["b"], np.arange(4.0))
+    jax.tree.map(np.testing.assert_array_equal, first.chains.params, kept)
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+@pytest.mark.parametrize("kind", ["SimulatedAnnealing", "ParallelTempering"])
+def test_the_chunk_lowers_for_accelerators(platform, kind, monkeypatch):
+    programs, prepare = [], Program.prepare
+
+    def noted(program, *inputs):
+        programs.append((program, inputs))
+        return prepare(program, *inputs)
+
+    monkeypatch.setattr(Program, "prepare", noted)
+    ladder = ja.ParallelTempering(temperatures=[0.1, 1.0], ladders=2)
+    cooled = ja.SimulatedAnnealing(4, Geometric(1.0, 0.01), 1e-6)
+    annealed(method=cooled if kind == "SimulatedAnnealing" else ladder, observe=_first_weight)
+    program, inputs = programs[-1]
+    lowered = program.jitted.trace(*inputs).lower(lowering_platforms=(platform,))
+    assert "stablehlo.while" in lowered.as_text()
+    assert "custom_call" not in lowered.as_text()  # nothing that only a CPU could run
+
+
+def _first_weight(params, *_):
+    return params["w"][0]
+
+
+def test_import_starts_no_backend_and_brings_no_optional_package():
+    code = (
+        "import sys, jaxanneal\n"
+        "from jax._src import xla_bridge\n"
+        "optional = ('matplotlib', 'sklearn', 'equinox', 'xarray', 'arviz', 'pandas', 'IPython')\n"
+        "print(len(xla_bridge._backends), [name for name in optional if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == "0 []"
