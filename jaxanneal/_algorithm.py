@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from jaxanneal import _engine, _state
 from jaxanneal._blocks import default_width
-from jaxanneal._chain import Energy, as_args
+from jaxanneal._chain import Energy
+from jaxanneal._energy import as_args
 from jaxanneal._move import Move, as_move
 from jaxanneal._numbers import count, refusal
 from jaxanneal._prng import as_key

@@ -1,8 +1,4 @@
-"""The heart: one chain, the Metropolis rule, and one annealing step.
-
-Nothing here knows about batches, ladders or schedules. A method decides the temperature, the engine
-decides how many chains run; this file says what a step is.
-"""
+"""The heart: one chain, and one annealing step; no batches, ladders or schedules."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +8,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxanneal import _prng
-from jaxanneal._energy import describe, evaluate, traced
+from jaxanneal._energy import as_args, evaluate
 from jaxanneal._metropolis import accept as accept
 from jaxanneal._metropolis import as_temperature, log_acceptance
-from jaxanneal._move import Move, as_move
+from jaxanneal._move import Move, as_move, propose
 from jaxanneal._numbers import refusal
 from jaxanneal._parameters import Parameters
 from jaxanneal._pytree import pytree_dataclass
@@ -161,13 +157,6 @@ def init_chain(params: Any, *, energy: Energy, args: tuple[Any, ...] = ()) -> Ch
     return Chain(parameters, value, parameters, value)
 
 
-def as_args(args: Any) -> tuple[Any, ...]:
-    """Return ``args`` if it is a tuple; anything else would be unpacked row by row."""
-    if not isinstance(args, tuple):
-        raise TypeError(refusal("args", "a tuple", type(args).__name__, "Write args=(x,)."))
-    return args
-
-
 def annealing_step(
     key: jax.Array,
     chain: Chain,
@@ -254,25 +243,6 @@ def transition(
     )
     log_alpha = log_acceptance(judged, temperature, log_hastings)
     return moved, StepInfo(accepted, delta, finite), log_alpha
-
-
-def propose(
-    key: jax.Array, old: Parameters, move: Move, factor: ArrayLike
-) -> tuple[Parameters, jax.Array]:
-    """Ask the move for a proposal, and refuse one that is not made like the state."""
-    proposal, log_hastings = traced("move", move.propose, key, old.tree, factor)
-    new = Parameters.of(proposal, path="proposal")
-    remedy = "A move returns params of the same structure, shapes and dtypes."
-    if new.structure != old.structure:
-        expected = f"the structure {old.structure.treedef} with the same fixed leaves"
-        raise TypeError(refusal("move", expected, str(new.structure.treedef), remedy))
-    for path, a, b in zip(old.structure.paths(), old.leaves, new.leaves, strict=True):
-        if a.shape != b.shape or a.dtype != b.dtype:
-            raise TypeError(refusal(f"move: {path}", describe(a), describe(b), remedy))
-    if jnp.shape(log_hastings) != ():
-        got = f"shape {jnp.shape(log_hastings)}"
-        raise TypeError(refusal("move: log_hastings", "one real scalar", got, "Sum it."))
-    return new, jnp.asarray(log_hastings)
 
 
 def _select(condition: jax.Array, new: Parameters, old: Parameters) -> Parameters:

@@ -74,3 +74,10 @@ def describe(value: Any) -> str:
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         return f"{value.dtype}{list(value.shape)}"
     return type(value).__name__
+
+
+def as_args(args: Any) -> tuple[Any, ...]:
+    """Return ``args`` if it is a tuple; anything else would be unpacked row by row."""
+    if not isinstance(args, tuple):
+        raise TypeError(refusal("args", "a tuple", type(args).__name__, "Write args=(x,)."))
+    return args

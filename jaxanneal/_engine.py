@@ -82,15 +82,7 @@ def chunk(
 
     def one_round(carry: tuple[State, Any, jax.Array]) -> tuple[State, Any, jax.Array]:
         state, recorder, _ = carry
-        stops = (
-            control.end,
-            state.method.next_stop(state.step),
-            next_multiple(state.step, jnp.asarray(_WATCH_EVERY, jnp.int32)),
-            next_multiple(state.step, control.record_every),
-        )
-        stop = stops[0]
-        for other in stops[1:]:
-            stop = jnp.minimum(stop, other)
+        stop = _next_stop(state, control)
         state = look(advance(state, stop, args, energy, width))
         due = stop % control.record_every == 0
         recorder = jax.lax.cond(due, record, lambda recorder, _: recorder, recorder, state)
@@ -107,17 +99,26 @@ def chunk(
         recorder,
         state,
     )
-    method, count = state.method, state.method.chains
+    return state, recorder, _report(state, reason)
+
+
+def _next_stop(state: State, control: Control) -> jax.Array:
+    """Return the next step at which something but moves has to happen."""
+    stop = jnp.minimum(control.end, state.method.next_stop(state.step))
+    watch = next_multiple(state.step, jnp.asarray(_WATCH_EVERY, jnp.int32))
+    return jnp.minimum(stop, jnp.minimum(watch, next_multiple(state.step, control.record_every)))
+
+
+def _report(state: State, reason: jax.Array) -> Report:
+    method = state.method
     before = jnp.maximum(state.step - 1, 0)
-    temperatures = method.temperatures_at(state.exchange, before)
-    report = Report(
+    return Report(
         state.step,
         reason,
-        jnp.min(state.chains.best_energy[:count]),
+        jnp.min(state.chains.best_energy[: method.chains]),
         jnp.mean(state.accepted.astype(float)),
-        method.by_slot(state.exchange, temperatures),
+        method.by_slot(state.exchange, method.temperatures_at(state.exchange, before)),
     )
-    return state, recorder, report
 
 
 def look(state: State) -> State:

@@ -13,7 +13,7 @@ from jaxanneal._numbers import host_array
 from jaxanneal._pytree import pytree_dataclass, replace
 from jaxanneal._state import State
 
-_RECORDS = 1000
+RECORDS = 1000
 _BYTES = 64 * 2**20
 _BUFFER_BYTES = 4 * 2**20
 _BUFFER_RECORDS = 128
@@ -83,7 +83,7 @@ class Layout(NamedTuple):
 
 def default_record_every(steps: int) -> int:
     """Return the thinning that gives at most 1,000 records."""
-    return max(1, -(-steps // _RECORDS))
+    return max(1, -(-steps // RECORDS))
 
 
 def layout(state: State, observed: Any, steps: int, record_every: int) -> Layout:

@@ -4,9 +4,12 @@ from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxanneal._energy import describe, traced
 from jaxanneal._numbers import refusal, strong
+from jaxanneal._parameters import Parameters
 from jaxanneal._pytree import pytree_dataclass, static
 
 
@@ -91,3 +94,22 @@ def check_of(move: Any, params: Any) -> None:
     check = getattr(move, "check", None)
     if callable(check):
         check(params)
+
+
+def propose(
+    key: jax.Array, old: Parameters, move: Move, factor: ArrayLike
+) -> tuple[Parameters, jax.Array]:
+    """Ask the move for a proposal, and refuse one that is not made like the state."""
+    proposal, log_hastings = traced("move", move.propose, key, old.tree, factor)
+    new = Parameters.of(proposal, path="proposal")
+    remedy = "A move returns params of the same structure, shapes and dtypes."
+    if new.structure != old.structure:
+        expected = f"the structure {old.structure.treedef} with the same fixed leaves"
+        raise TypeError(refusal("move", expected, str(new.structure.treedef), remedy))
+    for path, a, b in zip(old.structure.paths(), old.leaves, new.leaves, strict=True):
+        if a.shape != b.shape or a.dtype != b.dtype:
+            raise TypeError(refusal(f"move: {path}", describe(a), describe(b), remedy))
+    if jnp.shape(log_hastings) != ():
+        got = f"shape {jnp.shape(log_hastings)}"
+        raise TypeError(refusal("move: log_hastings", "one real scalar", got, "Sum it."))
+    return new, jnp.asarray(log_hastings)

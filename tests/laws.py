@@ -141,7 +141,7 @@ def accept_by(rules: tuple[Rule, ...], rule: Any) -> Callable[..., Any]:
 
 
 def swap_twin(ratio: Callable[[Any, Any, Any, Any], Any]) -> Callable[..., Any]:
-    """Return a twin of the swap's log-probability from T and E of the colder and the hotter rung."""
+    """Return a twin of the swap's log-probability from T and E of the two rungs."""
 
     def log_acceptance(temperatures, energies):
         cold, hot = energies[..., :1], energies[..., 1:]

@@ -28,6 +28,7 @@ LAYERS = [
     "_schedule",
     "_methods._protocol",
     "_methods._simulated_annealing",
+    "_methods._ladder",
     "_methods._swaps",
     "_methods._parallel_tempering",
     "_methods",
@@ -47,6 +48,8 @@ LAYERS = [
     "_driver",
     "_problem",
     "_calibrate",
+    "_resume",
+    "_descent",
     "_polish",
     "_anneal",
     "_algorithm",
@@ -104,7 +107,7 @@ def test_files_and_functions_stay_short():
     long = []
     for name, path in files():
         text = path.read_text()
-        if text.count("\n") > 250 and ast.get_docstring(ast.parse(text)) is not None:
+        if text.count("\n") > 250:
             long.append((name, text.count("\n")))
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):

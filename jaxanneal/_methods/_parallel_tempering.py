@@ -1,7 +1,7 @@
 """Parallel tempering: replicas on a ladder of temperatures that swap their rungs."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +9,10 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxanneal import _prng
+from jaxanneal._methods._ladder import as_ladder, as_warmup
 from jaxanneal._methods._protocol import NEVER, next_multiple
 from jaxanneal._methods._swaps import Ladders, log_swap_acceptance, shift_of, swap_decisions
-from jaxanneal._numbers import at_least_one, count, number, refusal
+from jaxanneal._numbers import at_least_one, count, refusal
 from jaxanneal._pytree import pytree_dataclass, replace, static
 
 _RUNGS = 16
@@ -77,7 +78,7 @@ class ParallelTempering:
     ):
         path = "ParallelTempering"
         if temperatures is not None:
-            temperatures = _as_ladder(f"{path}.temperatures", temperatures)
+            temperatures = as_ladder(f"{path}.temperatures", temperatures)
             found = temperatures.shape[0]
             if rungs is not None and rungs != found:
                 remedy = "Leave rungs out when temperatures are given."
@@ -85,7 +86,7 @@ class ParallelTempering:
                 raise ValueError(refusal(f"{path}.rungs", expected, rungs, remedy))
             rungs = found
         if warmup is not None:
-            warmup = _as_warmup(f"{path}.warmup", warmup)
+            warmup = as_warmup(f"{path}.warmup", warmup)
         if scheme not in ("deo", "seo"):
             remedy = "Keep the default."
             raise ValueError(refusal(f"{path}.scheme", "'deo' or 'seo'", repr(scheme), remedy))
@@ -238,26 +239,3 @@ class ParallelTempering:
         if self.scheme == "deo":
             return swaps % 2
         return jax.random.bernoulli(jax.random.fold_in(key, _PHASE)).astype(jnp.int32)
-
-
-def _as_ladder(path: str, temperatures: Any) -> jax.Array:
-    remedy = "List the coldest first, for example jnp.geomspace(0.01, 1.0, 16)."
-    expected = "finite values > 0 that strictly increase, [rungs]"
-
-    def valid(x: np.ndarray) -> bool:
-        good = bool(np.all(np.isfinite(x) & (x > 0)))
-        # Compared in the precision of the run: two equal rungs would be one.
-        rounded = x.astype(jax.dtypes.canonicalize_dtype(float))
-        return x.ndim == 1 and good and bool(np.all(np.diff(rounded) > 0))
-
-    ladder = number(path, temperatures, expected, valid, remedy)
-    if ladder.ndim != 1:
-        raise ValueError(refusal(path, expected, f"shape {ladder.shape}", remedy))
-    return ladder
-
-
-def _as_warmup(path: str, warmup: ArrayLike) -> jax.Array:
-    remedy = "Use 0 for none; None is half the run."
-    valid = lambda x: (x >= 0) & (x < 2**31)  # noqa: E731
-    expected = "an integer from 0 to 2147483647"
-    return number(path, warmup, expected, valid, remedy, int, scalar=True).astype(jnp.int32)

@@ -1,0 +1,100 @@
+"""Going on from an earlier run."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxanneal._driver import Clock, Driver, on_device
+from jaxanneal._interrupt import Interruption
+from jaxanneal._limits import Limits
+from jaxanneal._methods._protocol import NEVER, Method
+from jaxanneal._move import as_move
+from jaxanneal._numbers import count, refusal
+from jaxanneal._problem import as_data, as_energy, as_method, check_schedule, make_setup
+from jaxanneal._program import copy_program, refresh_program
+from jaxanneal._pytree import replace
+from jaxanneal._result import Continuation
+from jaxanneal._start import require_finite
+from jaxanneal._state import State
+
+
+def resume(
+    energy: Any,
+    args: Any,
+    method: Any,
+    move: Any,
+    state: Any,
+    block: Any,
+    limits: Limits,
+    clock: Clock,
+    interruption: Interruption,
+) -> tuple[Driver, State, Method]:
+    """Return a driver and a copy of the state of an earlier call."""
+    if not isinstance(state, Continuation):
+        remedy = "Pass state=result.state of an earlier run."
+        raise TypeError(refusal("state", "a run's state", type(state).__name__, remedy))
+    energy, data, old = as_energy(energy), as_data(args), state.state
+    _require_room(block, state, limits)
+    new_method, new_move = _renewed(state, method, move)
+    check_schedule(new_method, int(old.step), limits.steps)
+    new = replace(old, method=on_device(new_method), move=new_move)
+    setup = make_setup(energy, limits.observe, state.width, new, data, limits, limits.record_every)
+    driver = Driver(setup, data, limits, clock, interruption, state.evaluations)
+    stale = energy != state.energy or not _equal(data, state.args)
+    copy = refresh_program(energy, state.width) if stale else copy_program()
+    inputs = (new, data) if stale else (new,)
+    for compile_it in [driver.prepare(new), copy.prepare(*inputs)]:
+        clock.compiling += compile_it()
+    new = copy(*inputs)
+    if stale:
+        driver.evaluations += 2 * new_method.chains
+        require_finite(new.chains)
+    return driver, new, new_method
+
+
+def _require_room(block: Any, state: Continuation, limits: Limits) -> None:
+    remedy = "Start anew with params=ja.stacked(result.chains.params)."
+    if block is not None and count("block", block, 1, "Leave it out.") != state.width:
+        raise ValueError(refusal("block", f"{state.width}, as in the run", block, remedy))
+    total = int(state.state.step) + limits.steps
+    if total >= NEVER:
+        raise ValueError(refusal("steps", f"less than {NEVER} in total", total, remedy))
+
+
+def _renewed(state: Continuation, method: Any, move: Any) -> tuple[Any, Any]:
+    """Return method and move with the numbers given now, and what the run has bound."""
+    old = state.state
+    new_method = state.method
+    if method is not None:
+        new_method = as_method(method, None)
+        if type(new_method) is type(state.method):
+            new_method = new_method.keep_bound(state.method)
+    new_move = old.move if move is None else as_move(move)
+    _require_same("method", old.method, on_device(new_method))
+    _require_same("move", old.move, new_move)
+    return new_method, new_move
+
+
+def _require_same(name: str, old: Any, new: Any) -> None:
+    if jax.tree.structure(old) != jax.tree.structure(new):
+        remedy = "To change it, start anew with params=ja.stacked(result.chains.params)."
+        expected = f"the structure of the run's own, {jax.tree.structure(old)}"
+        raise ValueError(refusal(name, expected, jax.tree.structure(new), remedy))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Compare data by value."""
+    if jax.tree.structure(a) != jax.tree.structure(b):
+        return False
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(x is y or _same_values(x, y) for x, y in pairs)
+
+
+def _same_values(x: Any, y: Any) -> bool:
+    if x.dtype != y.dtype or x.shape != y.shape:
+        return False
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        x, y = jax.random.key_data(x), jax.random.key_data(y)
+    return bool(np.array_equal(np.asarray(x), np.asarray(y)))
