@@ -8,12 +8,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 import jaxanneal as ja
 from benchmarks import _rows
-from jaxanneal._driver import Clock
-from jaxanneal._engine import Control
+from jaxanneal._clock import Clock
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import as_limits
 from jaxanneal._problem import Problem
@@ -211,10 +209,8 @@ def solver(workload: Workload, starts: Any, method: Any) -> tuple[Callable[[int]
     held = [state, recorder]
 
     def moves(steps: int) -> None:
-        end = int(held[0].step) + steps
-        numbers = [np.asarray(x, np.int32) for x in (end, never, never, never)]
-        target = np.asarray(-np.inf, np.float32)
-        control = Control(numbers[0], numbers[1], numbers[2], target, numbers[3])
+        first = int(held[0].step)
+        control = driver._control(held[0], first, first + steps, never, never)
         held[0], held[1], report = program(*held, driver.args, control)
         jax.block_until_ready(report)
 

@@ -10,8 +10,9 @@ from jax.core import Tracer
 
 from jaxanneal._calibrate import first_factors, pilot
 from jaxanneal._chain import Chain
+from jaxanneal._clock import Clock
 from jaxanneal._diagnostics import diagnose
-from jaxanneal._driver import Clock, Driver
+from jaxanneal._driver import Driver
 from jaxanneal._interrupt import interruptible
 from jaxanneal._limits import Limits, as_limits
 from jaxanneal._methods._protocol import Method
@@ -29,7 +30,7 @@ Params = TypeVar("Params")
 
 def anneal(
     energy: Callable[..., Any],
-    params: Any = None,
+    params: Callable[[jax.Array], Params] | Params | None = None,
     *,
     key: Any = None,
     args: tuple[Any, ...] = (),
@@ -45,7 +46,7 @@ def anneal(
     callback: Callable[..., Any] | None = None,
     progress: bool | None = None,
     block: int | None = None,
-) -> Result[Any]:
+) -> Result[Params]:
     r"""Minimise an energy without gradients, with many chains in one compiled program.
 
     Maths: each chain proposes :math:`x'` and moves there with probability

@@ -6,7 +6,8 @@ import numpy as np
 from jax import dtypes
 
 from jaxanneal._chain import Chain, Energy
-from jaxanneal._driver import Clock, Driver
+from jaxanneal._clock import Clock
+from jaxanneal._driver import Driver
 from jaxanneal._interrupt import interruptible
 from jaxanneal._limits import as_limits
 from jaxanneal._methods._protocol import NEVER

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxanneal import _engine, _history
+from jaxanneal._clock import Clock
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import Limits
 from jaxanneal._methods._protocol import Method
@@ -31,19 +32,6 @@ _REASONS = {
     _engine.TARGET_REACHED: StopReason.TARGET,
     _engine.PATIENCE_OVER: StopReason.PATIENCE,
 }
-
-
-class Clock:
-    """Wall clock of one call, compilation apart."""
-
-    def __init__(self) -> None:
-        self.begin = time.perf_counter()
-        self.compiling = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the call began, without those spent compiling."""
-        return time.perf_counter() - self.begin - self.compiling
 
 
 class Driver:
@@ -74,7 +62,7 @@ class Driver:
 
     def prepare(self, state: Any) -> Callable[[], float]:
         """Trace the chunk for a state of this kind; the returned function compiles it."""
-        control = self._control(state, 0, 0, 1)
+        control = self._control(state, 0, 0, 0, 1)
         program = chunk_program(self.setup)
         return program.prepare(state, self._recorder(state, 0), self.args, control)
 
@@ -146,11 +134,17 @@ class Driver:
         row = row_shapes(self.setup, state, self.args)
         return _history.new_recorder(row, step, state.accepted, self.setup.layout)
 
-    def _control(self, state: Any, end: int, finish: int, record_every: int) -> _engine.Control:
-        limits, dtype = self.limits, state.chains.energy.dtype
-        numbers = (end, finish, record_every, limits.patience)
-        end_, finish_, every, patience = (host_array(x, np.int32) for x in numbers)
-        return _engine.Control(end_, finish_, every, host_array(limits.target, dtype), patience)
+    def _control(
+        self, state: Any, begin: int, end: int, finish: int, record_every: int
+    ) -> _engine.Control:
+        return _engine.Control(
+            begin=host_array(begin, np.int32),
+            end=host_array(end, np.int32),
+            finish=host_array(finish, np.int32),
+            record_every=host_array(record_every, np.int32),
+            target=host_array(self.limits.target, state.chains.energy.dtype),
+            patience=host_array(self.limits.patience, np.int32),
+        )
 
 
 class _Run:
@@ -180,7 +174,7 @@ class _Run:
         end, cold = self._until_cold(min(finish, self.step + length))
         last = end if cold or length == 0 else finish
         self._tabulate()
-        control = driver._control(self.state, end, last, self.record_every)
+        control = driver._control(self.state, self.first, end, last, self.record_every)
         program = chunk_program(driver.setup)
         inputs = (self.state, self.recorder, driver.args, control)
         self.state, recorder, self.report = program(*inputs)

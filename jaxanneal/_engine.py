@@ -25,6 +25,7 @@ class Control:
     """What the driver asks of a chunk.
 
     Args:
+        begin: Step at which the whole call began, int ``[]``.
         end: Step at which the chunk ends, int ``[]``.
         finish: Step at which the whole call ends, int ``[]``.
         record_every: Steps between records, int ``[]``.
@@ -32,6 +33,7 @@ class Control:
         patience: Stop after so many steps without a better energy, int ``[]``.
     """
 
+    begin: jax.Array
     end: jax.Array
     finish: jax.Array
     record_every: jax.Array
@@ -88,7 +90,10 @@ def chunk(
         recorder = jax.lax.cond(due, record, lambda recorder, _: recorder, recorder, state)
         return state, recorder, reason_to_stop(state, control)
 
-    reached = jnp.min(state.chains.best_energy[: state.method.chains]) <= control.target
+    # Not at the start of every chunk, or the answer would depend on the chunks.
+    reached = (state.step == control.begin) & (
+        jnp.min(state.chains.best_energy[: state.method.chains]) <= control.target
+    )
     first = jnp.where(reached, TARGET_REACHED, GOING)
     state, recorder, reason = jax.lax.while_loop(going, one_round, (state, recorder, first))
     last = (state.step == control.finish) | (reason != GOING)

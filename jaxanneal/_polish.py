@@ -8,9 +8,9 @@ import numpy as np
 import optax
 
 from jaxanneal._chain import Chain, Energy
+from jaxanneal._clock import Clock
 from jaxanneal._descent import Descent, descent_program
 from jaxanneal._diagnostics import Diagnostics
-from jaxanneal._driver import Clock
 from jaxanneal._history import History, default_record_every
 from jaxanneal._numbers import count, refusal
 from jaxanneal._parameters import Parameters, per_parameter

@@ -9,7 +9,8 @@ import numpy as np
 from jaxanneal import _history
 from jaxanneal._blocks import default_width
 from jaxanneal._chain import Chain
-from jaxanneal._driver import Clock, Driver, on_device
+from jaxanneal._clock import Clock
+from jaxanneal._driver import Driver, on_device
 from jaxanneal._energy import as_args
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import Limits

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxanneal._driver import Clock, Driver, on_device
+from jaxanneal._clock import Clock
+from jaxanneal._driver import Driver, on_device
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import Limits
 from jaxanneal._methods._protocol import NEVER, Method

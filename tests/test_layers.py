@@ -42,6 +42,7 @@ LAYERS = [
     "_result",
     "_progress",
     "_interrupt",
+    "_clock",
     "_limits",
     "_start",
     "_program",

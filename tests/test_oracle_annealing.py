@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from laws import assert_counts, assert_mean, caught, evolve
-from tables import T_A, TABLE_A, bits_of, boltzmann, energy_a, exact_states, number_of, single_flips
+from tables import T_A, TABLE_A, bits_of, boltzmann, energy_a, exact_states, single_flips
 
 import jaxanneal as ja
 from jaxanneal._chain import log_acceptance

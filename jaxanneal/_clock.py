@@ -1,0 +1,16 @@
+"""Wall clock of one call, compilation apart."""
+
+import time
+
+
+class Clock:
+    """Tell running from compiling."""
+
+    def __init__(self) -> None:
+        self.begin = time.perf_counter()
+        self.compiling = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the call began, without those spent compiling."""
+        return time.perf_counter() - self.begin - self.compiling
