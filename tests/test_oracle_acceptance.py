@@ -10,7 +10,7 @@ from laws import MANY, assert_mean, caught, evolve, normal
 from scipy import special, stats
 
 import jaxanneal as ja
-from jaxanneal.moves._continuous import best_acceptance
+from jaxanneal.moves._perturbation import best_acceptance
 
 # Dimension, step, temperature, acceptance rate, mean squared jump: closed forms in Student's t.
 # Roberts, Gelman and Gilks (1997) for many dimensions; Sherlock and Roberts (2009) for each.

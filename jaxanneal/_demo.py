@@ -1,0 +1,255 @@
+"""The main job: a network annealed on real data, beside the gradient method that it competes with."""
+
+import dataclasses
+import pathlib
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jaxanneal as ja
+from jaxanneal import _demo_figure, _demo_network
+
+# Shares of the time that is left for running, and the seconds that compiling each stage takes.
+_SHARES = {"SA": 0.16, "PT": 0.25, "polish": 0.05, "Adam": 0.30, "SA 0-1": 0.10, "PT 0-1": 0.14}
+_COMPILING = {"SA": 3.0, "PT": 3.0, "polish": 3.0, "Adam": 2.0, "SA 0-1": 0.0, "PT 0-1": 0.0}
+_STAGES = {
+    "all": ("SA", "PT", "polish", "Adam", "SA 0-1", "PT 0-1"),
+    "sa": ("SA", "SA 0-1"),
+    "pt": ("PT", "polish", "PT 0-1"),
+    "adam": ("Adam",),
+}
+_FIGURE_SECONDS = 2.0
+_RECORDS = 200
+_PROBE_SECONDS = 0.4
+
+# The step of each leaf, in proportion to the weights it starts with; a common factor adapts.
+_SCALE = {"w1": 0.01, "b1": 0.01, "w2": 0.014, "b2": 0.014}
+
+
+@dataclasses.dataclass
+class Row:
+    """One line of the table, and what the figure shows of it.
+
+    Args:
+        name: The method.
+        params: The best network that it found.
+        loss: Its energy.
+        seconds: Wall clock of running, compilation apart.
+        evaluations: Energy evaluations.
+        gradients: Gradient evaluations.
+        result: The whole result, ``None`` for Adam.
+        curve: Seconds, training error and test error, float ``[3, points]``.
+        train: Training error.
+        test: Test error.
+    """
+
+    name: str
+    params: Any
+    loss: float
+    seconds: float
+    evaluations: int
+    gradients: int
+    result: Any
+    curve: np.ndarray
+    train: float = 0.0
+    test: float = 0.0
+
+
+class Budget:
+    """The wall clock of the whole command, shared among the stages that are still to come."""
+
+    def __init__(self, deadline: float, stages: tuple[str, ...]):
+        self.deadline, self.left = deadline, list(stages)
+
+    def next(self, stage: str) -> float:
+        """Return the seconds that ``stage`` may run, compilation apart."""
+        compiling = sum(_COMPILING[name] for name in self.left)
+        usable = self.deadline - time.monotonic() - compiling - _FIGURE_SECONDS
+        share = _SHARES[stage] / sum(_SHARES[name] for name in self.left)
+        self.left.remove(stage)
+        return max(0.5, share * usable)
+
+
+class Demo:
+    """Run the stages one after the other.
+
+    Args:
+        deadline: When the command should end, by the monotonic clock.
+        method: One of ``all``, ``sa``, ``pt``, ``adam``.
+        seed: Seed of every stage.
+        quiet: Whether to hide the progress.
+    """
+
+    def __init__(self, deadline: float, method: str, seed: int, quiet: bool):
+        self.stages, self.seed, self.quiet = _STAGES[method], seed, quiet
+        self.digits = _demo_network.load()
+        self.budget = Budget(deadline, self.stages)
+        self.measure = jax.jit(_demo_network.errors)
+        self.rows: dict[str, Row] = {}
+
+    def run(self) -> dict[str, Row]:
+        """Run every stage and return its row."""
+        for stage in self.stages:
+            seconds = self.budget.next(stage)
+            if stage == "Adam" and "PT" in self.rows:  # exactly what PT + polish had
+                seconds = self.rows["PT + polish"].seconds
+            self.say(f"{stage}, {seconds:.0f} s")
+            row = self.stage(stage, seconds)
+            row.train, row.test = (float(e) for e in self.measure(row.params, self.digits))
+            self.rows[row.name] = row
+        return self.rows
+
+    def say(self, text: str) -> None:
+        """Print, unless it is to be quiet."""
+        if not self.quiet:
+            print(text, flush=True)
+
+    def stage(self, stage: str, seconds: float) -> Row:
+        """Run one stage for so many seconds."""
+        if stage == "Adam":
+            return self.adam(seconds)
+        if stage == "polish":
+            return self.polish(self.rows["PT"], seconds)
+        direct = stage.endswith("0-1")
+        if stage.startswith("SA"):
+            start, end = (2e-3, 1e-5) if direct else (1e-3, 1e-6)
+            cooling = ja.cooling.Geometric(start, end)
+            return self.anneal(stage, ja.SimulatedAnnealing(2, cooling), direct, seconds)
+        ladder = jnp.geomspace(*((5e-5, 1e-3, 4) if direct else (3e-6, 3e-4, 4)))
+        return self.anneal(stage, ja.ParallelTempering(temperatures=ladder), direct, seconds)
+
+    def anneal(self, name: str, method: Any, direct: bool, seconds: float) -> Row:
+        """Anneal for so many seconds, so that the cooling ends when they are over."""
+        # Flat steps move the hidden labels of few images: the 0-1 error wants few weights at once.
+        move = ja.moves.Gaussian(_SCALE, fraction=0.003 if direct else 1.0)
+        options: dict[str, Any] = {
+            "key": self.seed,
+            "args": (self.digits, jnp.asarray(float(direct))),
+            "method": method,
+            "move": move,
+            "observe": _demo_network.errors,
+        }
+        start = _demo_network.initialise
+        probe = ja.anneal(
+            _demo_network.energy,
+            start,
+            steps=10**6,
+            max_seconds=_PROBE_SECONDS,
+            record_every=10**6,
+            progress=False,
+            **options,
+        )
+        seconds = max(0.3, seconds - probe.seconds)
+        steps = max(10, int(seconds * probe.steps / probe.seconds))
+        result = ja.anneal(
+            _demo_network.energy,
+            start,
+            steps=steps,
+            max_seconds=1.2 * seconds,
+            record_every=max(1, steps // _RECORDS),
+            progress=not self.quiet,
+            **options,
+        )
+        observed = np.asarray(result.history.observed)  # (records, chains or ladders, 2)
+        time_of = result.history.step / max(result.steps, 1) * result.seconds
+        curve = np.stack([time_of, observed[..., 0].min(axis=1), observed[..., 1].min(axis=1)])
+        counts = result.evaluations, result.gradients
+        return Row(name, result.params, result.energy, result.seconds, *counts, result, curve)
+
+    def polish(self, tempered: Row, seconds: float) -> Row:
+        """Descend from the best replicas for so many seconds."""
+        optimizer = optax.adam(3e-3)
+        options: dict[str, Any] = {
+            "args": (self.digits, jnp.asarray(0.0)),
+            "optimizer": optimizer,
+            "top": 2,
+        }
+        energy, found = _demo_network.energy, tempered.result
+        probe = ja.polish(energy, found, steps=20, **options)
+        steps = max(20, int(seconds / probe.seconds * 20))
+        result = ja.polish(energy, found, steps=steps, **options)
+        total = tempered.seconds + result.seconds
+        train, test = (float(e) for e in self.measure(result.params, self.digits))
+        curve = np.concatenate([tempered.curve, [[total], [train], [test]]], axis=1)
+        evaluations = tempered.evaluations + result.evaluations
+        counts = evaluations, result.gradients
+        return Row("PT + polish", result.params, result.energy, total, *counts, result, curve)
+
+    def adam(self, seconds: float) -> Row:
+        """Train one network by full-batch Adam for so many seconds."""
+        optimizer = optax.adam(1e-2)
+        loss = _demo_network.cross_entropy
+        params = _demo_network.initialise(jax.random.key(self.seed))
+        state = optimizer.init(params)
+
+        def step(_: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+            params, state = carry
+            update, state = optimizer.update(jax.grad(loss)(params, self.digits), state, params)
+            return optax.apply_updates(params, update), state
+
+        @jax.jit
+        def steps(params: Any, state: Any) -> tuple[Any, Any]:
+            return jax.lax.fori_loop(0, 50, step, (params, state))
+
+        steps = steps.lower(params, state).compile()
+        self.measure(params, self.digits)
+        began, made, points = time.monotonic(), 0, []
+        while time.monotonic() - began < seconds:
+            params, state = jax.block_until_ready(steps(params, state))
+            made += 50
+            spent = time.monotonic() - began
+            points.append([spent, *(float(e) for e in self.measure(params, self.digits))])
+        value = float(loss(params, self.digits))
+        return Row("Adam", params, value, spent, 0, made, None, np.array(points).T)
+
+
+def table(title: str, rows: list[Row]) -> str:
+    """Return rows as a table, the columns aligned."""
+    head = ("method", "train error", "test error", "loss", "seconds", "evaluations", "gradients")
+    cells = [head]
+    for row in rows:
+        shown = (f"{100 * row.train:.2f} %", f"{100 * row.test:.2f} %", f"{row.loss:.5f}")
+        counts = (f"{row.seconds:.1f}", f"{row.evaluations:,}", f"{row.gradients:,}")
+        cells.append((row.name, *shown, *counts))
+    widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
+    lines = [
+        line[0].ljust(widths[0])
+        + "".join(x.rjust(w + 2) for x, w in zip(line[1:], widths[1:], strict=True))
+        for line in cells
+    ]
+    return "\n".join([title, lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def run(began: float, seconds: float, method: str, seed: int, out: str, quiet: bool) -> None:
+    """Run the demo: print two tables, save a figure and the best parameters.
+
+    Args:
+        began: When the command began, by the monotonic clock.
+        seconds: Wall clock of the whole command.
+        method: One of ``all``, ``sa``, ``pt``, ``adam``.
+        seed: Seed of every stage.
+        out: Folder for the figure and the parameters.
+        quiet: Whether to hide the progress.
+    """
+    folder = pathlib.Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = Demo(began + seconds, method, seed, quiet).run()
+    soft = [row for name, row in rows.items() if not name.endswith("0-1")]
+    direct = [row for name, row in rows.items() if name.endswith("0-1")]
+    print(table("Cross-entropy of a 64-32-10 network on 1,437 digits (360 to test)", soft))
+    if direct:
+        print()
+        print(table("The 0-1 training error itself, which has no gradient", direct))
+    weights = {
+        f"{row.name}.{leaf}": np.asarray(x)
+        for row in rows.values()
+        for leaf, x in row.params.items()
+    }
+    np.savez(folder / "parameters.npz", allow_pickle=False, **weights)
+    _demo_figure.save(rows, folder / "demo.png")
+    print(f"\nSaved {folder / 'demo.png'} and {folder / 'parameters.npz'}", end="")
+    print(f" after {time.monotonic() - began:.0f} s in all.")
