@@ -1,4 +1,4 @@
-"""The main job: a network annealed on real data, beside the gradient method that it competes with."""
+"""The main job: a network annealed on real data, beside the method with gradients."""
 
 import dataclasses
 import pathlib
@@ -12,17 +12,14 @@ import optax
 
 import jaxanneal as ja
 from jaxanneal import _demo_figure, _demo_network
+from jaxanneal._demo_budget import Budget
 
-# Shares of the time that is left for running, and the seconds that compiling each stage takes.
-_SHARES = {"SA": 0.16, "PT": 0.25, "polish": 0.05, "Adam": 0.30, "SA 0-1": 0.10, "PT 0-1": 0.14}
-_COMPILING = {"SA": 3.0, "PT": 3.0, "polish": 3.0, "Adam": 2.0, "SA 0-1": 0.0, "PT 0-1": 0.0}
 _STAGES = {
     "all": ("SA", "PT", "polish", "Adam", "SA 0-1", "PT 0-1"),
     "sa": ("SA", "SA 0-1"),
     "pt": ("PT", "polish", "PT 0-1"),
     "adam": ("Adam",),
 }
-_FIGURE_SECONDS = 2.0
 _RECORDS = 200
 _PROBE_SECONDS = 0.4
 
@@ -57,21 +54,6 @@ class Row:
     curve: np.ndarray
     train: float = 0.0
     test: float = 0.0
-
-
-class Budget:
-    """The wall clock of the whole command, shared among the stages that are still to come."""
-
-    def __init__(self, deadline: float, stages: tuple[str, ...]):
-        self.deadline, self.left = deadline, list(stages)
-
-    def next(self, stage: str) -> float:
-        """Return the seconds that ``stage`` may run, compilation apart."""
-        compiling = sum(_COMPILING[name] for name in self.left)
-        usable = self.deadline - time.monotonic() - compiling - _FIGURE_SECONDS
-        share = _SHARES[stage] / sum(_SHARES[name] for name in self.left)
-        self.left.remove(stage)
-        return max(0.5, share * usable)
 
 
 class Demo:
@@ -134,16 +116,16 @@ class Demo:
             "observe": _demo_network.errors,
         }
         start = _demo_network.initialise
-        probe = ja.anneal(
-            _demo_network.energy,
-            start,
-            steps=10**6,
-            max_seconds=_PROBE_SECONDS,
-            record_every=10**6,
-            progress=False,
-            **options,
-        )
-        seconds = max(0.3, seconds - probe.seconds)
+        for _ in range(2):  # the first also compiles, the second tells the speed
+            probe = ja.anneal(
+                _demo_network.energy,
+                start,
+                steps=10**6,
+                max_seconds=_PROBE_SECONDS,
+                progress=False,
+                **options,
+            )
+        seconds = max(0.3, seconds - 2 * _PROBE_SECONDS)
         steps = max(10, int(seconds * probe.steps / probe.seconds))
         result = ja.anneal(
             _demo_network.energy,
@@ -169,8 +151,9 @@ class Demo:
             "top": 2,
         }
         energy, found = _demo_network.energy, tempered.result
-        probe = ja.polish(energy, found, steps=20, **options)
-        steps = max(20, int(seconds / probe.seconds * 20))
+        for _ in range(2):  # the first also compiles, the second tells the speed
+            probe = ja.polish(energy, found, steps=50, **options)
+        steps = max(50, int(seconds / probe.seconds * 50))
         result = ja.polish(energy, found, steps=steps, **options)
         total = tempered.seconds + result.seconds
         train, test = (float(e) for e in self.measure(result.params, self.digits))
@@ -216,11 +199,10 @@ def table(title: str, rows: list[Row]) -> str:
         counts = (f"{row.seconds:.1f}", f"{row.evaluations:,}", f"{row.gradients:,}")
         cells.append((row.name, *shown, *counts))
     widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
-    lines = [
-        line[0].ljust(widths[0])
-        + "".join(x.rjust(w + 2) for x, w in zip(line[1:], widths[1:], strict=True))
-        for line in cells
-    ]
+    lines = []
+    for name, *rest in cells:
+        padded = [cell.rjust(width + 2) for cell, width in zip(rest, widths[1:], strict=True)]
+        lines.append(name.ljust(widths[0]) + "".join(padded))
     return "\n".join([title, lines[0], "-" * len(lines[0]), *lines[1:]])
 
 

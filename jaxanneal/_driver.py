@@ -92,7 +92,7 @@ class Driver:
             if reason is None and run.made:
                 reason = self._host_reason()
             found = run.chunk(self._next_length() if reason is None else 0)
-            told = bar is not None and self._tell(bar, run.progress())
+            told = bar is not None and reason is None and self._tell(bar, run.progress())
             if reason is not None or found is not None:
                 break
             if told:

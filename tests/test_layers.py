@@ -56,6 +56,7 @@ LAYERS = [
     "_algorithm",
     "",
     "_demo_network",
+    "_demo_budget",
     "_demo_figure",
     "_demo",
     "_cli",

@@ -178,7 +178,7 @@ def only_up(accepted):
 def test_labels_stay_permutations():
     """Twin 25."""
     label_law(*ideal("deo"))
-    caught(label_law, *ideal("deo", ((f"{METHOD}._shift", only_up),)))
+    caught(label_law, *ideal("deo", ((f"{METHOD}.shift_of", only_up),)))
 
 
 def own_energy(x):
@@ -214,4 +214,4 @@ def exchange_law(twin=()):
 
 def test_swaps_keep_the_multiset_of_replicas_and_their_energies():
     exchange_law()
-    caught(exchange_law, ((f"{METHOD}._shift", only_up),))
+    caught(exchange_law, ((f"{METHOD}.shift_of", only_up),))

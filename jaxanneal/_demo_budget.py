@@ -1,0 +1,23 @@
+"""How the demo shares its wall clock among its stages."""
+
+import time
+
+# Shares of the time that is left for running, and the seconds that compiling each stage takes.
+_SHARES = {"SA": 0.16, "PT": 0.25, "polish": 0.05, "Adam": 0.30, "SA 0-1": 0.10, "PT 0-1": 0.14}
+_COMPILING = {"SA": 3.0, "PT": 3.0, "polish": 3.0, "Adam": 2.0, "SA 0-1": 0.0, "PT 0-1": 0.0}
+_FIGURE_SECONDS = 2.0
+
+
+class Budget:
+    """The wall clock of the whole command, shared among the stages that are still to come."""
+
+    def __init__(self, deadline: float, stages: tuple[str, ...]):
+        self.deadline, self.left = deadline, list(stages)
+
+    def next(self, stage: str) -> float:
+        """Return the seconds that ``stage`` may run, compilation apart."""
+        compiling = sum(_COMPILING[name] for name in self.left)
+        usable = self.deadline - time.monotonic() - compiling - _FIGURE_SECONDS
+        share = _SHARES[stage] / sum(_SHARES[name] for name in self.left)
+        self.left.remove(stage)
+        return max(0.5, share * usable)
