@@ -116,8 +116,9 @@ class Demo:
             "observe": _demo_network.errors,
         }
         start = _demo_network.initialise
-        for _ in range(2):  # the first also compiles, the second tells the speed
-            probe = ja.anneal(
+
+        def short_run() -> Any:
+            return ja.anneal(
                 _demo_network.energy,
                 start,
                 steps=10**6,
@@ -125,6 +126,9 @@ class Demo:
                 progress=False,
                 **options,
             )
+
+        short_run()  # compiles
+        probe = short_run()
         seconds = max(0.3, seconds - 2 * _PROBE_SECONDS)
         steps = max(10, int(seconds * probe.steps / probe.seconds))
         result = ja.anneal(
@@ -151,8 +155,8 @@ class Demo:
             "top": 2,
         }
         energy, found = _demo_network.energy, tempered.result
-        for _ in range(2):  # the first also compiles, the second tells the speed
-            probe = ja.polish(energy, found, steps=50, **options)
+        ja.polish(energy, found, steps=50, **options)  # compiles
+        probe = ja.polish(energy, found, steps=50, **options)
         steps = max(50, int(seconds / probe.seconds * 50))
         result = ja.polish(energy, found, steps=steps, **options)
         total = tempered.seconds + result.seconds
@@ -178,10 +182,10 @@ class Demo:
         def steps(params: Any, state: Any) -> tuple[Any, Any]:
             return jax.lax.fori_loop(0, 50, step, (params, state))
 
-        steps = steps.lower(params, state).compile()
+        jax.block_until_ready(steps(params, state))  # compiles
         self.measure(params, self.digits)
-        began, made, points = time.monotonic(), 0, []
-        while time.monotonic() - began < seconds:
+        began, made, spent, points = time.monotonic(), 0, 0.0, []
+        while spent < seconds:
             params, state = jax.block_until_ready(steps(params, state))
             made += 50
             spent = time.monotonic() - began
@@ -193,7 +197,7 @@ class Demo:
 def table(title: str, rows: list[Row]) -> str:
     """Return rows as a table, the columns aligned."""
     head = ("method", "train error", "test error", "loss", "seconds", "evaluations", "gradients")
-    cells = [head]
+    cells: list[tuple[str, ...]] = [head]
     for row in rows:
         shown = (f"{100 * row.train:.2f} %", f"{100 * row.test:.2f} %", f"{row.loss:.5f}")
         counts = (f"{row.seconds:.1f}", f"{row.evaluations:,}", f"{row.gradients:,}")

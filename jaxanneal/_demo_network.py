@@ -37,10 +37,11 @@ def load() -> Digits:
     except ImportError as error:
         remedy = "The demo needs scikit-learn: pip install 'jaxanneal[demo]'."
         raise ImportError(remedy) from error
-    digits = load_digits()
-    order = np.random.default_rng(_SPLIT_SEED).permutation(len(digits.target))
-    images = (digits.data[order] / 16.0).astype(np.float32).T
-    labels = np.eye(10, dtype=np.float32)[digits.target[order]].T
+    loaded: Any = load_digits()
+    pixels, target = np.asarray(loaded.data), np.asarray(loaded.target)
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(target))
+    images = (pixels[order] / 16.0).astype(np.float32).T
+    labels = np.eye(10, dtype=np.float32)[target[order]].T
     parts = images[:, :_TRAIN], labels[:, :_TRAIN], images[:, _TRAIN:], labels[:, _TRAIN:]
     return Digits(*(jnp.asarray(part) for part in parts))
 

@@ -22,7 +22,7 @@ from tables import (
 )
 
 import jaxanneal as ja
-from jaxanneal._chain import propose
+from jaxanneal._move import propose
 from jaxanneal.moves._bounds import reflect_integer
 
 CHAINS, MOVES = 50_000, 60

@@ -1,0 +1,48 @@
+"""The command line: what it refuses, what it prints, and what a short demo leaves behind."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jaxanneal._cli import main
+
+METHODS = ("SA", "PT", "PT + polish", "Adam", "SA 0-1", "PT 0-1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["demo", "--seconds", "3"], "expected at least 20 seconds, got 3"),
+        (["demo", "--seconds", "soon"], "expected at least 20 seconds, got soon"),
+        (["demo", "--method", "magic"], "invalid choice: 'magic'"),
+        (["demo", "--seed", "x"], "invalid int value: 'x'"),
+        ([], "required: command"),
+    ],
+)
+def test_bad_options_are_refused_with_a_word(arguments, word, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert word in capsys.readouterr().err
+
+
+def test_info_prints_versions_and_devices(capsys):
+    assert main(["info"]) == 0
+    printed = capsys.readouterr().out
+    for word in ("jaxanneal", "jax ", "optax", "python", "device"):
+        assert word in printed
+
+
+@pytest.mark.slow
+def test_a_short_demo_prints_every_row_and_saves_figure_and_parameters(tmp_path):
+    command = [sys.executable, "-m", "jaxanneal", "demo", "--seconds", "30", "--quiet"]
+    command += ["--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    rows = [line.split("  ")[0] for line in done.stdout.splitlines()]
+    assert [row for row in rows if row in METHODS] == list(METHODS)
+    assert (tmp_path / "out" / "demo.png").read_bytes()[:4] == b"\x89PNG"
+    saved = np.load(tmp_path / "out" / "parameters.npz")
+    assert {name.split(".")[0] for name in saved.files} == set(METHODS)
+    assert saved["PT + polish.w1"].shape == (32, 64)
