@@ -133,7 +133,7 @@ def _every(key: jax.Array, noise: jax.Array, fraction: jax.Array) -> jax.Array:
 def _some(key: jax.Array, noise: jax.Array, fraction: jax.Array) -> jax.Array:
     """Return the noise of some coordinates, at least one, and zero for the others."""
     site_key, draw_key = jax.random.split(key)
-    chosen = jax.random.uniform(draw_key, noise.shape) < fraction.astype(jnp.float32)
+    chosen = jax.random.uniform(draw_key, noise.shape, fraction.dtype) < fraction
     site = jax.random.randint(site_key, (), 0, noise.size)
     alone = (jnp.arange(noise.size) == site) & ~jnp.any(chosen)
     return jnp.where(chosen | alone, noise, 0)
