@@ -109,7 +109,12 @@ def test_double_precision(float64):
 
 
 def mixed(p):
-    return (p["x"] - p["n"]) ** 2 + jnp.abs(p["n"] - 3) * 1.0 + jnp.sum((~p["s"]).astype(jnp.float32)) + p["c"] ** 2
+    return (
+        (p["x"] - p["n"]) ** 2
+        + jnp.abs(p["n"] - 3) * 1.0
+        + jnp.sum((~p["s"]).astype(jnp.float32))
+        + p["c"] ** 2
+    )
 
 
 def test_a_mixed_tree_moves_by_leaf_and_none_freezes():
