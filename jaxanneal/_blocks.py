@@ -52,12 +52,35 @@ def over_chains(function: Callable[..., Any], batched: Any, width: int) -> Any:
     total = padded_count(count, width)
     if total == width:
         padded = jax.tree.map(lambda x: pad(x, total), batched)
-        return jax.tree.map(lambda x: x[:count], jax.vmap(function)(padded))
+        return jax.tree.map(lambda x: x[:count], _isolated(function, padded))
     blocks = jax.tree.map(
         lambda x: pad(x, total).reshape((total // width, width, *x.shape[1:])), batched
     )
-    results = jax.lax.map(jax.vmap(function), blocks)
+    results = jax.lax.map(lambda block: _isolated(function, block), blocks)
     return jax.tree.map(lambda x: x.reshape((total, *x.shape[2:]))[:count], results)
+
+
+def _isolated(function: Callable[..., Any], block: Any) -> Any:
+    """Apply ``function`` to each chain of a block in a loop body of its own.
+
+    XLA fuses a block with what makes it and with what uses its results, and the last bits of a sum
+    depend on that: one block alone would differ from the same block among others. It removes
+    optimization barriers before it fuses, unrolls a loop whose single turn it can foresee and
+    hoists what does not change from turn to turn; here it can do neither.
+    """
+    filled = next(leaf for leaf in jax.tree.leaves(block) if leaf.size)
+    first = filled.reshape(-1)[0].astype(jnp.int32)
+    once = 1 + (first * first & 2)  # no square of an integer has that bit
+
+    def turn(carry: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
+        index, _ = carry
+        same = jax.tree.map(lambda x: jnp.where(index < once, x, jnp.zeros_like(x)), block)
+        return index + 1, jax.vmap(function)(same)
+
+    shapes = jax.eval_shape(jax.vmap(function), block)
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    start = (jnp.zeros((), jnp.int32), nothing)
+    return jax.lax.while_loop(lambda carry: carry[0] < once, turn, start)[1]
 
 
 def pad(array: jax.Array, total: int) -> jax.Array:

@@ -10,6 +10,7 @@ import pytest
 
 import jaxanneal as ja
 from jaxanneal import _driver
+from jaxanneal._blocks import over_chains
 from jaxanneal._pytree import replace
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Gaussian, IntegerStep
@@ -238,3 +239,14 @@ def test_a_step_evaluates_the_energy_once(name):
 
     result = run(counted, method=METHODS[name], steps=20)
     assert next(seen) == result.evaluations == CHAINS * 21
+
+
+@pytest.mark.parametrize("chains", [1, 4, 5, 9])
+def test_a_block_has_the_same_bits_whatever_the_number_of_blocks(chains):
+    starts = jnp.asarray(np.random.default_rng(2).normal(size=(13, 5)), jnp.float32)
+
+    @jax.jit
+    def energies(starts, matrix):
+        return over_chains(lambda x: quadratic(x, matrix), starts, 4)
+
+    same(energies(starts[:chains], MATRIX), energies(starts, MATRIX)[:chains])
