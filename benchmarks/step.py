@@ -112,8 +112,9 @@ def measure(workload: Workload, repeats: int) -> Iterator[dict[str, Any]]:
     steps = max(1, int(0.05 / _seconds(calls, 1)))
     timed: dict[str, Callable[[int], None]] = {"bare (calls)": calls, "bare (scan)": scan}
     compiling = {"bare (calls)": bare_compile, "bare (scan)": bare_compile}
+    held: dict[str, float] = {}
     for name, method in solvers(workload.chains).items():
-        timed[name], compiling[name] = solver(workload, starts, method)
+        timed[name], compiling[name], held[name] = solver(workload, starts, method)
     for function in timed.values():
         function(1)
         function(steps)
@@ -136,6 +137,7 @@ def measure(workload: Workload, repeats: int) -> Iterator[dict[str, Any]]:
             nanoseconds_per_chain=medians[name] * 1e9 / workload.chains,
             spread=[min(seconds[name]) / baseline, max(seconds[name]) / baseline],
             compile_seconds=compiling[name],
+            memory=held.get(name),
         )
 
 
@@ -192,8 +194,10 @@ def _touch(x: jax.Array, values: jax.Array) -> jax.Array:
     return x + 1e-30 * one
 
 
-def solver(workload: Workload, starts: Any, method: Any) -> tuple[Callable[[int], None], float]:
-    """Return a function that makes many moves with the product's own chunk, and compile seconds."""
+def solver(
+    workload: Workload, starts: Any, method: Any
+) -> tuple[Callable[[int], None], float, float]:
+    """Return a function that makes moves with the product's own chunk, compile seconds, memory."""
     clock = Clock()
     move = ja.moves.Flip() if starts is not None and _is_bool(starts) else ja.moves.Gaussian(0.01)
     problem = Problem(
@@ -206,6 +210,13 @@ def solver(workload: Workload, starts: Any, method: Any) -> tuple[Callable[[int]
     state = problem.state(method.bind(10**6), chains, chains)
     recorder = driver._recorder(state, 0)
     program = chunk_program(driver.setup)
+    needed = memory(
+        workload,
+        starts,
+        program.memory(state, recorder, driver.args, driver._control(state, 0, 0, 0, never)),
+        (recorder, driver.args),
+        problem.width,
+    )
     held = [state, recorder]
 
     def moves(steps: int) -> None:
@@ -214,7 +225,21 @@ def solver(workload: Workload, starts: Any, method: Any) -> tuple[Callable[[int]
         held[0], held[1], report = program(*held, driver.args, control)
         jax.block_until_ready(report)
 
-    return moves, clock.compiling
+    return moves, clock.compiling, needed
+
+
+def memory(workload: Workload, starts: Any, chunk: Any, apart: Any, width: int) -> float:
+    """Return the bytes of state and temporaries, as a multiple of those of all parameters.
+
+    The history's buffer, the data and what the energy itself needs for one block are left out.
+    """
+    axes = (0, *(None for _ in workload.args))
+    block = jax.tree.map(lambda x: x[:width], starts)
+    energy = jax.jit(jax.vmap(workload.energy, in_axes=axes)).lower(block, *workload.args)
+    own = energy.compile().memory_analysis().temp_size_in_bytes
+    held = chunk.argument_size_in_bytes + chunk.output_size_in_bytes - chunk.alias_size_in_bytes
+    bytes_of = lambda tree: sum(x.nbytes for x in jax.tree.leaves(tree))  # noqa: E731
+    return (held - bytes_of(apart) + chunk.temp_size_in_bytes - own) / bytes_of(starts)
 
 
 def _is_bool(tree: Any) -> bool:

@@ -51,8 +51,8 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds",
         type=_seconds,
         default=60.0,
-        help="wall clock of the whole command, compilation included: SA gets 16 %% of what is left "
-        "for running, PT 25, polish 5, Adam as much as PT + polish, the 0-1 error 24 (default 60)",
+        help="wall clock of the whole command, compilation included: SA gets 15 %% of what is left "
+        "for running, PT 22, polish 4, Adam as much as PT + polish, the 0-1 error 33 (default 60)",
     )
     demo.add_argument("--method", choices=_METHODS, default="all", help="what to run (default all)")
     demo.add_argument("--seed", type=int, default=0, help="seed of every stage (default 0)")

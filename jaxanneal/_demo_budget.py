@@ -3,8 +3,8 @@
 import time
 
 # Shares of the time that is left for running, and the seconds that compiling each stage takes.
-_SHARES = {"SA": 0.16, "PT": 0.25, "polish": 0.05, "Adam": 0.30, "SA 0-1": 0.10, "PT 0-1": 0.14}
-_COMPILING = {"SA": 3.0, "PT": 3.0, "polish": 3.0, "Adam": 2.0, "SA 0-1": 0.0, "PT 0-1": 0.0}
+_SHARES = {"SA": 0.15, "PT": 0.22, "polish": 0.04, "Adam": 0.26, "SA 0-1": 0.14, "PT 0-1": 0.19}
+_COMPILING = {"SA": 3.0, "PT": 3.0, "polish": 3.0, "Adam": 2.0, "SA 0-1": 2.0, "PT 0-1": 2.0}
 _FIGURE_SECONDS = 2.0
 
 

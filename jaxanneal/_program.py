@@ -76,6 +76,10 @@ class Program:
         """Return the shapes of the results; inputs of this kind must have been traced."""
         return self._shapes[signature(inputs)]
 
+    def memory(self, *inputs: Any) -> Any:
+        """Return XLA's memory analysis; inputs of this kind must have been compiled."""
+        return self._compiled[signature(inputs)].memory_analysis()
+
     def __call__(self, *inputs: Any) -> Any:
         """Run; inputs of this kind must have been compiled."""
         return self._compiled[signature(inputs)](*inputs)
