@@ -43,22 +43,21 @@ autodoc_member_order = "bysource"
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 
-# Parts of our docstrings that begin with text on the line of their name.
-_PARTS = re.compile(r"^(Maths|Batching|Reference): (.*)$")
-_NOTHING = {"Maths: none.", "Reference: none."}
+# Parts of our docstrings with text on the line of their name, which napoleon leaves alone.
+_PART = re.compile(r"^(Maths|Batching|Args|Returns|Raises|Reference): (.+)$")
+_EMPTY = re.compile(r"^(?:Args|Raises):\n    (?:None|Nothing)\b.*\n", flags=re.M)
 
 
 def separate_parts(app, what, name, obj, options, lines):
-    """Make each of these parts a paragraph of its own, under its name."""
+    """Make each of these parts a paragraph under its name, and leave out what says nothing."""
     shown = []
     for line in lines:
-        part = _PARTS.match(line)
-        if line in _NOTHING:
-            continue
-        shown += ["", f"**{part[1]}:** {part[2]}"] if part else [line]
-    text = "\n".join(shown)
-    # A heading over "Nothing." says nothing.
-    text = re.sub(r"^(?:Raises|Args):\n    (?:Nothing|None)\b.*\n", "", text, flags=re.M)
+        part = _PART.match(line)
+        if part is None:
+            shown.append(line)
+        elif part[2].lower() not in ("none.", "nothing."):
+            shown += ["", f"**{part[1]}:** {part[2]}"]
+    text = _EMPTY.sub("", "\n".join(shown))
     # A leading dot also finds classes that users meet without a public path, such as History.
     lines[:] = text.replace(":class:`", ":class:`.").split("\n")
 
