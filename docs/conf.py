@@ -17,7 +17,12 @@ sys.path.insert(0, str(ROOT))  # the code beside these pages
 project = "jaxanneal"
 author = "The jaxanneal authors"
 copyright = author
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb"]
+extensions = [
+    "matplotlib.sphinxext.plot_directive",
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+]
 exclude_patterns = ["**/.ipynb_checkpoints"]
 nitpicky = True  # a reference that leads nowhere is a warning, and warnings are errors
 if not any((ROOT / "notebooks").glob("*.ipynb")):  # then there is nothing to list
@@ -36,6 +41,10 @@ pygments_style = "friendly"
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # notebooks show the outputs that they were committed with
+
+plot_formats = [("png", 160)]
+plot_html_show_formats = False
+plot_html_show_source_link = False
 
 add_module_names = False
 autodoc_typehints = "none"  # the docstrings say types, shapes and units

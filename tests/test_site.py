@@ -4,8 +4,10 @@ import contextlib
 import io
 import pathlib
 import re
+import runpy
 
 import jax
+import numpy as np
 import pytest
 
 import jaxanneal as ja
@@ -49,9 +51,20 @@ def test_code_of_the_page_runs_and_prints_what_is_shown(path, monkeypatch):
         honest_page_law(path.read_text(), path.name)
 
 
+def test_the_coldest_rung_of_the_figure_has_both_wells_in_proportion(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    with jax.numpy_dtype_promotion("standard"):
+        made = runpy.run_path(str(DOCS / "figures" / "double_well.py"))
+    right = (made["samples"].reshape(-1, 64) > 0).mean(axis=0)  # of each independent ladder
+    error = right.std(ddof=1) / np.sqrt(len(right))
+    assert error < 0.02  # all from the starting well would be 0.87 off
+    # P(x > 0) by quadrature of exp(-E/T); 5.5 standard errors of 64 values: false alarms 1e-6.
+    assert abs(right.mean() - 0.1251357) < 5.5 * error
+
+
 def test_each_public_name_is_in_the_reference():
     text = "\n".join(path.read_text() for path in sorted((DOCS / "api").glob("*.rst")))
-    shown = set(re.findall(r"^\.\. (?:auto\w+|py:data):: (\S+)", text, flags=re.M))
+    shown = set(re.findall(r"^\.\. (?:auto\w+|py:data):: ([\w.]+)", text, flags=re.M))
     modules = {"jaxanneal": ja, "jaxanneal.moves": ja.moves, "jaxanneal.cooling": ja.cooling}
     public = {f"{module}.{name}" for module, it in modules.items() for name in it.__all__}
     assert public - shown == set()
