@@ -19,7 +19,7 @@ from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect_integer
 class Flip:
     """Flip exactly one site, chosen uniformly among all sites of all bool leaves.
 
-    Maths: q(x'|x) = 1/n for each of the n states x' that differ from x in one site.
+    Maths: :math:`q(x'|x) = 1/n` for each of the n states x' that differ from x in one site.
     Batching: one chain; the engine batches it.
 
     Args:
