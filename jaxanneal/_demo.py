@@ -1,6 +1,5 @@
 """The main job: a network annealed on real data, beside the method with gradients."""
 
-import dataclasses
 import pathlib
 import time
 from typing import Any
@@ -13,6 +12,7 @@ import optax
 import jaxanneal as ja
 from jaxanneal import _demo_figure, _demo_network
 from jaxanneal._demo_budget import Budget
+from jaxanneal._demo_table import Row, table
 
 _STAGES = {
     "all": ("SA", "PT", "polish", "Adam", "SA 0-1", "PT 0-1"),
@@ -33,35 +33,6 @@ _JUMPING = 0.0012
 # Temperatures, coldest first: of the cross-entropy, and of the 0-1 error (1 / 1437 is one image).
 _SOFT, _DIRECT = (3e-6, 3e-4), (7e-4, 2e-3)
 _RUNGS = 3
-
-
-@dataclasses.dataclass
-class Row:
-    """One line of the table, and what the figure shows of it.
-
-    Args:
-        name: The method.
-        params: The best network that it found.
-        loss: Its energy.
-        seconds: Wall clock of running, compilation apart.
-        evaluations: Energy evaluations.
-        gradients: Gradient evaluations.
-        result: The whole result, ``None`` for Adam.
-        curve: Seconds, training error and test error, float ``[3, points]``.
-        train: Training error.
-        test: Test error.
-    """
-
-    name: str
-    params: Any
-    loss: float
-    seconds: float
-    evaluations: int
-    gradients: int
-    result: Any
-    curve: np.ndarray
-    train: float = 0.0
-    test: float = 0.0
 
 
 class Demo:
@@ -114,14 +85,11 @@ class Demo:
 
     def anneal(self, name: str, method: Any, direct: bool, seconds: float) -> Row:
         """Anneal for so many seconds, so that the cooling ends when they are over."""
-        gaussian = ja.moves.Gaussian
-        jump = gaussian(_JUMP, fraction=_JUMPING, target_acceptance=None)
-        move = jump if direct else gaussian(_SCALE)
         options: dict[str, Any] = {
             "key": self.seed,
             "args": (self.digits, jnp.asarray(float(direct))),
             "method": method,
-            "move": move,
+            "move": _move(direct),
             "observe": _demo_network.errors,
         }
         start = _demo_network.initialise
@@ -203,20 +171,10 @@ class Demo:
         return Row("Adam", params, value, spent, 0, made, None, np.array(points).T)
 
 
-def table(title: str, rows: list[Row]) -> str:
-    """Return rows as a table, the columns aligned."""
-    head = ("method", "train error", "test error", "loss", "seconds", "evaluations", "gradients")
-    cells: list[tuple[str, ...]] = [head]
-    for row in rows:
-        shown = (f"{100 * row.train:.2f} %", f"{100 * row.test:.2f} %", f"{row.loss:.5f}")
-        counts = (f"{row.seconds:.1f}", f"{row.evaluations:,}", f"{row.gradients:,}")
-        cells.append((row.name, *shown, *counts))
-    widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
-    lines = []
-    for name, *rest in cells:
-        padded = [cell.rjust(width + 2) for cell, width in zip(rest, widths[1:], strict=True)]
-        lines.append(name.ljust(widths[0]) + "".join(padded))
-    return "\n".join([title, lines[0], "-" * len(lines[0]), *lines[1:]])
+def _move(direct: bool) -> ja.moves.Gaussian:
+    if direct:
+        return ja.moves.Gaussian(_JUMP, fraction=_JUMPING, target_acceptance=None)
+    return ja.moves.Gaussian(_SCALE)
 
 
 def run(began: float, seconds: float, method: str, seed: int, out: str, quiet: bool) -> None:

@@ -58,6 +58,7 @@ LAYERS = [
     "_demo_network",
     "_demo_budget",
     "_demo_figure",
+    "_demo_table",
     "_demo",
     "_cli",
     "__main__",
