@@ -14,8 +14,8 @@ from jaxanneal._methods import ParallelTempering as ParallelTempering
 from jaxanneal._methods import SimulatedAnnealing as SimulatedAnnealing
 from jaxanneal._polish import polish as polish
 from jaxanneal._result import Result as Result
-from jaxanneal._result import StopReason as StopReason
 from jaxanneal._start import stacked as stacked
+from jaxanneal._stop_reason import StopReason as StopReason
 from jaxanneal._version import __version__ as __version__
 
 __all__ = [

@@ -9,8 +9,8 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxanneal._calibrate import first_factors, pilot
-from jaxanneal._chain import Chain
 from jaxanneal._clock import Clock
+from jaxanneal._continuation import Continuation
 from jaxanneal._diagnostics import diagnose
 from jaxanneal._driver import Driver
 from jaxanneal._interrupt import interruptible
@@ -21,9 +21,10 @@ from jaxanneal._problem import (
     Problem,
 )
 from jaxanneal._progress import Bar
-from jaxanneal._result import Continuation, Result, StopReason
+from jaxanneal._result import Result
 from jaxanneal._resume import resume
-from jaxanneal._state import State
+from jaxanneal._state import State, slots
+from jaxanneal._stop_reason import StopReason
 
 Params = TypeVar("Params")
 
@@ -134,7 +135,7 @@ def _finish(
         state, history, found = driver.run(state, method, moves, limits.record_every, bar)
     finally:
         bar.close()
-    chains = _slots(state)
+    chains = slots(state)
     energies = np.asarray(chains.best_energy)
     best = int(np.argmin(energies))
     setup = driver.setup
@@ -155,12 +156,6 @@ def _finish(
         ),
         fixed=len(chains._params.structure.fixed),
     )
-
-
-def _slots(state: State) -> Chain:
-    """Return all chains in the order of the results, without padding."""
-    order = state.method.order(state.exchange)
-    return jax.tree.map(lambda x: x[order], state.chains)
 
 
 def _refuse_tracing(*inputs: Any) -> None:

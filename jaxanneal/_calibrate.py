@@ -12,8 +12,8 @@ from jaxanneal._interrupt import interruptible
 from jaxanneal._limits import as_limits
 from jaxanneal._methods._protocol import NEVER
 from jaxanneal._problem import Problem
-from jaxanneal._result import StopReason
 from jaxanneal._state import State
+from jaxanneal._stop_reason import StopReason
 
 # Temperatures of pilots that accept nothing uphill, and everything: below and above every
 # difference of energies, and yet of the same structure as any run, whose program they share.

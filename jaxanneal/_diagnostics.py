@@ -19,13 +19,23 @@ class Diagnostics(NamedTuple):
         temperatures: Temperature of each rung, ``(rungs,)``; ``None`` without a ladder.
         swap_rate: Accepted over tried swaps of neighbouring rungs, ``(rungs - 1,)``; ``None``
             without a ladder, NaN where none was tried.
+        barrier: Sum of the rejection rates of all pairs, which tends to the communication barrier
+            of the ladder as it is refined; a ladder needs about twice as many pairs. ``None``
+            without a ladder.
+        round_trips: Trips from the coldest rung to the hottest and back that ended after the
+            warm-up, of all replicas of a ladder, int ``(ladders,)``; ``None`` without a ladder.
+        round_trip_rate: These over the swap phases after the warm-up, ``(ladders,)``; ``None``
+            without a ladder.
     """
 
     acceptance_rate: np.ndarray
     factor: np.ndarray
     nonfinite: np.ndarray
-    temperatures: np.ndarray | None
-    swap_rate: np.ndarray | None
+    temperatures: np.ndarray | None = None
+    swap_rate: np.ndarray | None = None
+    barrier: float | None = None
+    round_trips: np.ndarray | None = None
+    round_trip_rate: np.ndarray | None = None
 
 
 def diagnose(state: State) -> Diagnostics:
@@ -43,13 +53,19 @@ def diagnose(state: State) -> Diagnostics:
     factor = factor.reshape(method.shape)
     nonfinite = np.asarray(state.nonfinite, dtype=np.int64)[:count]
     if not isinstance(method, ParallelTempering):
-        return Diagnostics(rate, factor, nonfinite, None, None)
+        return Diagnostics(rate, factor, nonfinite)
+    ladders = state.exchange
+    swap_rate = _swap_rate(ladders)
+    trips = np.asarray(ladders.round_trips, dtype=np.int64)
     return Diagnostics(
         rate.mean(axis=0),
         np.exp(np.log(factor).mean(axis=0)),
         nonfinite,
         np.asarray(method.temperatures),
-        _swap_rate(state.exchange),
+        swap_rate,
+        float(np.sum(1 - swap_rate)),
+        trips,
+        _ratio(trips, np.full(trips.shape, int(ladders.phases))),
     )
 
 

@@ -17,9 +17,9 @@ from jaxanneal._parameters import Parameters
 from jaxanneal._program import Setup, chunk_program, row_shapes
 from jaxanneal._progress import Bar, Progress
 from jaxanneal._pytree import replace
-from jaxanneal._result import StopReason
 from jaxanneal._schedule import Function, Table, tabulate
 from jaxanneal._state import State
+from jaxanneal._stop_reason import StopReason
 
 # The host looks at the clock, at Ctrl-C and at the callback about this often.
 _LOOK_SECONDS = 0.5

@@ -7,15 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxanneal._chain import Chain, Energy
+from jaxanneal._chain import Energy
 from jaxanneal._clock import Clock
 from jaxanneal._descent import Descent, descent_program
 from jaxanneal._diagnostics import Diagnostics
+from jaxanneal._distinct import distinct_best
 from jaxanneal._history import History, default_record_every
 from jaxanneal._numbers import count, refusal
 from jaxanneal._parameters import Parameters, per_parameter
 from jaxanneal._problem import as_data, as_energy
-from jaxanneal._result import Result, StopReason
+from jaxanneal._result import Result
 from jaxanneal._start import (
     Stacked,
     chain_count,
@@ -23,6 +24,7 @@ from jaxanneal._start import (
     one_chain,
     require_finite,
 )
+from jaxanneal._stop_reason import StopReason
 from jaxanneal.moves._bounds import as_bounds, check_bounds
 from jaxanneal.moves._perturbation import Perturbation
 
@@ -81,21 +83,6 @@ def polish(
     first, descent, energies = program(*inputs)
     require_finite(first)
     return _result(descent, np.asarray(energies), starts, steps, clock)
-
-
-def distinct_best(chains: Chain, top: int) -> list[int]:
-    """Return the chains with the lowest best energies, each state once, the best first."""
-    leaves = [np.asarray(leaf) for leaf in chains._best_params.leaves]
-    chosen: list[int] = []
-    seen: set[bytes] = set()
-    for chain in np.argsort(np.asarray(chains.best_energy), kind="stable"):
-        state = b"".join(leaf[chain].tobytes() for leaf in leaves)
-        if state not in seen:
-            seen.add(state)
-            chosen.append(int(chain))
-        if len(chosen) == top:
-            break
-    return chosen
 
 
 def _starts(given: Any, top: int) -> Parameters:

@@ -1,72 +1,17 @@
 """What a run returns."""
 
 import dataclasses
-import enum
-from typing import Any, Generic, NamedTuple, TypeVar
+import os
+from typing import Any, Generic, TypeVar
 
-import jax
-import numpy as np
-
+from jaxanneal import _check, _exports, _plots, _result_file, _summary
 from jaxanneal._chain import Chain
 from jaxanneal._diagnostics import Diagnostics
-from jaxanneal._history import History, Summary
-from jaxanneal._parameters import Parameters
-from jaxanneal._state import State
+from jaxanneal._distinct import best_states
+from jaxanneal._history import History
+from jaxanneal._stop_reason import StopReason
 
 Params = TypeVar("Params")
-
-
-class StopReason(enum.Enum):
-    """Say why a run stopped.
-
-    Maths: none.
-    Batching: one reason for all chains.
-
-    Args:
-        value: One of the texts below.
-
-    Returns:
-        A member: ``STEPS``, ``TARGET``, ``MIN_TEMPERATURE``, ``PATIENCE``, ``TIME``, ``CALLBACK``
-        or ``INTERRUPTED``.
-
-    Raises:
-        ValueError: ``value`` is none of the texts.
-
-    Example:
-        >>> import jaxanneal as ja
-        >>> ja.anneal(lambda x: x**2, 1.0, key=0, steps=64, target=0.5).stop_reason.name
-        'TARGET'
-
-    Reference: none; SciPy's ``OptimizeResult.message`` plays the same part.
-    """
-
-    STEPS = "all steps were made"
-    TARGET = "the best energy reached the target"
-    MIN_TEMPERATURE = "the temperature reached min_temperature"
-    PATIENCE = "the best energy has not improved for `patience` steps"
-    TIME = "max_seconds were over"
-    CALLBACK = "the callback returned True"
-    INTERRUPTED = "the run was interrupted (Ctrl-C)"
-
-
-class Continuation(NamedTuple):
-    """What another call needs to go on: the state, and what it was made with.
-
-    Args:
-        state: The state of all chains.
-        method: The method as the host knows it: with the user's own schedule.
-        energy: The energy function, told apart from another one.
-        args: The data, compared by value.
-        width: Chains per block: part of the run's identity.
-        evaluations: Energy evaluations so far.
-    """
-
-    state: State
-    method: Any
-    energy: Any
-    args: Parameters
-    width: int
-    evaluations: int
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -120,59 +65,183 @@ class Result(Generic[Params]):
     state: Any
     fixed: int = 0
 
+    def top(self, k: int) -> Params:
+        """Return the k best distinct states, the best first.
+
+        Maths: the best states of the chains by rising energy; of equal states one is kept.
+        Batching: every leaf is ``[k, ...]``, fit for ``jax.vmap`` and ``ja.stacked``.
+
+        Args:
+            k: How many states, >= 1.
+
+        Returns: The user's tree, stacked; fewer than k where fewer states are distinct.
+
+        Raises:
+            TypeError: ``k`` is no integer.
+            ValueError: ``k`` < 1.
+
+        Example:
+            >>> import jaxanneal as ja
+            >>> result = ja.anneal(lambda p: p["x"] ** 2, {"x": 1.0}, key=0, steps=100)
+            >>> result.top(3)["x"].shape
+            (3,)
+
+        Reference: none.
+        """
+        return best_states(self.chains, k)
+
+    def check(self) -> "Result[Params]":
+        """Raise if the run is not to be trusted, and warn where it is doubtful.
+
+        Maths: stuck is a chain that never moved; a ladder is broken where no swap was accepted, and
+        coarse with fewer than 1.75 pairs per unit of the barrier; a temperature is lost in rounding
+        below 8 units in the last place of the energy.
+        Batching: all chains; those that failed are named.
+
+        Args: none.
+        Returns: The result itself, so that ``ja.anneal(...).check()`` can be written.
+
+        Raises:
+            RuntimeError: Chains are stuck or have no finite energy, or the ladder is broken; with
+                the remedy.
+
+        Example:
+            >>> import jaxanneal as ja
+            >>> ja.anneal(lambda x: x**2, 1.0, key=0, steps=500).check().steps
+            500
+
+        Reference: Syed et al., J. R. Stat. Soc. B 84, 321 (2022), for the number of rungs.
+        """
+        _check.require_trust(self)
+        return self
+
     def summary(self) -> str:
-        """Return a readable table of the run."""
-        rows = [
-            ("best energy", f"{self.energy:.8g}"),
-            ("stopped", self.stop_reason.value),
-            ("chains", f"{self.chains.energy.shape[0]:,}"),
-            ("parameters per chain", _parameters(self.params, self.fixed)),
-            ("steps per chain", f"{self.steps:,}"),
-            ("energy evaluations", f"{self.evaluations:,}"),
-        ]
-        if self.gradients:
-            rows.append(("gradient evaluations", f"{self.gradients:,}"))
-        rows.append(("seconds", f"{self.seconds:.3g} (and {self.compile_seconds:.3g} compiling)"))
-        rows += self._health()
-        width = max(len(name) for name, _ in rows)
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+        """Return a readable table of the run.
 
-    def _health(self) -> list[tuple[str, str]]:
-        health = self.diagnostics
-        rows = []
-        if len(self.history.step):
-            rows.append(("temperature", _range(_extremes(self.history.temperature))))
-        rows.append(("acceptance rate", _range(health.acceptance_rate)))
-        rows.append(("step-size factor", _range(health.factor)))
-        if health.swap_rate is not None:
-            rows.append(("swap rate", _range(health.swap_rate)))
-        lost = int(np.sum(health.nonfinite))
-        if lost:
-            chains = int(np.count_nonzero(health.nonfinite))
-            rows.append(
-                ("non-finite energies", f"{lost:,} proposals refused, in {chains:,} chains")
-            )
-        return rows
+        Maths: none.
+        Batching: ranges and medians over chains, rungs or pairs.
 
+        Args: none.
+        Returns: Aligned lines of text; a notebook shows the same as a table.
+        Raises: nothing.
 
-def _parameters(params: Any, fixed: int) -> str:
-    sizes = [leaf.size for leaf in jax.tree.leaves(params) if hasattr(leaf, "size")]
-    text = f"{sum(sizes):,} in {len(sizes)} leaves"
-    return f"{text}; {fixed} other leaves held fixed" if fixed else text
+        Example:
+            >>> import jaxanneal as ja
+            >>> print(ja.anneal(lambda x: x**2, 0.5, key=0, steps=64).summary().splitlines()[2])
+            chains                64
 
+        Reference: none.
+        """
+        return _summary.as_text(self)
 
-def _extremes(field: Any) -> np.ndarray:
-    if isinstance(field, Summary):
-        return np.array([np.min(field.min), np.max(field.max)])
-    return np.asarray(field)
+    def _repr_html_(self) -> str:
+        return _summary.as_html(self)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one file, without pickle, from which :meth:`load` makes it again.
 
-def _range(values: Any) -> str:
-    known = np.asarray(values, dtype=np.float64)
-    known = known[np.isfinite(known)]
-    if known.size == 0:
-        return "not measured"
-    low, high = known.min(), known.max()
-    return (
-        f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}, median {np.median(known):.3g}"
-    )
+        The file is a zip of ``.npy`` arrays and a JSON header. Functions are left out (the energy,
+        schedules and moves of your own), and of ``args`` there is a digest. A crash while writing
+        leaves a file of that name as it was.
+
+        Maths: every array keeps its bits and its dtype.
+        Batching: all chains.
+
+        Args:
+            path: Where to, used as it is.
+
+        Returns: Nothing.
+        Raises: OSError: The file cannot be written.
+
+        Example:
+            >>> import tempfile
+            >>> import jaxanneal as ja
+            >>> energy = lambda x: (x - 1.0) ** 2
+            >>> first = ja.anneal(energy, 0.0, key=0, steps=100)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     first.save(f"{folder}/run.jaxanneal")
+            ...     loaded = ja.Result.load(f"{folder}/run.jaxanneal")
+            >>> ja.anneal(energy, state=loaded.state, steps=100).steps
+            200
+
+        Reference: none.
+        """
+        _result_file.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], like: Any = None) -> "Result[Any]":
+        """Return the result that :meth:`save` wrote; its ``state`` goes on as if never saved.
+
+        To go on, pass the energy of the run, and a ``method`` or ``move`` again if a function of
+        yours was in it. Other ``args`` than the run's are noticed.
+
+        Maths: n steps, save, load and m steps are n + m steps, bit for bit.
+        Batching: all chains.
+
+        Args:
+            path: The file.
+            like: One chain's parameters of the same structure, such as the ``params`` of the run.
+                Dicts, lists and tuples of arrays need none; dataclasses, named tuples, modules and
+                held-fixed functions do. What ``observe`` returned comes back with dicts in place of
+                such nodes.
+
+        Returns: The result.
+
+        Raises:
+            ValueError: The file is another one, damaged or too new; ``like`` is needed or unlike
+                what was saved; or ``jax_enable_x64`` is off for a run that needs it.
+
+        Example:
+            >>> import jaxanneal as ja
+            >>> ja.Result.load("missing.jaxanneal")  # doctest: +ELLIPSIS
+            Traceback (most recent call last):
+            FileNotFoundError: ...
+
+        Reference: none.
+        """
+        return cls(**_result_file.load(path, like))
+
+    def to_xarray(self) -> Any:
+        """Return the history and the diagnostics as an ``xarray.Dataset``.
+
+        Maths: none.
+        Batching: dimensions ``(record, chain)``, in parallel tempering ``(record, ladder, rung)``.
+
+        Args: none.
+
+        Returns:
+            A Dataset over ``record`` with the coordinate ``step``; a summarised history has the
+            dimension ``statistic`` instead of chains or ladders. What was observed is
+            ``observed.<path>``.
+
+        Raises: ImportError: xarray is missing.
+
+        Example:
+            >>> import jaxanneal as ja
+            >>> dataset = ja.anneal(lambda x: x**2, 1.0, key=0, steps=100).to_xarray()
+            >>> dict(dataset.energy.sizes)
+            {'record': 100, 'chain': 64}
+
+        Reference: Hoyer and Hamman, J. Open Res. Softw. 5, 10 (2017).
+        """
+        return _exports.dataset(self)
+
+    def plot(self) -> Any:
+        """Draw energy, temperature and acceptance over the steps, and the health of a ladder.
+
+        Maths: many chains are drawn as their median, the middle half and the whole range.
+        Batching: all chains.
+
+        Args: none.
+        Returns: A ``matplotlib.figure.Figure``, which a notebook shows and ``savefig`` saves.
+        Raises: ImportError: matplotlib is missing.
+
+        Example:
+            >>> import jaxanneal as ja
+            >>> figure = ja.anneal(lambda x: x**2, 1.0, key=0, steps=100).plot()
+            >>> len(figure.axes)
+            3
+
+        Reference: none.
+        """
+        return _plots.figure(self)

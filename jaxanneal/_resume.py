@@ -7,16 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._clock import Clock
+from jaxanneal._continuation import Continuation
 from jaxanneal._driver import Driver, on_device
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import Limits
 from jaxanneal._methods._protocol import NEVER, Method
 from jaxanneal._move import as_move
+from jaxanneal._not_saved import NotSaved, digest
 from jaxanneal._numbers import count, refusal
 from jaxanneal._problem import as_data, as_energy, as_method, check_schedule, make_setup
 from jaxanneal._program import copy_program, refresh_program
 from jaxanneal._pytree import replace
-from jaxanneal._result import Continuation
 from jaxanneal._start import require_finite
 from jaxanneal._state import State
 
@@ -43,7 +44,7 @@ def resume(
     new = replace(old, method=on_device(new_method), move=new_move)
     setup = make_setup(energy, limits.observe, state.width, new, data, limits, limits.record_every)
     driver = Driver(setup, data, limits, clock, interruption, state.evaluations)
-    stale = energy != state.energy or not _equal(data, state.args)
+    stale = not _same_energy(energy, state.energy) or not _equal(data, state.args)
     copy = refresh_program(energy, state.width) if stale else copy_program()
     inputs = (new, data) if stale else (new,)
     for compile_it in [driver.prepare(new), copy.prepare(*inputs)]:
@@ -73,9 +74,27 @@ def _renewed(state: Continuation, method: Any, move: Any) -> tuple[Any, Any]:
         if type(new_method) is type(state.method):
             new_method = new_method.keep_bound(state.method)
     new_move = old.move if move is None else as_move(move)
-    _require_same("method", old.method, on_device(new_method))
-    _require_same("move", old.move, new_move)
+    _require_given("method", getattr(new_method, "cooling", None))
+    _require_given("move", new_move)
+    on_the_device = on_device(new_method)
+    if isinstance(getattr(old.method, "cooling", None), NotSaved):
+        on_the_device = replace(on_the_device, cooling=old.method.cooling)
+    _require_same("method", old.method, on_the_device)
+    if not isinstance(old.move, NotSaved):
+        _require_same("move", old.move, new_move)
     return new_method, new_move
+
+
+def _require_given(name: str, found: Any) -> None:
+    if isinstance(found, NotSaved):
+        expected = f"{name}=, because {found.what} of the run was not saved with it"
+        remedy = "Pass the same again: functions and classes of your own do not go into a file."
+        raise ValueError(refusal(name, expected, None, remedy))
+
+
+def _same_energy(energy: Any, old: Any) -> bool:
+    """Return whether this is the energy of the run; after loading, the one given is."""
+    return isinstance(old, NotSaved) or energy == old
 
 
 def _require_same(name: str, old: Any, new: Any) -> None:
@@ -86,7 +105,9 @@ def _require_same(name: str, old: Any, new: Any) -> None:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    """Compare data by value."""
+    """Compare data by value, after loading with what was saved of it."""
+    if isinstance(b, str):
+        return digest(a) == b
     if jax.tree.structure(a) != jax.tree.structure(b):
         return False
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)

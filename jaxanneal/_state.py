@@ -118,3 +118,9 @@ def refresh(state: State, args: tuple[Any, ...], energy: Energy, width: int) -> 
     chains = over_chains(again, state.chains, width)
     best = jnp.min(chains.best_energy[: state.method.chains])
     return replace(state, chains=chains, watch=Watch(best, state.step))
+
+
+def slots(state: State) -> Chain:
+    """Return all chains in the order of the results, without padding."""
+    order = state.method.order(state.exchange)
+    return jax.tree.map(lambda x: x[order], state.chains)

@@ -14,9 +14,10 @@ from laws import MANY, SWAP_TWINS, assert_mean, broken, caught, swap_twin
 from scipy import special
 
 import jaxanneal as ja
-from jaxanneal._methods._swaps import log_swap_acceptance, swap_decisions
+from jaxanneal._methods._swaps import journeys, log_swap_acceptance, swap_decisions
 
 METHOD = "jaxanneal._methods._parallel_tempering"
+SWAPS = "jaxanneal._methods._swaps"
 DRAWS = 400_000  # standard errors below 0.0008
 
 # Dimension, ratio of the inverse temperatures, swap rate: Predescu et al. (2004).
@@ -93,7 +94,7 @@ def ideal(scheme, twin=()):
     """Return the final ladders and the rung of each replica, ``[rounds, ladders, rungs]``."""
     temperatures = np.geomspace(0.5, 5.0, PAIRS + 1)
     method = ja.ParallelTempering(
-        temperatures=temperatures, ladders=LADDERS, swap_every=1, warmup=0, scheme=scheme
+        temperatures=temperatures, ladders=LADDERS, swap_every=1, warmup=BURN, scheme=scheme
     )
 
     def one_round(ladders, step):
@@ -124,8 +125,9 @@ def round_trips(rungs):
 
 def round_trip_law(rate, scheme, twin=()):
     """400 independent ladders, 800 counted rounds: standard error below 0.5 % of the rate."""
-    _, rungs = ideal(scheme, twin)
-    assert_mean("round trips", round_trips(rungs) / (ROUNDS - BURN), rate, MANY)
+    ladders, _ = ideal(scheme, twin)
+    assert ladders.phases == ROUNDS - BURN
+    assert_mean("round trips", ladders.round_trips / (ROUNDS - BURN), rate, MANY)
 
 
 def test_replicas_make_round_trips_at_the_rate_of_the_theory():
@@ -138,19 +140,31 @@ def test_replicas_make_round_trips_at_the_rate_of_the_theory():
     caught(round_trip_law, DEO, "seo")
 
 
+def test_round_trips_counted_on_the_way_are_those_that_the_host_counts():
+    ladders, rungs = ideal("deo")
+    np.testing.assert_array_equal(ladders.round_trips, round_trips(rungs))
+    caught(round_trip_law, DEO, "deo", ((f"{SWAPS}.journeys", half_trips),))
+
+
+def half_trips(journey, rung):
+    """A broken twin that also counts the way up."""
+    later, ended = journeys(journey, rung)
+    return later, ended + jnp.sum(((later == 2) & (journey == 1)).astype(jnp.int32), axis=1)
+
+
 EVEN_ONLY = ((f"{METHOD}.ParallelTempering._parity", lambda self, key, swaps: 0 * swaps),)
 
 
 def test_the_round_trip_law_catches_phases_that_never_alternate():
     """Twin 30."""
     caught(round_trip_law, DEO, "deo", EVEN_ONLY)
-    _, rungs = ideal("deo", EVEN_ONLY)
-    assert round_trips(rungs).sum() == 0
+    ladders, _ = ideal("deo", EVEN_ONLY)
+    assert ladders.round_trips.sum() == 0
 
 
 def rejection_law(ladders):
     tried, accepted = (np.asarray(x, np.float64) for x in (ladders.attempts, ladders.accepted))
-    assert np.all(tried == ROUNDS / 2)
+    assert np.all(tried == (ROUNDS - BURN) / 2)
     for pair in range(PAIRS):
         assert_mean(f"pair {pair}", 1 - accepted[:, pair] / tried[:, pair], REJECTION, MANY)
     assert_mean("barrier", np.sum(1 - accepted / tried, axis=1), 2.771973, MANY)
@@ -178,7 +192,7 @@ def only_up(accepted):
 def test_labels_stay_permutations():
     """Twin 25."""
     label_law(*ideal("deo"))
-    caught(label_law, *ideal("deo", ((f"{METHOD}.shift_of", only_up),)))
+    caught(label_law, *ideal("deo", ((f"{SWAPS}.shift_of", only_up),)))
 
 
 def own_energy(x):
@@ -214,4 +228,4 @@ def exchange_law(twin=()):
 
 def test_swaps_keep_the_multiset_of_replicas_and_their_energies():
     exchange_law()
-    caught(exchange_law, ((f"{METHOD}.shift_of", only_up),))
+    caught(exchange_law, ((f"{SWAPS}.shift_of", only_up),))

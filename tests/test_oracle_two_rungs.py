@@ -12,6 +12,7 @@ from jaxanneal._pytree import replace
 
 TEMPERATURES, LADDERS, ROUNDS = (0.4, 1.2), 30_000, 120
 METHOD = "jaxanneal._methods._parallel_tempering"
+SWAPS = "jaxanneal._methods._swaps"
 EXCHANGES = ja.ParallelTempering(
     temperatures=TEMPERATURES, ladders=LADDERS, swap_every=1, adapt=False
 )
@@ -68,7 +69,7 @@ def lost_replica(accepted):
 
 
 def test_the_exchange_law_catches_a_lost_replica():
-    caught(exchange_law, ((f"{METHOD}.shift_of", lost_replica),))
+    caught(exchange_law, ((f"{SWAPS}.shift_of", lost_replica),))
 
 
 def stale_energies(old, new):

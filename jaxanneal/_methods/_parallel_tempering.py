@@ -11,7 +11,13 @@ from jax.typing import ArrayLike
 from jaxanneal import _prng
 from jaxanneal._methods._ladder import as_ladder, as_warmup
 from jaxanneal._methods._protocol import NEVER, next_multiple
-from jaxanneal._methods._swaps import Ladders, log_swap_acceptance, shift_of, swap_decisions
+from jaxanneal._methods._swaps import (
+    Ladders,
+    after_phase,
+    first_ladders,
+    log_swap_acceptance,
+    swap_decisions,
+)
 from jaxanneal._numbers import at_least_one, count, refusal
 from jaxanneal._pytree import pytree_dataclass, replace, static
 
@@ -149,9 +155,7 @@ class ParallelTempering:
 
     def init(self) -> Ladders:
         """Return every replica at the rung of its own number."""
-        labels = jnp.tile(jnp.arange(self.rungs, dtype=jnp.int32), (self.ladders, 1))
-        none = jnp.zeros((self.ladders, self.rungs - 1), jnp.int32)
-        return Ladders(labels, labels, jnp.zeros((), jnp.int32), none, none)
+        return first_ladders(self.ladders, self.rungs)
 
     def temperatures_at(self, state: Ladders, step: jax.Array) -> jax.Array:
         """Return the temperature of each replica, float ``[ladders * rungs]``."""
@@ -218,22 +222,13 @@ class ParallelTempering:
         log_ratio = log_swap_acceptance(self.temperatures, by_rung)
         decide = jax.vmap(lambda k, ratio: swap_decisions(jax.random.fold_in(k, _PAIRS), ratio))
         accepted = tried & decide(keys, log_ratio)
-        shift = shift_of(accepted)
-        new_rung = state.rung + jnp.take_along_axis(shift, state.rung, axis=1)
-        place = jnp.arange(self.rungs, dtype=jnp.int32)[None, :] + shift
         restart = step == self.warmup_end()  # what is reported counts from here on
-        ladders = Ladders(
-            new_rung,
-            jnp.take_along_axis(state.replica, place, axis=1),
-            state.swaps + due.astype(jnp.int32),
-            jnp.where(restart, 0, state.attempts + tried.astype(jnp.int32)),
-            jnp.where(restart, 0, state.accepted + accepted.astype(jnp.int32)),
-        )
+        ladders = after_phase(state, due, tried, accepted, restart)
         factors = jnp.take_along_axis(log_factor.reshape(self.shape), state.replica, axis=1)
         shared = jnp.broadcast_to(jnp.mean(factors, axis=0, keepdims=True), self.shape)
         share = (step <= self.warmup_end()) & (due | restart)
         factors = jnp.where(share, shared, factors)
-        return ladders, jnp.take_along_axis(factors, new_rung, axis=1).reshape(-1)
+        return ladders, jnp.take_along_axis(factors, ladders.rung, axis=1).reshape(-1)
 
     def _parity(self, key: jax.Array, swaps: jax.Array) -> jax.Array:
         if self.scheme == "deo":

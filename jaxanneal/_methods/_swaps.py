@@ -16,6 +16,10 @@ class Ladders:
         swaps: Swap phases so far, int ``[]``: its parity is that of the next phase.
         attempts: Swaps tried after warm-up, int ``[ladders, rungs - 1]``.
         accepted: Swaps accepted after warm-up, int ``[ladders, rungs - 1]``.
+        journey: How far each replica is on its round trip, int ``[ladders, rungs]``: 0 before it
+            was ever at the coldest rung, 1 on its way up, 2 on its way back down.
+        round_trips: Round trips of all replicas that ended after warm-up, int ``[ladders]``.
+        phases: Swap phases after warm-up, int ``[]``.
     """
 
     rung: jax.Array
@@ -23,6 +27,71 @@ class Ladders:
     swaps: jax.Array
     attempts: jax.Array
     accepted: jax.Array
+    journey: jax.Array
+    round_trips: jax.Array
+    phases: jax.Array
+
+
+def first_ladders(ladders: int, rungs: int) -> Ladders:
+    """Return every replica at the rung of its own number."""
+    labels = jnp.tile(jnp.arange(rungs, dtype=jnp.int32), (ladders, 1))
+    none = jnp.zeros((ladders, rungs - 1), jnp.int32)
+    zero = jnp.zeros((), jnp.int32)
+    # The first replica sets out at once, or its trip would depend on when it is first looked at.
+    journey = (labels == 0).astype(jnp.int32)
+    return Ladders(labels, labels, zero, none, none, journey, jnp.zeros(ladders, jnp.int32), zero)
+
+
+def journeys(journey: jax.Array, rung: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Follow the replicas between the ends of their ladders.
+
+    A round trip leads from the coldest rung to the hottest and back. Looking again where nothing
+    has moved changes nothing, so chunks and records leave no trace.
+
+    Args:
+        journey: How far each replica was, int ``[ladders, rungs]``.
+        rung: The rung where each replica is now, int ``[ladders, rungs]``.
+
+    Returns:
+        How far each is now, and the number of round trips that have just ended, int ``[ladders]``.
+
+    Reference: Katzgraber, Trebst, Huse and Troyer, J. Stat. Mech. P03018 (2006).
+    """
+    cold, hot = rung == 0, rung == rung.shape[1] - 1
+    ended = jnp.sum((cold & (journey == 2)).astype(jnp.int32), axis=1)
+    return jnp.where(cold, 1, jnp.where(hot & (journey == 1), 2, journey)), ended
+
+
+def after_phase(
+    state: Ladders, due: jax.Array, tried: jax.Array, accepted: jax.Array, restart: jax.Array
+) -> Ladders:
+    """Return the ladders after a swap phase, or after a round without one.
+
+    Args:
+        state: The ladders before.
+        due: Whether this is a swap phase, bool ``[]``.
+        tried: Pairs that try to swap, bool ``[ladders, rungs - 1]``.
+        accepted: Pairs that do, bool ``[ladders, rungs - 1]``.
+        restart: Whether what is reported counts from here on, bool ``[]``.
+    """
+
+    def counted(count: jax.Array, new: jax.Array) -> jax.Array:
+        return jnp.where(restart, 0, count + new.astype(jnp.int32))
+
+    shift = shift_of(accepted)
+    rung = state.rung + jnp.take_along_axis(shift, state.rung, axis=1)
+    place = jnp.arange(shift.shape[1], dtype=jnp.int32)[None, :] + shift
+    journey, ended = journeys(state.journey, rung)
+    return Ladders(
+        rung,
+        jnp.take_along_axis(state.replica, place, axis=1),
+        state.swaps + due.astype(jnp.int32),
+        counted(state.attempts, tried),
+        counted(state.accepted, accepted),
+        journey,
+        counted(state.round_trips, ended),
+        counted(state.phases, due),
+    )
 
 
 def log_swap_acceptance(temperatures: jax.Array, energies: jax.Array) -> jax.Array:

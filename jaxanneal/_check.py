@@ -1,0 +1,222 @@
+"""Whether a run is to be trusted: a Status per chain, and doubts about the whole."""
+
+import enum
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from jaxanneal._diagnostics import Diagnostics
+from jaxanneal._history import Summary
+from jaxanneal._methods import ParallelTempering
+from jaxanneal._state import State
+
+# Without an acceptance in so many moves a chain is stuck, whatever the others do; earlier if all of
+# them are, or if at the others' rate it would have accepted so many (e^-20 by chance).
+_MOVES, _MOVES_OF_ALL, _EXPECTED = 1000, 100, 20
+
+# Swaps tried of each pair before its rate says anything.
+_TRIES = 100
+
+# Pairs per unit of the barrier. The best number is 2 (every second swap refused), but the optimum
+# is flat, and the barrier is measured.
+_ENOUGH, _BEST = 1.75, 2.0
+
+# Round trips, as a fraction of what the swap rates allow, below which rungs are no longer explored
+# between exchanges; looked at where so many were to be expected.
+_EXPLORED, _TRIPS = 0.2, 30
+
+_ULPS = 8
+
+
+class Status(enum.Flag):
+    """What went wrong in a chain, which keeps every reason."""
+
+    SOUND = 0
+    NEVER_FINITE = enum.auto()
+    ONLY_NONFINITE = enum.auto()
+    STUCK = enum.auto()
+
+
+TEXTS = {
+    Status.NEVER_FINITE: "never had a finite energy. Start where the energy is finite, with an "
+    "initialiser key -> params or ja.stacked(starts).",
+    Status.ONLY_NONFINITE: "proposed nothing with a finite energy. Keep the parameters inside with "
+    "the move's bounds=, or make its scale smaller.",
+    Status.STUCK: "accepted no proposal at all. Start hotter, make the move's scale smaller, or "
+    "let it adapt with target_acceptance='auto'.",
+}
+
+
+def status_of(state: State) -> np.ndarray:
+    """Return the :class:`Status` of each chain, in the order of the results, object ``[chains]``.
+
+    A chain at the bottom of a discrete energy refuses everything when it is cold; it is stuck only
+    if it never moved, nor swapped in parallel tempering, and others know a better state or never
+    moved either.
+    """
+    method, moves = state.method, int(state.step)
+    order = np.asarray(method.order(state.exchange))
+    accepted = np.asarray(state.accepted, dtype=np.int64)
+    pooled = accepted.reshape(method.shape).mean(axis=0)  # at the same temperature
+    pooled = np.broadcast_to(pooled, method.shape).reshape(-1)
+    long = (moves >= _MOVES) | (pooled >= _EXPECTED)
+    energies = np.asarray(state.chains.energy)[order]
+    long &= energies > np.min(np.asarray(state.chains.best_energy)[order])
+    long |= np.all(accepted == 0) & (moves >= _MOVES_OF_ALL)
+    lost = np.asarray(state.nonfinite)[order]
+    stuck = (accepted == 0) & long & ~_swapped(state)
+    status = np.full(method.chains, Status.SOUND)
+    for one, where in (
+        (Status.NEVER_FINITE, ~np.isfinite(energies)),
+        (Status.ONLY_NONFINITE, stuck & (lost == moves)),
+        (Status.STUCK, stuck & (lost < moves)),
+    ):
+        status[where] |= one
+    return status
+
+
+def _swapped(state: State) -> np.ndarray:
+    """Return whether any replica was exchanged at each slot, bool ``[chains]``."""
+    if not isinstance(state.method, ParallelTempering):
+        return np.zeros(state.method.chains, bool)
+    swaps = np.asarray(state.exchange.accepted) > 0
+    return (np.pad(swaps, ((0, 0), (0, 1))) | np.pad(swaps, ((0, 0), (1, 0)))).reshape(-1)
+
+
+def require_trust(result: Any) -> None:
+    """Warn of doubts in the name of the caller's caller, and raise the failures."""
+    for doubt in doubts(result):
+        warnings.warn(doubt, stacklevel=3)
+    found = failures(result)
+    if found:
+        raise RuntimeError("The run is not to be trusted: " + "\n".join(found))
+
+
+def failures(result: Any) -> list[str]:
+    """Return why a result is not to be trusted, each with its remedy."""
+    if result.state is None:  # polished: descent makes no moves
+        status = np.full(result.chains.best_energy.shape, Status.SOUND)
+        status[~np.isfinite(np.asarray(result.chains.best_energy))] = Status.NEVER_FINITE
+        return _told(status, len(status))
+    state = result.state.state
+    return _told(status_of(state), state.method.shape[-1]) + _broken(state, result.diagnostics)
+
+
+def _told(status: np.ndarray, rungs: int) -> list[str]:
+    found = []
+    for one, text in TEXTS.items():
+        where = np.flatnonzero([one in each for each in status])
+        if where.size:
+            ladder = f" ({rungs} to a ladder)" if rungs < len(status) else ""
+            found.append(f"{_named('chain', where)} of {len(status)}{ladder} {text}")
+    return found
+
+
+def _named(noun: str, where: np.ndarray) -> str:
+    shown = [str(index) for index in where[:8]]
+    if where.size > 8:
+        shown.append(f"{where.size - 8} more")
+    words = ", ".join(shown[:-1]) + " and " + shown[-1] if len(shown) > 1 else shown[0]
+    return f"{noun}s {words}" if where.size > 1 else f"{noun} {words}"
+
+
+def _broken(state: State, health: Diagnostics) -> list[str]:
+    if health.swap_rate is None or health.temperatures is None:
+        return []
+    tried = np.asarray(state.exchange.attempts, dtype=np.int64).sum(axis=0)
+    broken = np.flatnonzero((tried >= _TRIES) & (health.swap_rate == 0))
+    if broken.size == 0:
+        return []
+    first, ladder = int(broken[0]), health.temperatures
+    return [
+        f"the ladder is broken above {_named('rung', broken)}: no swap was accepted there (between "
+        f"T = {ladder[first]:.3g} and {ladder[first + 1]:.3g} none of {tried[first]:,}). "
+        f"Use more rungs, at least {_rungs_for(health)}, or temperatures closer together."
+    ]
+
+
+def _rungs_for(health: Diagnostics) -> int:
+    """Return the number of rungs that the barrier asks for, which is at least what was measured."""
+    barrier = 0.0 if health.barrier is None else health.barrier
+    return math.ceil(_BEST * barrier) + 1
+
+
+def doubts(result: Any) -> list[str]:
+    """Return what makes a sound result doubtful, each with its remedy."""
+    if result.state is None or result.steps == 0:
+        return []
+    found = _rounding(result) + _lost(result)
+    return found + _ladder(result.state.state, result.diagnostics)
+
+
+def _rounding(result: Any) -> list[str]:
+    temperatures = result.diagnostics.temperatures
+    if temperatures is None:
+        cooled = result.history.temperature
+        cooled = cooled.min if isinstance(cooled, Summary) else cooled
+        coldest = float(np.min(cooled[-1])) if len(cooled) else 0.0
+        energies = np.asarray(result.chains.energy)
+    else:
+        coldest = float(temperatures[0])
+        shape = result.state.state.method.shape
+        energies = np.asarray(result.chains.energy).reshape(shape)[:, 0]
+    energies = energies[np.isfinite(energies)]
+    if energies.size == 0 or _counts(result.history) or coldest == 0:  # greedy on purpose
+        return []
+    limit = _ULPS * float(np.median(np.spacing(np.abs(energies))))
+    if coldest >= limit:
+        return []
+    return [
+        f"the coldest temperature, {coldest:.3g}, is below {limit:.3g}, which is {_ULPS} units in "
+        f"the last place of the energy ({np.median(energies):.6g} as {energies.dtype}): what is "
+        "accepted there is rounding. End hotter, subtract a constant from the energy, or return it "
+        "in float64 (with jax_enable_x64)."
+    ]
+
+
+def _counts(history: Any) -> bool:
+    """Return whether all recorded energies are whole numbers, which are exact."""
+    parts = history.energy[:5] if isinstance(history.energy, Summary) else (history.energy,)
+    values = np.concatenate([np.ravel(part) for part in parts])
+    values = values[np.isfinite(values)]
+    return bool(np.all((values == np.round(values)) & (np.abs(values) < 2**23)))
+
+
+def _lost(result: Any) -> list[str]:
+    lost = int(np.sum(result.diagnostics.nonfinite))
+    proposals = result.steps * len(result.diagnostics.nonfinite)
+    if 2 * lost <= proposals:
+        return []
+    return [
+        f"{lost:,} of {proposals:,} proposals had no finite energy and were refused. Keep the "
+        "parameters inside with the move's bounds=, or make its scale smaller."
+    ]
+
+
+def _ladder(state: State, health: Diagnostics) -> list[str]:
+    if health.swap_rate is None or health.barrier is None or health.round_trips is None:
+        return []
+    tried = np.asarray(state.exchange.attempts, dtype=np.int64).sum(axis=0)
+    if np.any(tried < _TRIES) or np.any(health.swap_rate == 0):
+        return []
+    pairs, found = len(health.swap_rate), []
+    if pairs < _ENOUGH * health.barrier:
+        found.append(
+            f"{pairs + 1} rungs are few for this ladder: neighbours refuse "
+            f"{health.barrier / pairs:.0%} of their swaps. Use about "
+            f"ParallelTempering(rungs={_rungs_for(health)}), two pairs per unit of the barrier, "
+            f"{health.barrier:.3g}."
+        )
+    odds = float(np.sum((1 - health.swap_rate) / health.swap_rate))
+    wait = 2 if state.method.scheme == "deo" else 2 * pairs
+    expected = int(state.exchange.phases) * state.method.ladders / (wait + 2 * odds)
+    made = int(np.sum(health.round_trips))
+    if expected >= _TRIPS and made < _EXPLORED * expected:
+        found.append(
+            f"exchanges are faster than exploration: replicas made {made:,} round trips where "
+            f"their swap rates allow {expected:,.0f}. Raise swap_every from "
+            f"{int(state.method.swap_every)} to about the number of coordinates or sites."
+        )
+    return found

@@ -1,0 +1,26 @@
+"""What a run hands to the call that goes on from it."""
+
+from typing import Any, NamedTuple
+
+from jaxanneal._parameters import Parameters
+from jaxanneal._state import State
+
+
+class Continuation(NamedTuple):
+    """What another call needs to go on: the state, and what it was made with.
+
+    Args:
+        state: The state of all chains.
+        method: The method as the host knows it: with the user's own schedule.
+        energy: The energy function, told apart from another one; not saved in a file.
+        args: The data, compared by value; after loading, a digest of it.
+        width: Chains per block: part of the run's identity.
+        evaluations: Energy evaluations so far.
+    """
+
+    state: State
+    method: Any
+    energy: Any
+    args: Parameters | str
+    width: int
+    evaluations: int

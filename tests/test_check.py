@@ -1,0 +1,189 @@
+"""``Result.check``: what raises, what warns, and above all what passes in silence."""
+
+import dataclasses
+import functools
+import re
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxanneal as ja
+from jaxanneal import _check
+from jaxanneal._pytree import replace
+from jaxanneal.cooling import Geometric, Linear
+from jaxanneal.moves import Gaussian
+
+HELD = Gaussian(0.3, target_acceptance=None)
+UP, DOWN = np.ones((4, 4), bool), np.zeros((4, 4), bool)
+
+
+def square(x, offset=0.0):
+    return jnp.sum(x**2) + offset
+
+
+def rastrigin(x):
+    return 10.0 * x.size + jnp.sum(x**2 - 10.0 * jnp.cos(2 * jnp.pi * x))
+
+
+def ising(spins):
+    s = jnp.where(spins, 1.0, -1.0)
+    return -jnp.sum(s * jnp.roll(s, 1, 0)) - jnp.sum(s * jnp.roll(s, 1, 1))
+
+
+def inside(x):
+    return jnp.where(jnp.all(jnp.abs(x) < 1e-3), jnp.sum(x**2), jnp.nan)
+
+
+def cooled(start=1.0, end=0.01, chains=8):
+    return ja.SimulatedAnnealing(chains, Geometric(start, end))
+
+
+def run(energy, params, method, steps=300, move=HELD, **settings):
+    return ja.anneal(energy, params, key=0, method=method, steps=steps, move=move, **settings)
+
+
+def shifted(params, method, offset=0.0, **settings):
+    """Run on the harmonic energy; one program serves all of these."""
+    return run(square, params, method, args=(offset,), **settings)
+
+
+@functools.cache
+def tempered(ratio, offset=0.0, steps=4000):
+    """Run four rungs on the harmonic energy, d = 2; one program serves all of these."""
+    ladder = 0.1 * ratio ** np.linspace(0, 1, 4)
+    method = ja.ParallelTempering(temperatures=ladder, ladders=8, swap_every=1, warmup=steps // 2)
+    move = Gaussian(target_acceptance=0.35)
+    return run(square, np.ones(2, np.float32), method, steps, move, args=(offset,))
+
+
+DEFAULT = {"key": 0, "steps": 2000}
+SOUND = {
+    "default": lambda: ja.anneal(square, np.ones(2), **DEFAULT),
+    "default, a start at the bottom": lambda: ja.anneal(square, np.zeros(2), **DEFAULT),
+    "a discrete ground state": lambda: ja.anneal(ising, UP, **DEFAULT),
+    "frozen at the end": lambda: ja.anneal(ising, DOWN, method=cooled(4, 1e-3, 64), **DEFAULT),
+    "short and cold": lambda: shifted(np.zeros(2), cooled(1e-9, 1e-9), steps=50),
+    "one move": lambda: shifted(np.ones(2), cooled(), steps=1),
+    "no move": lambda: shifted(np.zeros(2), cooled(), target=1.0),
+    "target on the way": lambda: shifted(np.ones(2), cooled(), target=0.5, steps=640),
+    "default ladder": lambda: ja.anneal(
+        rastrigin, np.full(2, 3.3), key=0, steps=4000, method=ja.ParallelTempering()
+    ),
+    "a discrete ladder": lambda: ja.anneal(
+        ising, UP, key=0, steps=4000, method=ja.ParallelTempering()
+    ),
+    "a short ladder": lambda: tempered(1e4, steps=20),
+    "a fine ladder": lambda: tempered(4),
+    "polished": lambda: ja.polish(square, ja.stacked(np.ones((3, 2))), steps=5),
+    "polished off the domain": lambda: ja.polish(inside, np.float32([5e-4, 5e-4]), steps=5),
+}
+
+
+@pytest.mark.parametrize("make", SOUND.values(), ids=SOUND.keys())
+def test_sound_run_passes_in_silence_and_is_returned(make):
+    """Warnings are errors here."""
+    result = make()
+    assert result.check() is result
+
+
+def raises(result, *texts):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(RuntimeError, match="(?s)" + ".*".join(map(re.escape, texts))):
+            result.check()
+
+
+def test_chains_that_never_moved_are_named_with_the_remedy():
+    frozen = shifted(np.zeros(2), cooled(1e-12, 1e-12))
+    raises(frozen, "chains 0, 1, 2, 3, 4, 5, 6 and 7 of 8", "accepted no proposal", "Start hotter")
+    starts = np.full((8, 2), 1e-4)
+    starts[5] = 1.0  # every way that is short enough for the others leads it up
+
+    def fixed_step(key, x):
+        far = jnp.any(jnp.abs(x) > 0.5)
+        return jnp.where(far, x + 100.0, x + 1e-6 * jax.random.normal(key, x.shape))
+
+    result = run(square, ja.stacked(starts.astype(np.float32)), cooled(), move=fixed_step)
+    raises(result, "chain 5 of 8", "make the move's scale smaller")
+
+
+def test_a_run_that_moved_and_then_froze_is_not_stuck():
+    """What the last records show is no ground to call it stuck."""
+    result = SOUND["frozen at the end"]()
+    assert np.all(result.history.acceptance_rate[-1] == 0)
+    assert np.all(np.asarray(result.chains.energy) == -32)
+
+
+def test_chains_without_a_finite_energy_are_named_with_the_remedy():
+    starts = np.zeros((8, 2), np.float32)
+    starts[[1, 3]] = np.nan
+    result = shifted(ja.stacked(starts), cooled())
+    raises(result, "chains 1 and 3 of 8", "never had a finite energy", "initialiser")
+
+
+def test_proposals_without_a_finite_energy_raise_or_warn_with_the_remedy():
+    lost = run(inside, np.zeros(2), cooled(), move=Gaussian(1.0, target_acceptance=None))
+    raises(lost, "chains 0", "proposed nothing with a finite energy", "bounds=")
+    some = run(inside, np.zeros(2), cooled(), move=Gaussian(2e-3, target_acceptance=None))
+    with pytest.warns(UserWarning, match=r"of 2,400 proposals had no finite energy.*bounds="):
+        assert some.check() is some
+
+
+def test_a_broken_ladder_is_named_with_the_remedy():
+    raises(tempered(1e24), "ladder is broken above rungs 0 and 1", "Use more rungs, at least")
+
+
+def test_a_coarse_ladder_warns_with_the_number_of_rungs():
+    """Harmonic, d = 2: the rejection rate is (g - 1)/(g + 1) for a ratio g (oracle (b))."""
+    result = tempered(10.0**3)
+    assert result.diagnostics.barrier == pytest.approx(3 * 9 / 11, abs=0.1)
+    with pytest.warns(UserWarning, match=r"4 rungs are few.*rungs=6\), two pairs per unit"):
+        result.check()
+
+
+def test_exchanges_faster_than_exploration_warn():
+    fine = tempered(4)
+    few = fine.diagnostics._replace(round_trips=fine.diagnostics.round_trips // 8)
+    with pytest.warns(UserWarning, match=r"faster than exploration.*Raise swap_every from 1 to"):
+        dataclasses.replace(fine, diagnostics=few).check()
+
+
+@pytest.mark.parametrize("kind", ["cooled", "ladder"])
+def test_a_temperature_below_rounding_warns(kind):
+    """float32 at 1e6: one unit in the last place is 0.0625, eight are 0.5."""
+    start = np.full(2, 0.3, np.float32)
+    result = shifted(start, cooled(1.0, 1e-3), 1e6) if kind == "cooled" else tempered(4, 1e6)
+    with pytest.warns(UserWarning, match=r"below 0\.5, .*as float32.*subtract a constant"):
+        result.check()
+
+
+def test_greedy_ends_and_whole_numbers_are_not_lost_in_rounding():
+    greedy = ja.SimulatedAnnealing(8, Linear(1.0, 0.0))
+    shifted(np.full(2, 0.3, np.float32), greedy, 1e6).check()
+
+    def errors(x):
+        return 1e6 + jnp.sum(jnp.round(10 * x) ** 2)
+
+    run(errors, np.ones(2), cooled(100.0, 1e-3)).check()
+
+
+def test_a_temperature_below_rounding_of_float32_is_fine_in_float64(float64):
+    shifted(np.full(2, 0.3), cooled(1.0, 1e-3), 1e6).check()
+
+
+def test_every_status_names_a_remedy():
+    assert set(_check.TEXTS) == set(_check.Status)
+    verbs = ("Start", "Keep", "make", "let")
+    assert all(any(verb in text for verb in verbs) for text in _check.TEXTS.values())
+
+
+def test_a_chain_keeps_every_reason():
+    state = shifted(np.zeros(2), cooled()).state.state
+    chains, none = state.chains, np.full(8, np.inf, np.float32)
+    hopeless = ja.Chain(chains.params, none, chains.best_params, none)
+    bad = replace(state, chains=hopeless, accepted=np.zeros(8, np.int32))
+    both = _check.Status.NEVER_FINITE | _check.Status.STUCK
+    assert list(_check.status_of(bad)) == [both] * 8
