@@ -19,6 +19,13 @@ from jaxanneal._program import chunk_program
 
 _REPEATS, _QUICK_REPEATS = 9, 7
 
+HEAD = """## step: what a step costs
+
+Time per chain-step over that of the bare vmapped energy, in one process, interleaved, medians.
+Bare is the faster of back-to-back calls of the jitted energy and a scan whose carry touches every
+parameter. Workloads (C, H, N): C chains of an MLP 64-H-10 on N digits.
+"""
+
 
 class Workload(NamedTuple):
     """An energy, one chain's start, its data, and how many chains.
@@ -226,3 +233,24 @@ def _seconds(function: Callable[[int], None], steps: int) -> float:
     began = time.perf_counter()
     function(steps)
     return time.perf_counter() - began
+
+
+def line(row: dict[str, Any]) -> str:
+    """Return one row as a line of text."""
+    return (
+        f"{row['problem']:<24} {row['solver']:<28} {row['ratio']:6.2f} x bare   "
+        f"{row['microseconds']:10.2f} us a step of all chains   "
+        f"{row['compile_seconds']:5.2f} s compiling"
+    )
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the table of ratios, a row for each workload."""
+    latest = {(row["problem"], row["solver"]): row for row in rows}
+    solvers = list(dict.fromkeys(solver for _, solver in latest))
+    lines = ["| workload | " + " | ".join(solvers) + " |", "|---|" + "---|" * len(solvers)]
+    for problem in dict.fromkeys(problem for problem, _ in latest):
+        cells = [latest.get((problem, solver)) for solver in solvers]
+        shown = [f"{cell['ratio']:.2f}" if cell else "" for cell in cells]
+        lines.append(f"| {problem} | " + " | ".join(shown) + " |")
+    return lines
