@@ -25,6 +25,18 @@ def write(folder: pathlib.Path, suites: dict[str, Any]) -> str:
     return str(path)
 
 
+def ratios(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the table of ratios, a row for each workload."""
+    latest = {(row["problem"], row["solver"]): row for row in rows}
+    solvers = list(dict.fromkeys(solver for _, solver in latest))
+    lines = ["| workload | " + " | ".join(solvers) + " |", "|---|" + "---|" * len(solvers)]
+    for problem in dict.fromkeys(problem for problem, _ in latest):
+        cells = [latest.get((problem, solver)) for solver in solvers]
+        shown = [f"{cell['ratio']:.2f}" if cell else "" for cell in cells]
+        lines.append(f"| {problem} | " + " | ".join(shown) + " |")
+    return lines
+
+
 def _provenance(rows: list[dict[str, Any]]) -> str:
     latest = {(row["problem"], row["solver"], row.get("seed")): row for row in rows}
     machines = sorted({(row["processor"], row["versions"]["jax"]) for row in latest.values()})

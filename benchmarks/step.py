@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 import jaxanneal as ja
-from benchmarks import _rows
+from benchmarks import _report, _rows
 from jaxanneal._clock import Clock
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import as_limits
@@ -244,13 +244,4 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
-def table(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the table of ratios, a row for each workload."""
-    latest = {(row["problem"], row["solver"]): row for row in rows}
-    solvers = list(dict.fromkeys(solver for _, solver in latest))
-    lines = ["| workload | " + " | ".join(solvers) + " |", "|---|" + "---|" * len(solvers)]
-    for problem in dict.fromkeys(problem for problem, _ in latest):
-        cells = [latest.get((problem, solver)) for solver in solvers]
-        shown = [f"{cell['ratio']:.2f}" if cell else "" for cell in cells]
-        lines.append(f"| {problem} | " + " | ".join(shown) + " |")
-    return lines
+table = _report.ratios

@@ -61,7 +61,7 @@ def as_box(bounds: Any, move: Any, starts: Parameters) -> Box:
         remedy = "Integer, bool and frozen leaves have no gradient; use ja.anneal alone."
         raise TypeError(refusal("params", "at least one floating leaf", got, remedy))
     chosen = [index for index, is_free in enumerate(free) if is_free]
-    none = (jnp.asarray(-jnp.inf), jnp.asarray(jnp.inf))
+    none = (jnp.asarray(-jnp.inf, float), jnp.asarray(jnp.inf, float))  # strong, as given ones
     pairs = [limits.get(index) or none for index in chosen]
     spread = [
         tuple(jnp.broadcast_to(pair[side], one.leaves[index].shape) for pair, index in places)

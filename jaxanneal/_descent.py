@@ -166,8 +166,7 @@ def _step(
             gradient, descent.optimizer, position, value=value, grad=gradient, value_fn=value_of
         )
         moved = jax.tree.map(lambda x, u: x + u, position, update)
-    box = zip(moved, position, *limits, strict=True)
-    new = [jnp.clip(x, *(y.astype(old.dtype) for y in ends)) for x, old, *ends in box]
+    new = _project(moved, position, limits)
     # Judged before the projection, which would make a box's edge of an infinite step.
     going = descent.going & _finite([value, *gradient, *moved])
     pairs = zip(new, position, strict=True)
@@ -182,6 +181,12 @@ def _step(
     sloped = descent.sloped | jnp.any(jnp.stack([jnp.any(g != 0) for g in gradient]))
     searched = descent.searched + jnp.where(descent.going, _searched(inner), 0)
     return Descent(following, position, inner, going, sloped, searched)
+
+
+def _project(moved: Any, position: Any, limits: Any) -> list[jax.Array]:
+    """Return the nearest point of the box."""
+    places = zip(moved, position, *limits, strict=True)
+    return [jnp.clip(x, *(y.astype(old.dtype) for y in ends)) for x, old, *ends in places]
 
 
 def _differentiated(value_of: Any, position: Any) -> tuple[jax.Array, Any]:
