@@ -118,6 +118,7 @@ def settle_program() -> Program:
 
     def settle(known: jax.Array, start: Chain, best: Chain, last: Chain) -> Chain:
         again = start.best_energy
+        known = known.astype(again.dtype)
         rounding = _ROUNDING * jnp.finfo(again.dtype).eps * jnp.abs(again)
         agrees = jnp.abs(known - again) <= rounding  # false for NaN
         limit = jnp.where(agrees, jnp.minimum(known, again), again)

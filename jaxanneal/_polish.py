@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+from jax.core import Tracer
 
 from jaxanneal._blocks import default_width
 from jaxanneal._box import Box, as_box
@@ -77,6 +78,7 @@ def polish(
     Raises:
         TypeError: An input is of the wrong kind, no leaf may move, or the energy has no derivative.
         ValueError: An input is out of range, or no start has a finite energy.
+        RuntimeError: The call is made under ``jit`` or ``vmap``.
 
     Example:
         >>> import jaxanneal as ja
@@ -91,6 +93,9 @@ def polish(
     steps = count("steps", steps, 1, "Pass the number of gradient steps.")
     top = count("top", top, 1, "Use 1 for the best state alone.")
     starts, known = _starts(params_or_result, top)
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((starts, data))):
+        remedy = "Polish outside of them; it batches its chains itself."
+        raise RuntimeError(refusal("polish", "a call outside jit and vmap", "a tracer", remedy))
     state = params_or_result.state if isinstance(params_or_result, Result) else None
     box = as_box(bounds, None if state is None else state.state.move, starts)
     with interruptible() as interruption:

@@ -59,7 +59,9 @@ def test_bounds_given_or_of_the_move_hold_and_the_twin_without_projection_fails(
             box_law(start, -1.0, 1.0, farther, bounds=(-1.0, 1.0))
 
 
-@pytest.mark.parametrize("optimizer", [optax.adam(0.1), optax.lbfgs()])
+@pytest.mark.parametrize(
+    "optimizer", [optax.adam(0.1), pytest.param(optax.lbfgs(), marks=pytest.mark.slow)]
+)
 def test_bounds_by_leaf_hold_for_any_optimiser(optimizer):
     start = {"a": np.float32([0.5, 0.5]), "b": np.float32(0.5)}
     bounds = ({"a": 0.0, "b": -np.inf}, {"a": np.float32([1.0, 2.0]), "b": None})

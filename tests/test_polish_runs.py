@@ -59,6 +59,12 @@ def test_double_precision(float64, optimizer):
     assert single.params.dtype == jnp.float32 and single.energy < 1e-4
 
 
+def test_single_precision_stays_single_beside_double(float64):
+    found = ja.polish(bowl, jnp.ones(2, jnp.float32), steps=3)
+    assert found.params.dtype == found.chains.energy.dtype == jnp.float32
+    assert ja.polish(bowl, found, steps=3).energy < found.energy
+
+
 def chunk_law(changes, monkeypatch):
     """Looks of the host change no bit of what is found."""
     plain = ja.polish(quadratic, ja.stacked(STARTS), steps=40, args=(MATRIX,))
