@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from benchmarks import _report, _rows, step
+from benchmarks import _report, _rows, networks, step
 
-SUITES = {"step": step}
+SUITES = {"networks": networks, "step": step}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,10 +22,10 @@ def main(argv: list[str] | None = None) -> int:
         for name, suite in SUITES.items():
             print(f"{name}: {(suite.__doc__ or '').splitlines()[0]}")
     elif chosen.command == "report":
-        print(_report.write(_rows.RESULTS))
+        print(_report.write(_rows.RESULTS, SUITES))
     else:
         for row in SUITES[chosen.suite].run(quick=chosen.quick):
-            print(_report.line(row), flush=True)
+            print(SUITES[chosen.suite].line(row), flush=True)
             if not chosen.quick:
                 _rows.append(row)
     return 0

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 import jaxanneal as ja
-from benchmarks import _rows
+from benchmarks import _report, _rows
 from jaxanneal._clock import Clock
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import as_limits
@@ -18,6 +18,13 @@ from jaxanneal._problem import Problem
 from jaxanneal._program import chunk_program
 
 _REPEATS, _QUICK_REPEATS = 9, 7
+
+HEAD = """## step: what a step costs
+
+Time per chain-step over that of the bare vmapped energy, in one process, interleaved, medians.
+Bare is the faster of back-to-back calls of the jitted energy and a scan whose carry touches every
+parameter. Workloads (C, H, N): C chains of an MLP 64-H-10 on N digits.
+"""
 
 
 class Workload(NamedTuple):
@@ -251,3 +258,15 @@ def _seconds(function: Callable[[int], None], steps: int) -> float:
     began = time.perf_counter()
     function(steps)
     return time.perf_counter() - began
+
+
+def line(row: dict[str, Any]) -> str:
+    """Return one row as a line of text."""
+    return (
+        f"{row['problem']:<24} {row['solver']:<28} {row['ratio']:6.2f} x bare   "
+        f"{row['microseconds']:10.2f} us a step of all chains   "
+        f"{row['compile_seconds']:5.2f} s compiling"
+    )
+
+
+table = _report.ratios

@@ -63,6 +63,8 @@ LAYERS = [
     "_problem",
     "_calibrate",
     "_resume",
+    "_optimizer",
+    "_box",
     "_descent",
     "_polish",
     "_anneal",
