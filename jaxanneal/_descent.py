@@ -47,11 +47,11 @@ class Descent:
 
 @pytree_dataclass
 class Records:
-    """Energies of all chains over steps.
+    """Energies of one chain over steps.
 
     Args:
-        energy: Of the current state, float ``[records, chains]``.
-        best_energy: Of the best state so far, float ``[records, chains]``.
+        energy: Of the current state, float ``[records]``.
+        best_energy: Of the best state so far, float ``[records]``.
     """
 
     energy: jax.Array
@@ -62,19 +62,16 @@ class Records:
 def begin_program(optimizer: Optimizer, free: tuple[bool, ...], width: int) -> Program:
     """Return the program that makes all chains ready to descend, and an empty record."""
 
-    def begin(chain: Chain) -> Descent:
+    def begin(chain: Chain) -> tuple[Descent, Records]:
         leaves = _free(chain._params.leaves, free)
         position = tuple(leaf.astype(_finer(leaf.dtype, chain.energy.dtype)) for leaf in leaves)
         with jax.numpy_dtype_promotion("standard"):  # optax's Adam needs it
             state = strong(optimizer.transformation.init(position))
         no, yes, none = jnp.asarray(False), jnp.asarray(True), jnp.zeros((), jnp.int32)
-        return Descent(chain, position, state, yes, no, none)
+        empty = jnp.zeros(RECORDS, chain.energy.dtype)
+        return Descent(chain, position, state, yes, no, none), Records(empty, empty)
 
-    def program(chains: Chain) -> tuple[Descent, Records]:
-        empty = jnp.zeros((RECORDS, chains.energy.shape[0]), chains.energy.dtype)
-        return over_chains(begin, chains, width), Records(empty, empty)
-
-    return Program(program)
+    return Program(lambda chains: over_chains(begin, chains, width))
 
 
 @functools.lru_cache(maxsize=_KEPT)
@@ -94,15 +91,17 @@ def descent_program(
     ) -> tuple[Descent, Records]:
         def one_step(index: jax.Array, carry: tuple[Descent, Records]) -> tuple[Descent, Records]:
             descent, records = carry
-            move = lambda d: _step(d, energy, data.tree, optimizer, free, limits)  # noqa: E731
-            descent = over_chains(move, descent, width)
+            descent = _step(descent, energy, data.tree, optimizer, free, limits)
             # The step has looked at the state that `index` steps led to, its start included.
             row = jnp.maximum(index - 1, 0) // every
             seen = descent.chain.energy, descent.chain.best_energy
             rows = (records.energy.at[row].set(seen[0]), records.best_energy.at[row].set(seen[1]))
             return descent, Records(*rows)
 
-        return jax.lax.fori_loop(first, end, one_step, (descent, records))
+        def all_steps(carry: tuple[Descent, Records]) -> tuple[Descent, Records]:
+            return jax.lax.fori_loop(first, end, one_step, carry)
+
+        return over_chains(all_steps, (descent, records), width)
 
     return Program(descend)
 

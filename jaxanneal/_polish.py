@@ -208,7 +208,7 @@ class _Run:
         """Return the records; no step has looked at the last state, but ``chains`` have."""
         rows = -(-made // self.every)
         energy, best = (
-            np.array(x[:rows]) for x in map(np.asarray, (records.energy, records.best_energy))
+            np.array(np.asarray(x)[:, :rows].T) for x in (records.energy, records.best_energy)
         )
         energy[-1:], best[-1:] = chains.energy, chains.best_energy
         step = np.minimum(np.arange(1, rows + 1) * self.every, made)
