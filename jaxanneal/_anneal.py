@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from jaxanneal._calibrate import first_factors, pilot
 from jaxanneal._clock import Clock
@@ -16,7 +15,6 @@ from jaxanneal._driver import Driver
 from jaxanneal._interrupt import interruptible
 from jaxanneal._limits import Limits, as_limits
 from jaxanneal._methods._protocol import Method
-from jaxanneal._numbers import refusal
 from jaxanneal._problem import (
     Problem,
 )
@@ -25,6 +23,7 @@ from jaxanneal._result import Result
 from jaxanneal._resume import resume
 from jaxanneal._state import State, slots
 from jaxanneal._stop_reason import StopReason
+from jaxanneal._tracing import refuse_tracing
 
 Params = TypeVar("Params")
 
@@ -95,7 +94,7 @@ def anneal(
 
     Reference: Kirkpatrick, Gelatt and Vecchi, Science 220, 671 (1983).
     """
-    _refuse_tracing(params, key, args)
+    refuse_tracing("anneal", "Use ja.algorithm(energy, method, move), whose steps are pure.")
     limits = as_limits(
         steps, target, patience, max_seconds, record_every, observe, callback, progress
     )
@@ -156,11 +155,3 @@ def _finish(
         ),
         fixed=len(chains._params.structure.fixed),
     )
-
-
-def _refuse_tracing(*inputs: Any) -> None:
-    traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(inputs))
-    # Under jit even a constant is staged; under vmap only what depends on the batch is a tracer.
-    if traced or isinstance(jnp.add(jnp.zeros(()), 0.0), Tracer):
-        remedy = "Use ja.algorithm(energy, method, move), whose init and step are pure."
-        raise RuntimeError(refusal("anneal", "a call outside jit and vmap", "a tracer", remedy))

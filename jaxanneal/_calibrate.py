@@ -14,6 +14,7 @@ from jaxanneal._methods._protocol import NEVER
 from jaxanneal._problem import Problem
 from jaxanneal._state import State
 from jaxanneal._stop_reason import StopReason
+from jaxanneal._tracing import refuse_tracing
 
 # Temperatures of pilots that accept nothing uphill, and everything: below and above every
 # difference of energies, and yet of the same structure as any run, whose program they share.
@@ -171,6 +172,7 @@ def calibrate(
     Raises:
         TypeError: An input is of the wrong kind, before anything compiles.
         ValueError: An input is out of range, or no chain starts at a finite energy.
+        RuntimeError: The call is made under ``jit`` or ``vmap``.
 
     Example:
         >>> import jaxanneal as ja
@@ -181,6 +183,7 @@ def calibrate(
     Reference: this library; Ben-Ameur, Comput. Optim. Appl. 29, 369 (2004), is the alternative that
     asks for an acceptance rate instead.
     """
+    refuse_tracing("calibrate", "Calibrate outside of them, and pass the temperatures in.")
     limits = as_limits(8 * _PILOT, None, None, None, NEVER, None, None, False)
     clock = Clock()
     with interruptible() as interruption:

@@ -11,7 +11,7 @@ from jaxanneal import _engine, _history
 from jaxanneal._clock import Clock
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import Limits
-from jaxanneal._methods._protocol import Method
+from jaxanneal._methods._protocol import NEVER, Method
 from jaxanneal._numbers import host_array
 from jaxanneal._parameters import Parameters
 from jaxanneal._program import Setup, chunk_program, row_shapes
@@ -81,12 +81,14 @@ class Driver:
             method: The method as the host knows it, which evaluates schedules that JAX cannot.
             steps: Moves per chain.
             record_every: Moves between records.
-            bar: Shows the progress; without it the callback is not called either.
+            bar: Shows the progress; without it the moves are a pilot's, which neither the callback
+                nor patience nor a lowest temperature ends: those are said of the run to come.
 
         Returns:
             The state, the history of these moves, and why they ended.
         """
         run = _Run(self, state, method, steps, record_every)
+        run.pilot = bar is None
         reason: StopReason | None = None
         while True:
             if reason is None and run.made:
@@ -156,7 +158,7 @@ class _Run:
         self.first = self.step = int(state.step)
         self.steps, self.record_every = steps, record_every
         self.rows: list[Any] = []
-        self.made = 0
+        self.made, self.pilot = 0, False
         self._tabulate()
         self.recorder = driver._recorder(self.state, self.first)
         self.accepted = self.accepted_before = float(np.mean(np.asarray(state.accepted)))
@@ -175,6 +177,8 @@ class _Run:
         last = end if cold or length == 0 else finish
         self._tabulate()
         control = driver._control(self.state, self.first, end, last, self.record_every)
+        if self.pilot:
+            control = replace(control, patience=host_array(NEVER, np.int32))
         program = chunk_program(driver.setup)
         inputs = (self.state, self.recorder, driver.args, control)
         self.state, recorder, self.report = program(*inputs)
@@ -204,7 +208,7 @@ class _Run:
     def _until_cold(self, end: int) -> tuple[int, bool]:
         """Return ``end``, or the earlier step at which ``min_temperature`` is reached."""
         limit = getattr(self.method, "min_temperature", None)
-        if limit is None:
+        if limit is None or self.pilot:
             return end, False
         values = tabulate(self.cooling, self._coming(self.step))
         # A schedule that ends exactly there may miss it by a rounding error.

@@ -142,7 +142,9 @@ def reason_to_stop(state: State, control: Control) -> jax.Array:
     looked = (state.step % _WATCH_EVERY == 0) | (state.step == control.finish)
     best = jnp.min(state.chains.best_energy[: state.method.chains])
     reached = looked & (best <= control.target)
-    over = looked & (state.step - state.watch.step >= control.patience)
+    # At the end of a call the best may have fallen since the last multiple of 64.
+    still = best >= state.watch.energy
+    over = looked & still & (state.step - state.watch.step >= control.patience)
     return jnp.where(reached, TARGET_REACHED, jnp.where(over, PATIENCE_OVER, GOING))
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import numpy as np
 import optax
-from jax.core import Tracer
 
 from jaxanneal._blocks import default_width
 from jaxanneal._box import Box, as_box
@@ -32,6 +31,7 @@ from jaxanneal._start import (
     require_finite,
 )
 from jaxanneal._stop_reason import StopReason
+from jaxanneal._tracing import refuse_tracing
 
 # Steps between two looks of the host take about this long, so that Ctrl-C is soon heard.
 _LOOK_SECONDS = 0.5
@@ -90,14 +90,12 @@ def polish(
     Reference: Kingma and Ba, ICLR (2015), for the default optimiser; Nocedal and Wright, Numerical
     Optimization (2006), algorithms 3.5 and 7.4, for ``optax.lbfgs``.
     """
+    refuse_tracing("polish", "Polish outside of them; it batches its chains itself.")
     energy, data, clock = as_energy(energy), as_data(args), Clock()
     optimizer_key = as_optimizer(optimizer)
     steps = count("steps", steps, 1, "Pass the number of gradient steps.")
     top = count("top", top, 1, "Use 1 for the best state alone.")
     starts, known = _starts(params_or_result, top)
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((starts, data))):
-        remedy = "Polish outside of them; it batches its chains itself."
-        raise RuntimeError(refusal("polish", "a call outside jit and vmap", "a tracer", remedy))
     state = params_or_result.state if isinstance(params_or_result, Result) else None
     box = as_box(bounds, None if state is None else state.state.move, starts)
     with interruptible() as interruption:

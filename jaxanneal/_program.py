@@ -17,6 +17,15 @@ from jaxanneal._start import initial_parameters
 # Programs kept, and with them the energies that they were made from.
 _KEPT = 64
 
+# Settings of JAX that a traced function may depend on, besides the shapes and dtypes of its inputs.
+_TRACED = (
+    "jax_numpy_dtype_promotion",
+    "jax_numpy_rank_promotion",
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_threefry_partitionable",
+)
+
 
 class ByIdentity:
     """An unhashable callable, such as a module with arrays: the same object is the same program."""
@@ -61,13 +70,16 @@ class Program:
         if kind in self._compiled:
             return lambda: 0.0
         begin = time.perf_counter()
-        traced = self.jitted.trace(*inputs)
+        # Compiled whatever a user debugs: JAX refuses to do so ahead of time under disable_jit.
+        with jax.disable_jit(False):
+            traced = self.jitted.trace(*inputs)
         self._shapes[kind] = traced.out_info
         spent = time.perf_counter() - begin
 
         def compile_it() -> float:
             begin = time.perf_counter()
-            self._compiled[kind] = traced.lower().compile()
+            with jax.disable_jit(False):
+                self._compiled[kind] = traced.lower().compile()
             return spent + time.perf_counter() - begin
 
         return compile_it
@@ -82,20 +94,22 @@ class Program:
 
     def __call__(self, *inputs: Any) -> Any:
         """Run; inputs of this kind must have been compiled."""
-        return self._compiled[signature(inputs)](*inputs)
+        with jax.disable_jit(False):
+            return self._compiled[signature(inputs)](*inputs)
 
 
 def signature(inputs: Any) -> Any:
-    """Return what a compilation depends on: structure, shapes, dtypes and the device."""
+    """Return what a compilation depends on: structure, shapes, dtypes, device and settings."""
     leaves, treedef = jax.tree.flatten(inputs)
     kinds = tuple((x.shape, x.dtype, getattr(x, "weak_type", False)) for x in leaves)
-    promotion = jax.config.jax_numpy_dtype_promotion  # pyright: ignore[reportAttributeAccessIssue]
-    return treedef, kinds, default_device(), promotion
+    return treedef, kinds, default_device(), tuple(getattr(jax.config, name) for name in _TRACED)
 
 
 def default_device() -> Any:
     """Return the device that JAX would put a new array on."""
     chosen = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+    if isinstance(chosen, str):  # the name of a platform
+        return jax.local_devices(backend=chosen)[0]
     return chosen or jax.local_devices()[0]
 
 

@@ -18,7 +18,7 @@ from jaxanneal._numbers import count, refusal
 from jaxanneal._problem import as_data, as_energy, as_method, check_schedule, make_setup
 from jaxanneal._program import copy_program, refresh_program
 from jaxanneal._pytree import replace
-from jaxanneal._start import require_finite
+from jaxanneal._start import check_start, require_finite
 from jaxanneal._state import State
 
 
@@ -42,12 +42,16 @@ def resume(
     new_method, new_move = _renewed(state, method, move)
     check_schedule(new_method, int(old.step), limits.steps)
     new = replace(old, method=on_device(new_method), move=new_move)
-    setup = make_setup(energy, limits.observe, state.width, new, data, limits, limits.record_every)
-    driver = Driver(setup, data, limits, clock, interruption, state.evaluations)
     stale = not _same_energy(energy, state.energy) or not _equal(data, state.args)
     copy = refresh_program(energy, state.width) if stale else copy_program()
     inputs = (new, data) if stale else (new,)
-    for compile_it in [driver.prepare(new), copy.prepare(*inputs)]:
+    compile_copy = copy.prepare(*inputs)
+    ready = copy.shapes(*inputs)  # other data may have energies of another precision
+    setup = make_setup(
+        energy, limits.observe, state.width, ready, data, limits, limits.record_every
+    )
+    driver = Driver(setup, data, limits, clock, interruption, state.evaluations)
+    for compile_it in [driver.prepare(ready), compile_copy]:
         clock.compiling += compile_it()
     new = copy(*inputs)
     if stale:
@@ -82,6 +86,8 @@ def _renewed(state: Continuation, method: Any, move: Any) -> tuple[Any, Any]:
     _require_same("method", old.method, on_the_device)
     if not isinstance(old.move, NotSaved):
         _require_same("move", old.move, new_move)
+    if move is not None:
+        check_start(new_move, old.chains._params)
     return new_method, new_move
 
 
@@ -119,4 +125,5 @@ def _same_values(x: Any, y: Any) -> bool:
         return False
     if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
         x, y = jax.random.key_data(x), jax.random.key_data(y)
-    return bool(np.array_equal(np.asarray(x), np.asarray(y)))
+    masked = jnp.issubdtype(x.dtype, jnp.inexact)  # missing values are the same missing values
+    return bool(np.array_equal(np.asarray(x), np.asarray(y), equal_nan=masked))

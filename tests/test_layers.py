@@ -12,6 +12,7 @@ LAYERS = [
     "_version",
     "_pytree",
     "_numbers",
+    "_tracing",
     "_prng",
     "_parameters",
     "_energy",

@@ -158,6 +158,12 @@ def test_anneal_under_jit_or_vmap_is_refused():
     refuses(RuntimeError, lambda: jax.jit(lambda: attempt().energy)(), text)
     batch = np.ones((3, 2))
     refuses(RuntimeError, lambda: jax.vmap(lambda x: attempt(params=x).energy)(batch), text)
+    closed = lambda x: attempt(lambda p: jnp.sum(p * x)).energy  # noqa: E731
+    set_by = lambda x: attempt(move=Gaussian(jnp.sum(x))).energy  # noqa: E731
+    for call in (closed, set_by):
+        refuses(RuntimeError, lambda call=call: jax.vmap(call)(batch), text)
+    text = "calibrate|outside jit and vmap|a tracer|Calibrate outside"
+    refuses(RuntimeError, lambda: jax.jit(lambda: ja.calibrate(square, ONE, key=0))(), text)
 
 
 @pytest.mark.usefixtures("nothing_compiles")

@@ -71,6 +71,14 @@ def test_patience_counts_steps_without_progress():
     assert run(flat, patience=100, steps=99).stop_reason is StopReason.STEPS
 
 
+def test_progress_since_the_last_multiple_of_64_counts_at_the_end():
+    many = jnp.full(50, 9.0)
+    first = run(params=many, steps=64)
+    result = run(params=many, steps=100, patience=36)
+    assert result.energy < first.energy
+    assert result.stop_reason is StopReason.STEPS
+
+
 @pytest.mark.parametrize("host", [False, True])
 def test_min_temperature_stops_before_the_first_move_that_cold(host):
     halved = Geometric(1.0, 2.0**-10, 10)

@@ -1,0 +1,31 @@
+"""What is said of a run is not said of the pilots that calibrate it."""
+
+import jax.numpy as jnp
+import numpy as np
+
+import jaxanneal as ja
+from jaxanneal import StopReason
+
+START = np.float32([5, -7])
+
+
+def terraces(x):
+    """Return an integer for every state, which no batch width can round."""
+    return jnp.sum(jnp.round(4 * x) ** 2)
+
+
+def flat(x):
+    return jnp.zeros(())
+
+
+def test_patience_does_not_end_a_calibration():
+    result = ja.anneal(flat, START, key=0, steps=10_000, patience=100)
+    assert (result.stop_reason, result.steps) == (StopReason.PATIENCE, 128)
+
+
+def test_min_temperature_does_not_end_a_calibration():
+    method = ja.SimulatedAnnealing(16, min_temperature=1.0)
+    result = ja.anneal(terraces, START, key=0, method=method, steps=200)
+    assert (result.stop_reason, result.energy) == (StopReason.MIN_TEMPERATURE, 0)
+    assert 0 < result.steps < 200
+    assert result.history.temperature.min() > 1.0
