@@ -69,7 +69,8 @@ def anneal(
         target: Stop when the best energy is at or below this.
         patience: Stop when the best energy has not improved for so many steps.
         max_seconds: Stop after so much wall clock, compilation apart.
-        record_every: Moves between records of the history; by default at most 1,000 records.
+        record_every: Moves between records of the history; by default at most 1,000 records, and as
+            few as fit into 64 MB.
         observe: ``(params, *args) -> pytree`` to record, in parallel tempering at the coldest rung.
         callback: ``callback(progress) -> bool``, about every half second; True stops the run.
         progress: Whether to show a bar; ``None``: on a terminal or in a notebook.
@@ -102,10 +103,10 @@ def anneal(
     with interruptible() as interruption:
         if state is not None:
             run = resume(energy, args, method, move, state, block, limits, clock, interruption)
-            return _finish(*run, None, limits)
+            return _finish(*run, None)
         problem = Problem(energy, params, key, args, method, move, block, clock)
         driver = problem.prepare(limits, interruption)
-        return _finish(driver, *_first_state(problem, driver, limits), limits)
+        return _finish(driver, *_first_state(problem, driver, limits))
 
 
 def _first_state(
@@ -124,14 +125,13 @@ def _first_state(
     return state, method, None if found.reason is StopReason.STEPS else found.reason
 
 
-def _finish(
-    driver: Driver, state: State, method: Method, reason: StopReason | None, limits: Limits
-) -> Result[Any]:
+def _finish(driver: Driver, state: State, method: Method, reason: StopReason | None) -> Result[Any]:
     """Run, and return the result."""
+    limits = driver.limits
     bar = Bar(limits.steps, limits.progress)
     try:
         moves = limits.steps if reason is None else 0
-        state, history, found = driver.run(state, method, moves, limits.record_every, bar)
+        state, history, found = driver.run(state, method, moves, limits.record_every or 1, bar)
     finally:
         bar.close()
     chains = slots(state)

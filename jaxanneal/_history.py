@@ -86,24 +86,27 @@ def default_record_every(steps: int) -> int:
     return max(1, -(-steps // RECORDS))
 
 
-def layout(state: State, observed: Any, steps: int, record_every: int) -> Layout:
-    """Choose between all chains and a summary, and the length of the buffer.
+def layout(state: State, observed: Any, steps: int, record_every: int | None) -> tuple[Layout, int]:
+    """Choose between all chains and a summary, the length of the buffer, and the thinning.
 
     Args:
         state: The state of the run, or its shapes.
         observed: Shapes of what is observed at one record.
         steps: Moves in this call.
-        record_every: Moves between records.
+        record_every: Moves between records; ``None``: as few as fit, which is not part of the
+            layout, because another number is no other program.
     """
     itemsize = np.dtype(state.chains.energy.dtype).itemsize
-    chains = state.method.chains
-    row = 4 * itemsize * chains + sum(
+    row = 4 * itemsize * state.method.chains + sum(
         leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(observed)
     )
-    summarise = row * -(-steps // record_every) > _BYTES
-    if summarise:
-        row = max(1, row * len(Summary._fields) // max(1, state.method.shape[0]))
-    return Layout(summarise, int(np.clip(_BUFFER_BYTES // row, 4, _BUFFER_RECORDS)))
+    summary = row * len(Summary._fields) // state.method.shape[0]  # over chains or ladders
+    every = default_record_every(steps) if record_every is None else record_every
+    summarise = row * -(-steps // every) > _BYTES
+    row = max(1, summary if summarise else row)
+    if record_every is None:
+        every = max(every, -(-steps // max(1, _BYTES // row)))
+    return Layout(summarise, int(np.clip(_BUFFER_BYTES // row, 4, _BUFFER_RECORDS))), every
 
 
 def observe_slots(

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxanneal._history import default_record_every
 from jaxanneal._methods._protocol import NEVER
 from jaxanneal._numbers import count, refusal
 
@@ -19,7 +18,7 @@ class Limits(NamedTuple):
         target: Stop at this best energy or below; ``-inf`` never stops.
         patience: Stop after so many steps without improvement.
         max_seconds: Stop after so much wall clock.
-        record_every: Moves between records.
+        record_every: Moves between records, or ``None`` for as few as fit.
         observe: What to record of the parameters, or ``None``.
         callback: Called about every half second, or ``None``.
         progress: Whether to show a bar, ``None`` where there is someone to see it.
@@ -29,7 +28,7 @@ class Limits(NamedTuple):
     target: float
     patience: int
     max_seconds: float
-    record_every: int
+    record_every: int | None
     observe: Callable[..., Any] | None
     callback: Callable[..., Any] | None
     progress: bool | None
@@ -65,7 +64,7 @@ def as_limits(
         if patience is None
         else min(count("patience", patience, 1, "Give a number of steps."), NEVER),
         math.inf if max_seconds is None else _seconds(max_seconds),
-        default_record_every(steps)
+        None
         if record_every is None
         else min(count("record_every", record_every, 1, "Use 1 to record every step."), NEVER),
         observe,

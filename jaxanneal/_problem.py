@@ -1,6 +1,5 @@
 """A problem: the checked inputs of a call, and its first state."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -110,9 +109,7 @@ class Problem:
         make = state_program(self.width)
         compile_make = make.prepare(*inputs)
         state = make.shapes(*inputs)
-        setup = make_setup(
-            self.energy, limits.observe, self.width, state, self.data, limits, limits.record_every
-        )
+        setup, limits = make_setup(self.energy, self.width, state, self.data, limits)
         driver = Driver(setup, self.data, limits, self.clock, interruption, 0)
         compile_chunk = driver.prepare(state)
         for compile_it in (compile_start, compile_make, compile_chunk):
@@ -210,16 +207,10 @@ def as_width(block: Any, chains: int, starts: Parameters) -> int:
 
 
 def make_setup(
-    energy: Any,
-    observe: Callable[..., Any] | None,
-    width: int,
-    state: Any,
-    data: Parameters,
-    limits: Limits,
-    record_every: int,
-) -> Setup:
-    """Return the static part of a call, for a state or its shapes."""
-    observe = None if observe is None else hashable(observe)
+    energy: Any, width: int, state: Any, data: Parameters, limits: Limits
+) -> tuple[Setup, Limits]:
+    """Return the static part of a call, for a state or its shapes, and limits with a thinning."""
+    observe = None if limits.observe is None else hashable(limits.observe)
     observed = observed_shapes(observe, state, data, width)
-    layout = _history.layout(state, observed, limits.steps, record_every)
-    return Setup(energy, observe, width, layout)
+    layout, every = _history.layout(state, observed, limits.steps, limits.record_every)
+    return Setup(energy, observe, width, layout), limits._replace(record_every=every)

@@ -47,9 +47,7 @@ def resume(
     inputs = (new, data) if stale else (new,)
     compile_copy = copy.prepare(*inputs)
     ready = copy.shapes(*inputs)  # other data may have energies of another precision
-    setup = make_setup(
-        energy, limits.observe, state.width, ready, data, limits, limits.record_every
-    )
+    setup, limits = make_setup(energy, state.width, ready, data, limits)
     driver = Driver(setup, data, limits, clock, interruption, state.evaluations)
     for compile_it in [driver.prepare(ready), compile_copy]:
         clock.compiling += compile_it()

@@ -73,7 +73,10 @@ def _health(result: Any) -> list[tuple[str, str]]:
     lost = int(np.sum(health.nonfinite))
     if lost:
         chains = int(np.count_nonzero(health.nonfinite))
-        found.append(("non-finite energies", f"{lost:,} proposals refused, in {chains:,} chains"))
+        # Descent makes no proposals: a chain that meets such an energy stops there.
+        refused = f"{lost:,} proposals refused, in {chains:,} chains"
+        shown = f"{lost:,} chains stopped" if result.state is None else refused
+        found.append(("non-finite energies", shown))
     return found
 
 

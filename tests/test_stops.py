@@ -191,6 +191,16 @@ def test_a_history_that_would_not_fit_is_summarised_over_chains_or_ladders(kind,
     np.testing.assert_array_equal(short.step, full.step)
 
 
+def test_a_default_history_whose_summary_would_not_fit_is_thinned(monkeypatch):
+    monkeypatch.setattr(_history, "_BYTES", 768)  # four summaries of 4 fields and 4 observed floats
+    twice = lambda x: jnp.stack([x, x])  # noqa: E731
+    short = run(method=cooled(chains=48), observe=twice).history
+    np.testing.assert_array_equal(short.step, [25, 50, 75, 100])
+    assert short.observed.mean.shape == (4, 2, 2)
+    asked = run(method=cooled(chains=48), observe=twice, record_every=10).history
+    assert asked.energy.mean.shape == (10,)  # what is asked for is kept
+
+
 def test_observe_sees_every_chain_or_the_coldest_rungs():
     def look(x):
         return {"energy": terraces(x), "right": x > 0, "cell": jnp.round(x).astype(jnp.int32)}
