@@ -76,6 +76,7 @@ def pilot(problem: Problem, driver: Driver, chains: Chain, steps: int) -> Calibr
         )
     best = float(np.min(np.asarray(found.chains.best_energy)[:count]))
     fall = float(np.mean(starts[np.isfinite(starts)])) - best
+    fall = min(fall, float(np.finfo(chains.energy.dtype).max))  # of -3e38 and 3e38, in float32
     start, end = _range(fall if fall > 0 else _typical(rises), problem.coordinates)
     return Calibration(start, end, found.chains, rises, reason)
 

@@ -34,12 +34,16 @@ def traced(name: str, function: Callable[..., Any], *inputs: Any) -> Any:
     """Call a user's function under tracing, or refuse one that needs the numbers themselves."""
     try:
         return function(*inputs)
-    except _UNTRACEABLE as error:
+    except Exception as error:
+        # NumPy hides it: an item assignment raises a ValueError of its own from it.
+        cause = error if isinstance(error, _UNTRACEABLE) else error.__cause__
+        if not isinstance(cause, _UNTRACEABLE):
+            raise
         raise TypeError(
             refusal(
                 name,
                 "a function that JAX can trace",
-                f"{type(error).__name__}: {str(error).splitlines()[0].rstrip('.')}",
+                f"{type(cause).__name__}: {str(cause).splitlines()[0].rstrip('.')}",
                 "Write it with jax.numpy, or wrap NumPy code or a simulator in jax.pure_callback.",
             )
         ) from error

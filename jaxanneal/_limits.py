@@ -76,6 +76,8 @@ def as_limits(
 def _real(path: str, value: Any, expected: str) -> float:
     remedy = "Leave it out for no limit."
     try:
+        if isinstance(value, str | bytes | bool | np.bool_):  # float takes them, too
+            raise TypeError
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(refusal(path, expected, repr(value), remedy)) from None

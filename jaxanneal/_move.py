@@ -100,7 +100,11 @@ def propose(
     key: jax.Array, old: Parameters, move: Move, factor: ArrayLike
 ) -> tuple[Parameters, jax.Array]:
     """Ask the move for a proposal, and refuse one that is not made like the state."""
-    proposal, log_hastings = traced("move", move.propose, key, old.tree, factor)
+    made = traced("move", move.propose, key, old.tree, factor)
+    if not isinstance(made, tuple) or len(made) != 2 or made[1] is None:
+        remedy = "Return (params, 0.0) if the move is symmetric."
+        raise TypeError(refusal("move: propose", "(params, log_hastings)", describe(made), remedy))
+    proposal, log_hastings = made
     new = Parameters.of(proposal, path="proposal")
     remedy = "A move returns params of the same structure, shapes and dtypes."
     if new.structure != old.structure:

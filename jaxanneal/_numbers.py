@@ -17,7 +17,8 @@ def refusal(path: str, expected: str, got: object, remedy: str) -> str:
 
 def host_array(value: Any, dtype: Any = None) -> Any:
     """Return a NumPy array, typed like the JAX array that it becomes inside a program."""
-    return np.asarray(value, dtype)
+    with np.errstate(over="ignore"):  # beyond the range of the dtype it is infinite
+        return np.asarray(value, dtype)
 
 
 def number(

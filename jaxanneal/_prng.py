@@ -34,10 +34,13 @@ def as_key(key: Any) -> jax.Array:
     Raises:
         TypeError: ``key`` is none of the three, a batch of keys, or of a kind whose draws change
             under ``vmap`` (``rbg``).
+        ValueError: A seed does not fit 64 bits.
     """
     expected = "an int seed, a typed JAX key or a raw uint32 key"
     remedy = "Pass key=0 or key=jax.random.key(0)."
     if isinstance(key, int | np.integer) and not isinstance(key, bool):
+        if not -(2**63) <= int(key) < 2**63:
+            raise ValueError(refusal("key", "a seed of at most 64 bits", key, remedy))
         return jax.random.key(int(key), impl="threefry2x32")
     if not isinstance(key, jax.Array | np.ndarray):
         raise TypeError(refusal("key", expected, repr(key), remedy))

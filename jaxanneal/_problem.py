@@ -80,7 +80,8 @@ class Problem:
             raise TypeError(refusal(missing, "a value", None, remedy))
         self.key = as_key(key)
         self.method: Any = as_method(method, params)
-        self.starts = self._starts(params)
+        # Where it runs, like the data: what a user has put elsewhere cannot be mixed.
+        self.starts = jax.device_put(self._starts(params), default_device())
         one = one_chain(self.starts)
         self.move: Move = natural_move(one) if move is None else as_move(move)
         check_start(self.move, self.starts)

@@ -16,7 +16,7 @@ from jaxanneal._move import as_move
 from jaxanneal._not_saved import NotSaved, digest
 from jaxanneal._numbers import count, refusal
 from jaxanneal._problem import as_data, as_energy, as_method, check_schedule, make_setup
-from jaxanneal._program import copy_program, refresh_program
+from jaxanneal._program import copy_program, default_device, refresh_program
 from jaxanneal._pytree import replace
 from jaxanneal._start import check_start, require_finite
 from jaxanneal._state import State
@@ -42,6 +42,7 @@ def resume(
     new_method, new_move = _renewed(state, method, move)
     check_schedule(new_method, int(old.step), limits.steps)
     new = replace(old, method=on_device(new_method), move=new_move)
+    new = jax.device_put(new, default_device())
     stale = not _same_energy(energy, state.energy) or not _equal(data, state.args)
     copy = refresh_program(energy, state.width) if stale else copy_program()
     inputs = (new, data) if stale else (new,)

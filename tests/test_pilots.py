@@ -23,6 +23,13 @@ def test_patience_does_not_end_a_calibration():
     assert (result.stop_reason, result.steps) == (StopReason.PATIENCE, 128)
 
 
+def test_energies_of_any_size_are_calibrated():
+    cliff = lambda x: jnp.where(jnp.abs(x) < 1, -3e38, 3e38)  # noqa: E731
+    start, end = ja.calibrate(cliff, 1.5, key=0)
+    assert 0 < end < start < np.inf
+    assert ja.anneal(cliff, 1.5, key=0, steps=64, target=-1e300).energy == np.float32(-3e38)
+
+
 def test_min_temperature_does_not_end_a_calibration():
     method = ja.SimulatedAnnealing(16, min_temperature=1.0)
     result = ja.anneal(terraces, START, key=0, method=method, steps=200)

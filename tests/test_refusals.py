@@ -41,11 +41,14 @@ def whole(method=None, params=ONE, move=None, key=0, args=(), **changes):
     return ja.algorithm(square, method, move, **changes).init(key, params, args)
 
 
-class Lopsided:
-    """A move whose Hastings term is a vector."""
+class Own:
+    """A move that returns whatever it is made with."""
+
+    def __init__(self, *made):
+        self.made = made
 
     def propose(self, key, params, factor):
-        return params, jnp.zeros(2)
+        return self.made[0] if len(self.made) == 1 else self.made
 
 
 # Each row: the mistake, and path | expected | got | remedy, of which each is a part of the text.
@@ -68,7 +71,13 @@ TREES = [
     (lambda: attempt(move=lambda k, x: x.astype(jnp.float16)), "move: params|32[2]|16[2]|dtypes"),
     (lambda: attempt(move=lambda k, x: {"a": x}), "move|structure|{'a': *}|same structure"),
     (lambda: attempt(move=lambda k, x: None), "move|the structure|None|same structure"),
-    (lambda: attempt(move=Lopsided()), "move: log_hastings|one real scalar|shape (2,)|Sum it"),
+    (lambda: attempt(move=Own(ONE, BITS)), "move: log_hastings|one real scalar|shape (2,)|Sum it"),
+    (
+        lambda: attempt(move=Own(ONE)),
+        "move: propose|(params, log|float32[2]|(params, 0.0)",
+    ),
+    (lambda: attempt(move=Own(ONE, None)), "move: propose|log_hastings|tuple|(params, 0.0)"),
+    (lambda: attempt(move=Own(ONE, 0.0, 1.0)), "move: propose|log_hastings|tuple|(params, 0.0)"),
     (lambda: alone(move=lambda k, x: x[:1]), "move: params|float32[2]|float32[1]|same structure"),
 ]
 
@@ -82,6 +91,7 @@ ENERGIES = [
     (lambda x: np.sum(np.asarray(x)), "energy|JAX can trace|float32[2]|jax.pure_callback"),
     (lambda x: float(x[0]), "energy|JAX can trace|Concretization|jax.pure_callback"),
     (lambda x: x[0] if x[0] > 0 else x[1], "energy|JAX can trace|BoolConversion|jax.pure_callback"),
+    (lambda x: np.zeros(1).__setitem__(0, x[0]), "energy|JAX can trace|Conc|jax.pure_callback"),
     (lambda x: jnp.sum(x[x > 0]), "energy|JAX can trace|NonConcrete|jax.pure_callback"),
 ]
 
@@ -139,6 +149,11 @@ def test_key_of_the_wrong_kind_is_refused_by_every_verb(key, text):
         refuses(TypeError, lambda call=call: call(key=key), text)
     refuses(TypeError, lambda: ja.calibrate(square, ONE, key=key), text)
     refuses(TypeError, lambda: ja.accept(key, 1.0, 1.0), text)
+
+
+@pytest.mark.usefixtures("nothing_compiles")
+def test_a_seed_that_does_not_fit_is_refused():
+    refuses(ValueError, lambda: attempt(key=2**63), "key|64 bits|9223372036854775808|Pass key=0")
 
 
 @pytest.mark.usefixtures("nothing_compiles")

@@ -157,6 +157,8 @@ WRONG_KINDS = [
     (lambda: ParallelTempering(adapt=1), "ParallelTempering.adapt|a bool|1|True or False"),
     (lambda: attempt(steps=1.5), "steps|an integer >= 1|1.5|number of Metropolis moves"),
     (lambda: attempt(target="low"), "target|an energy|'low'|Leave it out"),
+    (lambda: attempt(target="0.5"), "target|an energy|'0.5'|Leave it out"),
+    (lambda: attempt(target=True), "target|an energy|True|Leave it out"),
     (lambda: attempt(observe=3), "observe|a function|3|Leave it out"),
     (lambda: attempt(callback=3), "callback|a function|3|Leave it out"),
     (lambda: attempt(progress=1), "progress|True, False or None|1|Use None"),

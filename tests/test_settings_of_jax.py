@@ -45,6 +45,18 @@ def test_the_default_device_may_be_named_by_its_platform():
         assert run().energy == run().energy
 
 
+def test_a_run_takes_place_on_the_default_device_wherever_its_inputs_are():
+    first, second = jax.devices()[:2]
+    plain = run()
+    for default, other in ((first, second), (second, first)):
+        with jax.default_device(default):
+            result = run(jax.device_put(START, other))
+            assert result.params.devices() == {default}
+            np.testing.assert_array_equal(result.chains.params, plain.chains.params)
+            more = ja.anneal(bowl, state=plain.state, steps=5)
+            assert more.params.devices() == {default}
+
+
 @pytest.mark.parametrize("name", ["disable_jit", "debug_nans", "checking_leaks"])
 def test_a_run_gives_the_same_bits_while_debugging(name):
     plain = run()
