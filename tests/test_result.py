@@ -61,7 +61,9 @@ def test_top_returns_the_best_distinct_states_stacked():
     np.testing.assert_array_equal(top, best[np.argsort(energies, kind="stable")[:4]])
     np.testing.assert_array_equal(top[0], result.params)
     assert result.top(100).shape == (10, 2)
-    assert ja.polish(terraces, ja.stacked(result.top(3)), steps=1).chains.energy.shape == (3,)
+    with pytest.warns(UserWarning, match="a gradient that is not zero"):  # terraces are flat
+        polished = ja.polish(terraces, ja.stacked(result.top(3)), steps=1)
+    assert polished.chains.energy.shape == (3,)
 
 
 def test_top_counts_equal_states_once_and_leaves_out_what_is_not_finite():
