@@ -15,13 +15,25 @@ _NUMBER = "biuf"  # NumPy kinds: bool, signed, unsigned, floating
 
 
 class Structure:
-    """What JAX treats as the shape of a tree: its nodes, and the leaves that are no parameters."""
+    """What JAX treats as the shape of a tree: its nodes, and the leaves that are no parameters.
 
-    __slots__ = ("fixed", "treedef")
+    Args:
+        treedef: The nodes.
+        fixed: Number and value of each leaf that is no parameter, in rising order.
+        paths: Path of each parameter; ``None``: read off the nodes, which must bear any leaves.
+    """
 
-    def __init__(self, treedef: Any, fixed: tuple[tuple[int, Any], ...]):
+    __slots__ = ("_paths", "fixed", "treedef")
+
+    def __init__(
+        self,
+        treedef: Any,
+        fixed: tuple[tuple[int, Any], ...],
+        paths: tuple[str, ...] | None = None,
+    ):
         self.treedef = treedef
         self.fixed = fixed
+        self._paths = paths
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Structure) or self.treedef != other.treedef:
@@ -42,14 +54,13 @@ class Structure:
 
     def paths(self) -> tuple[str, ...]:
         """Return the path of each parameter, such as ``params['w']``."""
-        total = self.treedef.num_leaves
-        marked = jax.tree.unflatten(self.treedef, list(range(total)))
+        if self._paths is not None:
+            return self._paths
+        marked = jax.tree.unflatten(self.treedef, list(range(self.treedef.num_leaves)))
         held = {index for index, _ in self.fixed}
-        found = jax.tree_util.tree_flatten_with_path(marked)[0]
+        found = enumerate(jax.tree_util.tree_flatten_with_path(marked)[0])
         return tuple(
-            "params" + jax.tree_util.keystr(path)
-            for index, (path, _) in enumerate(found)
-            if index not in held
+            f"params{jax.tree_util.keystr(path)}" for i, (path, _) in found if i not in held
         )
 
 
@@ -84,16 +95,19 @@ class Parameters:
         if isinstance(tree, Parameters):
             return tree
         found, treedef = jax.tree_util.tree_flatten_with_path(tree)
-        leaves, fixed, surprising = [], [], []
+        leaves, paths, fixed, surprising = [], [], [], []
         for index, (where, leaf) in enumerate(found):
+            name = path + jax.tree_util.keystr(where)
             if isinstance(leaf, jax.Array | np.ndarray | np.generic):
-                leaves.append(_array(path + jax.tree_util.keystr(where), leaf))
+                leaves.append(_array(name, leaf))
             elif type(leaf) is float and _in_plain_containers(tree, where):
                 leaves.append(jnp.asarray(leaf, dtype=float))
             else:
                 fixed.append((index, leaf))
                 if isinstance(leaf, bool | int | float) and not _in_module(tree, where):
-                    surprising.append(f"{path}{jax.tree_util.keystr(where)} = {leaf!r}")
+                    surprising.append(f"{name} = {leaf!r}")
+                continue
+            paths.append(name)
         if warn and surprising:
             warnings.warn(
                 f"{', '.join(surprising)}: held fixed, because Python integers and bools (and "
@@ -101,7 +115,7 @@ class Parameters:
                 "array to have it annealed.",
                 stacklevel=4,
             )
-        return cls(tuple(leaves), Structure(treedef, tuple(fixed)))
+        return cls(tuple(leaves), Structure(treedef, tuple(fixed), tuple(paths)))
 
     @classmethod
     def of_args(cls, args: Any) -> "Parameters":
@@ -148,16 +162,14 @@ def _array(path: str, leaf: Any) -> jax.Array:
 
 
 def _parents(tree: Any, path: tuple[Any, ...]) -> list[Any]:
-    """Return the nodes on the way to a leaf, as far as their keys can be followed."""
+    """Return the nodes on the way to a leaf, from the root down."""
     nodes, node = [], tree
     for key in path:
         nodes.append(node)
-        if isinstance(key, jax.tree_util.GetAttrKey):
-            node = getattr(node, key.name)
-        elif isinstance(key, jax.tree_util.DictKey | jax.tree_util.FlattenedIndexKey):
-            node = node[key.key] if isinstance(node, Mapping) else None
-        else:
-            node = node[key.idx] if isinstance(node, list | tuple) else None
+        # One level at a time as JAX sees it: a node may give its children any names, or none.
+        is_child = lambda child, node=node: child is not node  # noqa: E731
+        children, _ = jax.tree_util.tree_flatten_with_path(node, is_leaf=is_child)
+        node = next(child for where, child in children if where == (key,))
     return nodes
 
 
@@ -183,17 +195,21 @@ def per_parameter(path: str, prefix: Any, parameters: Parameters) -> tuple[Any, 
     Raises:
         ValueError: ``prefix`` is no prefix of the tree, or a leaf does not broadcast.
     """
-    treedef = parameters.structure.treedef
-    marked = jax.tree.unflatten(treedef, list(range(treedef.num_leaves)))
+    structure = parameters.structure
+    given, nodes = jax.tree.flatten(prefix)
+    # With the parameters themselves: a node that checks its children need not bear other leaves.
+    held = {index for index, _ in structure.fixed}
+    marked = Structure(structure.treedef, tuple((index, index) for index in sorted(held)))
     try:
-        spread = jax.tree.map(lambda p, sub: jax.tree.map(lambda _: p, sub), prefix, marked)
+        branches = nodes.flatten_up_to(marked.combine(parameters.leaves))
     except ValueError:
-        expected = f"a scalar or a pytree prefix of params ({treedef})"
+        expected = f"a scalar or a pytree prefix of params ({structure.treedef})"
         remedy = "Give one value for all parameters, or one for each branch of the tree."
-        raise ValueError(refusal(path, expected, jax.tree.structure(prefix), remedy)) from None
-    held = {index for index, _ in parameters.structure.fixed}
-    values = [leaf for index, leaf in enumerate(jax.tree.leaves(spread)) if index not in held]
-    places = zip(values, parameters.leaves, parameters.structure.paths(), strict=True)
+        raise ValueError(refusal(path, expected, nodes, remedy)) from None
+    counts = [len(jax.tree.leaves(branch)) for branch in branches]
+    spread = [value for value, n in zip(given, counts, strict=True) for _ in range(n)]
+    values = [value for index, value in enumerate(spread) if index not in held]
+    places = zip(values, parameters.leaves, structure.paths(), strict=True)
     return tuple(_broadcast(path, value, leaf, where) for value, leaf, where in places)
 
 

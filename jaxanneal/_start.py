@@ -1,5 +1,6 @@
 """Where chains start: one tree for all, a stacked tree, or an initialiser."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -59,9 +60,22 @@ def chain_count(params: Any) -> int | None:
 
 
 def is_initialiser(params: Any) -> bool:
-    """Return whether ``params`` is a plain function: a callable that is itself a pytree leaf."""
+    """Return whether ``params`` is a plain function: a callable that is itself a pytree leaf.
+
+    Raises:
+        TypeError: It is a Flax module that is no pytree; called with a key, it would only fail.
+    """
     leaves = jax.tree.leaves(params)
-    return callable(params) and len(leaves) == 1 and leaves[0] is params
+    if not (callable(params) and len(leaves) == 1 and leaves[0] is params):
+        return False
+    for name in ("flax.linen", "flax.nnx"):  # params can be a module only if it was imported
+        flax = sys.modules.get(name)
+        if flax is not None and isinstance(params, flax.Module):
+            expected = "a pytree of arrays, or a function key -> params"
+            got = f"the module {type(params).__name__}, which is no pytree"
+            remedy = "Pass model.init(key, x) with flax.linen, nnx.split(model)[1] with flax.nnx."
+            raise TypeError(refusal("params", expected, got, remedy))
+    return True
 
 
 def initial_parameters(params: Any, key: Any, chains: int) -> Parameters:
@@ -75,10 +89,13 @@ def initial_parameters(params: Any, key: Any, chains: int) -> Parameters:
         starts = Parameters.of(params.tree, warn=True)
         for path, leaf in zip(starts.structure.paths(), starts.leaves, strict=True):
             if leaf.ndim == 0 or leaf.shape[0] != chains:
-                remedy = f"Set chains={leaf.shape[0] if leaf.ndim else 1}, or stack other starts."
-                raise ValueError(
-                    refusal(path, f"a leading axis of {chains} chains", describe(leaf), remedy)
+                expected = f"a leading axis of {chains} chains"
+                remedy = (
+                    f"Set chains={leaf.shape[0]}, or stack other starts."
+                    if leaf.ndim
+                    else "Give every leaf one entry for each chain; the tree alone starts them all."
                 )
+                raise ValueError(refusal(path, expected, describe(leaf), remedy))
     elif is_initialiser(params):
         starts = initialised(params, start_keys(key, chains))
     else:

@@ -18,5 +18,9 @@ def fresh_trace_counter():
 @pytest.fixture
 def float64():
     """Give one test double precision, which no other test sees."""
-    with jax.enable_x64(True):
+    if hasattr(jax, "enable_x64"):
+        enable = jax.enable_x64
+    else:  # before JAX 0.8
+        from jax.experimental import enable_x64 as enable
+    with enable(True):
         yield

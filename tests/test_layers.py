@@ -20,6 +20,7 @@ LAYERS = [
     "_metropolis",
     "_chain",
     "moves._bounds",
+    "moves._rounding",
     "moves._perturbation",
     "moves._continuous",
     "moves._discrete",

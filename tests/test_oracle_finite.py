@@ -101,3 +101,18 @@ def test_the_matrix_of_wrong_bounds_is_out_of_balance(width, wrong, change, floa
     kernel, law = matrix(TABLE_B, T_B, integer_steps(width, wrong)), boltzmann(TABLE_B, T_B)
     caught(balance_law, kernel, law)
     assert np.abs(law @ kernel - law).max() == pytest.approx(change, abs=1e-7)
+
+
+def redrawn_steps(width):
+    """Return the proposals of steps that are drawn again until they end inside."""
+    distance = np.abs(np.subtract.outer(np.arange(6), np.arange(6)))
+    inside = ((distance >= 1) & (distance <= width)).astype(float)
+    return inside / inside.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("width", "change"), [(1, 0.0860813), (2, 0.0529123), (3, 0.0497774)])
+def test_the_matrix_of_redrawn_steps_is_out_of_balance(width, change, float64):
+    """Twin 16."""
+    kernel, law = matrix(TABLE_B, T_B, redrawn_steps(width)), boltzmann(TABLE_B, T_B)
+    caught(balance_law, kernel, law)
+    assert np.abs(law @ kernel - law).max() == pytest.approx(change, abs=1e-7)

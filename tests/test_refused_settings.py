@@ -104,11 +104,11 @@ COUNTS = [
         lambda: attempt(params=ja.stacked(np.ones((3, 2)))),
         "params|axis of 4|[3, 2]|chains=3",
     ),
-    (lambda: attempt(params=ja.stacked(np.ones(()))), "params|axis of 4|float32[]|Set chains=1"),
+    (lambda: attempt(params=ja.stacked(np.ones(()))), "params|axis of 4|float32[]|Give every leaf"),
     (lambda: whole(steps=0), "steps|an integer >= 1|0|number of moves"),
     (lambda: ja.polish(square, ONE, steps=0), "steps|an integer >= 1|0|gradient steps"),
     (lambda: ja.polish(square, ONE, top=0), "top|an integer >= 1|0|Use 1"),
-    (lambda: ja.polish(square, ja.stacked(1.0)), "params|a leading axis|float32[]|stack other"),
+    (lambda: ja.polish(square, ja.stacked(1.0)), "params|a leading axis|float32[]|Give every leaf"),
 ]
 
 MOVES = [

@@ -19,7 +19,9 @@ _LARGEST = 1e30
 class Gaussian(Perturbation):
     r"""Add independent normal noise to the coordinates.
 
-    Maths: :math:`x'_i = x_i + f s_i z_i`, :math:`z_i \sim N(0, 1)`, with the adapted factor f.
+    Maths: :math:`x'_i = x_i + f s_i z_i`, :math:`z_i \sim N(0, 1)`, with the adapted factor f. A
+    float16 or bfloat16 starts from a point of the interval that rounds to it, so no step is too
+    small to count.
     Batching: one chain; the engine batches it.
 
     Args:

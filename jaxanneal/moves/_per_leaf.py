@@ -129,12 +129,14 @@ def natural_move(params: Any) -> Move:
         TypeError: A leaf has no natural move, such as an integer, whose bounds are not known.
     """
     parameters = Parameters.of(params)
-    kinds = []
+    kinds: list[Any] = []
     for path, leaf in zip(parameters.structure.paths(), parameters.leaves, strict=True):
         if jnp.issubdtype(leaf.dtype, jnp.floating):
             kinds.append(StudentT(df=1))
         elif leaf.dtype == jnp.bool_:
             kinds.append(Flip())
+        elif leaf.size == 0:
+            kinds.append(None)
         else:
             expected = "a floating or bool leaf, which has a natural move"
             remedy = "Pass move=ja.moves.IntegerStep(bounds=(lower, upper)), in PerLeaf if mixed."
@@ -142,7 +144,7 @@ def natural_move(params: Any) -> Move:
     if len({type(kind) for kind in kinds}) == 1:
         return kinds[0]
     # Fixed leaves stay where they are: a move of theirs would have nothing to move.
-    merged: list[Any] = list(kinds)
+    merged = list(kinds)
     for index, _ in parameters.structure.fixed:
         merged.insert(index, None)
     return PerLeaf(jax.tree.unflatten(parameters.structure.treedef, merged))

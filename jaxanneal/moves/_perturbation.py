@@ -13,6 +13,7 @@ from jaxanneal._numbers import number, refusal
 from jaxanneal._parameters import Parameters, per_parameter
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect
+from jaxanneal.moves._rounding import real, stored
 
 _ADAPT_REMEDY = "Use 'auto', a rate such as 0.234, or None to hold the scale."
 
@@ -77,16 +78,14 @@ class Perturbation:
         parameters = self._floating(params)
         noises = _split(self._all(key, parameters), parameters)
         scales = per_parameter(f"{type(self).__name__}.scale", self.scale, parameters)
+        limits = None if self.bounds is None else list(zip(*self._limits(parameters), strict=True))
         moved = []
-        for leaf, noise, scale in zip(parameters.leaves, noises, scales, strict=True):
-            step = jnp.asarray(factor, noise.dtype) * scale.astype(noise.dtype) * noise
-            moved.append(leaf.astype(noise.dtype) + step)
-        if self.bounds is not None:
-            lower, upper = self._limits(parameters)
-            moved = [reflect(x, lo, up) for x, lo, up in zip(moved, lower, upper, strict=True)]
-        pairs = zip(moved, parameters.leaves, strict=True)
-        proposal = parameters.with_leaves(new.astype(old.dtype) for new, old in pairs)
-        return proposal.tree, jnp.zeros(())
+        for index, old in enumerate(parameters.leaves):
+            noise, box = noises[index], None if limits is None else limits[index]
+            step = jnp.asarray(factor, noise.dtype) * scales[index].astype(noise.dtype) * noise
+            new = real(key, old, index, box) + step
+            moved.append(stored(new if box is None else reflect(new, *box), old))
+        return parameters.with_leaves(moved).tree, jnp.zeros(())
 
     def target(self, params: Any) -> jax.Array | None:
         """Return the acceptance rate that the factor adapts to, or ``None``."""
@@ -110,8 +109,13 @@ class Perturbation:
         return parameters
 
     def _limits(self, parameters: Parameters) -> list[tuple[Any, ...]]:
-        name = f"{type(self).__name__}.bounds"
-        return [per_parameter(f"{name}[{i}]", self.bounds[i], parameters) for i in range(2)]
+        """Return the bounds in each parameter's own dtype, or rounding could leave them."""
+        name, both = f"{type(self).__name__}.bounds", []
+        for side in range(2):
+            limits = per_parameter(f"{name}[{side}]", self.bounds[side], parameters)
+            pairs = zip(limits, parameters.leaves, strict=True)
+            both.append(tuple(limit.astype(leaf.dtype) for limit, leaf in pairs))
+        return both
 
     def _all(self, key: jax.Array, parameters: Parameters) -> jax.Array:
         """Return the noise of all coordinates of one chain, flat: one draw compiles fastest."""
