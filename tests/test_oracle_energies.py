@@ -111,6 +111,27 @@ def test_a_flat_energy_in_a_box_stays_uniform():
     caught(flat_law, twin=CLIP)
 
 
+def far_law(kind, **twin):
+    """Steps of a million widths: a point of the box, and none of a coarse lattice in it."""
+    starts = np.full(CHAINS, 0.5, np.float32)
+    move = kind(scale=1e6, bounds=(0.0, 1.0), target_acceptance=None)
+    done = evolve(12, starts, 1.0, energy=flat, move=move, moves=2, **twin)
+    x = np.asarray(done.chains.params, np.float64)
+    assert_mean("mean x", x, 0.5, MANY)
+    assert_mean("Var x", (x - 0.5) ** 2, 1 / 12, MANY)
+    assert np.mean(np.round(1024 * x) == 1024 * x) < 0.01
+    assert np.unique(x).size > 0.95 * CHAINS
+
+
+FAR = (("jaxanneal.moves._perturbation.step_between", lambda size, noise, low, up: size * noise),)
+
+
+@pytest.mark.parametrize("kind", [ja.moves.Gaussian, ja.moves.Laplace, ja.moves.Uniform])
+def test_steps_far_beyond_the_box_keep_their_digits(kind):
+    far_law(kind)
+    caught(far_law, kind, twin=FAR)
+
+
 # Temperature, mean E, P(s = +1), mean x, Var x for m = 1, h = 0.3.
 MIXED = (0.7, 0.2287620, 0.2979366, -0.4041267, 1.536682)
 PER_LEAF = ja.moves.PerLeaf({"x": held(1.0), "s": ja.moves.Flip()})

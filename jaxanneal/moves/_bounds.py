@@ -75,19 +75,35 @@ def check_bounds(path: str, limits: list[tuple[Any, ...]], parameters: Parameter
             raise ValueError(refusal(where, f"values in [{lowest}, {highest}]", first, remedy))
 
 
+def step_between(
+    size: jax.Array, noise: jax.Array, lower: jax.Array, upper: jax.Array
+) -> jax.Array:
+    """Return the step ``size * noise``, short of whole turns between two mirrors.
+
+    A turn of twice the width leads back to the same point, so it is left out before the step is
+    added: a sum of two numbers keeps the digits of the larger one alone, and a chain would end on
+    its lattice. A size beyond a turn is one turn: folded, both are uniform to 1e-8, and the step
+    keeps its own digits. Both are odd in the noise, so a symmetric move stays symmetric.
+    """
+    turn = 2 * (upper.astype(noise.dtype) - lower.astype(noise.dtype))
+    step = jnp.minimum(size, turn) * noise
+    return jnp.where(
+        jnp.isfinite(turn), jnp.fmod(step, jnp.where(jnp.isfinite(turn), turn, 1)), step
+    )
+
+
 def reflect(value: jax.Array, lower: jax.Array, upper: jax.Array) -> jax.Array:
     """Fold ``value`` into ``[lower, upper]`` as if both ends were mirrors.
 
     Maths: the triangle wave of period 2 (upper - lower); one mirror alone where the other end is
-    infinite, none where both are.
+    infinite, none where both are. Between two mirrors the value is at most a turn outside.
     """
     lower, upper = lower.astype(value.dtype), upper.astype(value.dtype)
     has_lower, has_upper = jnp.isfinite(lower), jnp.isfinite(upper)
     low, high = jnp.where(has_lower, lower, 0), jnp.where(has_upper, upper, 0)
     width = jnp.where(has_lower & has_upper, high - low, 1)
-    wave = width - jnp.abs(jnp.mod(value - low, 2 * width) - width)
-    both = jnp.clip(low + wave, low, low + width)  # rounding may leave the box by one ulp
-    both = jnp.where(has_lower & has_upper, jnp.clip(both, lower, upper), both)
+    both = low + jnp.abs(width - jnp.abs(width - jnp.abs(value - low)))
+    both = jnp.clip(both, lower, upper)  # rounding may leave the box by one ulp
     one = jnp.where(has_lower, low + jnp.abs(value - low), value)
     one = jnp.where(has_upper, high - jnp.abs(high - value), one)
     return jnp.where(has_lower & has_upper, both, one)

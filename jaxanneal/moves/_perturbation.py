@@ -12,7 +12,7 @@ from jaxanneal._energy import describe
 from jaxanneal._numbers import number, refusal
 from jaxanneal._parameters import Parameters, per_parameter
 from jaxanneal._pytree import pytree_dataclass
-from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect
+from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect, step_between
 from jaxanneal.moves._rounding import real, stored
 
 _ADAPT_REMEDY = "Use 'auto', a rate such as 0.234, or None to hold the scale."
@@ -82,7 +82,8 @@ class Perturbation:
         moved = []
         for index, old in enumerate(parameters.leaves):
             noise, box = noises[index], None if limits is None else limits[index]
-            step = jnp.asarray(factor, noise.dtype) * scales[index].astype(noise.dtype) * noise
+            size = jnp.asarray(factor, noise.dtype) * scales[index].astype(noise.dtype)
+            step = size * noise if box is None else step_between(size, noise, *box)
             new = real(key, old, index, box) + step
             moved.append(stored(new if box is None else reflect(new, *box), old))
         return parameters.with_leaves(moved).tree, jnp.zeros(())
