@@ -15,7 +15,8 @@ class Diagnostics(NamedTuple):
         acceptance_rate: Accepted over all proposals, ``(chains,)``, in parallel tempering
             ``(rungs,)`` over all ladders.
         factor: Multiplies the move's scale, ``(chains,)`` or ``(rungs,)``.
-        nonfinite: Proposals without a finite energy, of the whole run, int ``(chains,)``.
+        nonfinite: Proposals without a finite energy, of the whole run, int ``(chains,)``, in the
+            order of the result's chains.
         temperatures: Temperature of each rung, ``(rungs,)``; ``None`` without a ladder.
         swap_rate: Accepted over tried swaps of neighbouring rungs, ``(rungs - 1,)``; ``None``
             without a ladder, NaN where none was tried.
@@ -51,7 +52,7 @@ def diagnose(state: State) -> Diagnostics:
     order = np.asarray(method.order(state.exchange))
     factor = np.exp(np.asarray(state.log_factor, dtype=np.float64)[:count][order])
     factor = factor.reshape(method.shape)
-    nonfinite = np.asarray(state.nonfinite, dtype=np.int64)[:count]
+    nonfinite = np.asarray(state.nonfinite, dtype=np.int64)[:count][order]
     if not isinstance(method, ParallelTempering):
         return Diagnostics(rate, factor, nonfinite)
     ladders = state.exchange

@@ -158,6 +158,9 @@ def _array(path: str, leaf: Any) -> jax.Array:
         remedy = "Split complex numbers into two real leaves; pass keys and text through args."
         raise TypeError(refusal(path, expected, f"{dtype}{list(np.shape(leaf))}", remedy))
     array = jnp.asarray(leaf)
+    if kind in "iu" and array.dtype != dtype and not np.array_equal(np.asarray(array), leaf):
+        remedy = "Set jax_enable_x64, or shift the values."
+        raise ValueError(refusal(path, f"values that fit {array.dtype}", str(leaf), remedy))
     return jax.lax.convert_element_type(array, array.dtype)  # drops a weak type
 
 

@@ -42,6 +42,9 @@ def resume(
     new_method, new_move = _renewed(state, method, move)
     check_schedule(new_method, int(old.step), limits.steps)
     new = replace(old, method=on_device(new_method), move=new_move)
+    if int(new_method.warmup_end()) == int(old.step) < int(old.method.warmup_end()):
+        exchange = new_method.restarted(old.exchange)  # the warm-up ends here
+        new = replace(new, warm_accepted=old.accepted, exchange=exchange)
     new = jax.device_put(new, default_device())
     stale = not _same_energy(energy, state.energy) or not _equal(data, state.args)
     copy = refresh_program(energy, state.width) if stale else copy_program()
@@ -75,7 +78,7 @@ def _renewed(state: Continuation, method: Any, move: Any) -> tuple[Any, Any]:
     if method is not None:
         new_method = as_method(method, None)
         if type(new_method) is type(state.method):
-            new_method = new_method.keep_bound(state.method)
+            new_method = new_method.keep_bound(state.method, int(old.step))
     new_move = old.move if move is None else as_move(move)
     _require_given("method", getattr(new_method, "cooling", None))
     _require_given("move", new_move)

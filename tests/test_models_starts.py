@@ -160,3 +160,29 @@ def test_a_tree_without_a_number_to_move_is_refused():
             TypeError, match=r"^params: expected at least one parameter, got .*Pass"
         ):
             ja.anneal(line, tree, **SHORT)
+
+
+def test_integers_that_would_wrap_are_refused():
+    with pytest.raises(ValueError, match=r"^params: expected values that fit int32, got .*x64"):
+        ja.anneal(lambda x: jnp.sum(x), np.array([2**40]), key=0, move=ja.moves.IntegerStep())
+
+
+def test_an_open_end_of_integer_bounds_is_the_last_value_of_the_dtype():
+    def energy(x):
+        return -jnp.sum(x.astype(jnp.float32))
+
+    move = ja.moves.IntegerStep(width=3, bounds=(250, None))
+    result = ja.anneal(energy, np.uint8([251, 252]), key=0, move=move, steps=300)
+    np.testing.assert_array_equal(result.params, [255, 255])
+    assert np.asarray(result.chains.params).min() >= 250
+    for bounds in ((0, 300), (-5, 20)):
+        move = ja.moves.IntegerStep(bounds=bounds)
+        with pytest.raises(ValueError, match=r"bounds\[[01]\]: expected values of uint8, .*wider"):
+            ja.anneal(energy, np.uint8([10]), key=0, move=move)
+
+
+def test_a_part_of_a_move_names_the_whole_path():
+    tree = {"a": {"x": np.float32(1), "y": np.int32(2)}}
+    move = ja.moves.PerLeaf({"a": ja.moves.Gaussian()})
+    with pytest.raises(TypeError, match=r"^params\['a'\]\['y'\]: expected floating, got int32"):
+        ja.anneal(lambda p: p["a"]["x"] ** 2, tree, key=0, move=move)

@@ -124,7 +124,7 @@ MOVES = [
     (lambda: Gaussian(bounds=(NAN, 1)), "Gaussian.bounds[0]|not NaN|nan|bounds=(lower, upper)"),
     (lambda: StudentT(df=0), "StudentT.df|finite values > 0|0|df=1 is Cauchy"),
     (lambda: IntegerStep(0), "IntegerStep.width|an integer >= 1|0|smallest step"),
-    (lambda: IntegerStep(bounds=(0.5, 2)), "IntegerStep.bounds[0]|integers|0.5|leave bounds out"),
+    (lambda: IntegerStep(bounds=(0.5, 2)), "IntegerStep.bounds[0]|integers|0.5|shift the variable"),
     (lambda: PerLeaf({"a": None}), "PerLeaf|at least one move|{'a': None}|at least one branch"),
     (lambda: attempt(move=Gaussian(bounds=(2, 3))), "params|values in [2.0, 3.0]|1.0|Start inside"),
     (lambda: whole(move=Gaussian(bounds=(2, 3))), "params|values in [2.0, 3.0]|1.0|Start inside"),

@@ -43,3 +43,20 @@ def test_bounds_that_exclude_where_the_chains_are_are_refused():
     state = first(data).state
     with pytest.raises(ValueError, match=r"params: expected values in \[7.0, 9.0\], got .* Start"):
         ja.anneal(misfit, args=(data,), state=state, move=Gaussian(0.5, bounds=(7, 9)))
+
+
+def test_a_warm_up_moved_behind_the_present_step_ends_there():
+    def ladder(warmup):
+        return ja.ParallelTempering(temperatures=[1.0, 4.0], warmup=warmup)
+
+    settings = {"key": 0, "args": (np.float32([1, 2]),), "move": Gaussian(0.5)}
+    begun = ja.anneal(misfit, START, method=ladder(1000), steps=400, **settings)
+    going = {"args": settings["args"], "state": begun.state}
+    ended = ja.anneal(misfit, method=ladder(200), steps=100, **going)
+    assert not ended.history.warmup.any()
+    np.testing.assert_array_equal(ended.diagnostics.factor, begun.diagnostics.factor)
+    rates = ended.history.acceptance_rate[:, 0].mean(axis=0)  # records of one step each
+    np.testing.assert_allclose(ended.diagnostics.acceptance_rate, rates, rtol=1e-6)
+    assert ended.state.state.exchange.phases == 10
+    again = ja.anneal(misfit, method=ladder(450), steps=10, args=going["args"], state=ended.state)
+    assert again.state.state.exchange.phases == 11  # over long since: what was counted stays

@@ -147,11 +147,24 @@ class ParallelTempering:
             return self
         return replace(self, warmup=jnp.asarray(steps // 2 if self.adapt else 0, jnp.int32))
 
-    def keep_bound(self, bound: "ParallelTempering") -> "ParallelTempering":
-        """Return this method with what an earlier call calibrated and bound."""
+    def keep_bound(self, bound: "ParallelTempering", step: int) -> "ParallelTempering":
+        """Return this method with what an earlier call calibrated and bound.
+
+        A warm-up that would have ended before ``step`` ends there, or where it already has.
+        """
         given, old = self.temperatures, bound.temperatures
         new = replace(self, temperatures=old if given is None else given)
-        return replace(new, warmup=bound.warmup) if self.warmup is None else new
+        if self.warmup is None:
+            return replace(new, warmup=bound.warmup)
+        if bound.warmup is not None and int(self.warmup) < step:
+            return replace(new, warmup=jnp.minimum(bound.warmup, jnp.asarray(step, jnp.int32)))
+        return new
+
+    def restarted(self, state: Ladders) -> Ladders:
+        """Return the ladders with all that is reported counted from here on."""
+        no = jnp.zeros((), bool)
+        none = jnp.zeros_like(state.attempts, bool)
+        return after_phase(state, no, none, none, ~no)
 
     def init(self) -> Ladders:
         """Return every replica at the rung of its own number."""

@@ -45,8 +45,12 @@ class Method(Protocol):
         """Return the method with what depends on the run's length bound to it."""
         ...
 
-    def keep_bound(self, bound: Any) -> Any:
-        """Return the method with what an earlier call calibrated and bound."""
+    def keep_bound(self, bound: Any, step: int) -> Any:
+        """Return the method with what an earlier call, which ended at ``step``, had bound."""
+        ...
+
+    def restarted(self, state: Any) -> Any:
+        """Return the state of the exchanges with all that is reported counted from here on."""
         ...
 
     def init(self) -> Any:

@@ -92,8 +92,9 @@ class SimulatedAnnealing:
             raise ValueError(refusal("SimulatedAnnealing.cooling", "a schedule", None, remedy))
         return replace(self, cooling=bind(self.cooling, steps))
 
-    def keep_bound(self, bound: "SimulatedAnnealing") -> "SimulatedAnnealing":
+    def keep_bound(self, bound: "SimulatedAnnealing", step: int) -> "SimulatedAnnealing":
         """Return this method with what an earlier call calibrated and bound."""
+        del step
         new, old = self.cooling, bound.cooling
         if new is None:
             return replace(self, cooling=old)
@@ -104,6 +105,10 @@ class SimulatedAnnealing:
     def init(self) -> tuple[()]:
         """Return the state of the exchanges: there are none."""
         return ()
+
+    def restarted(self, state: tuple[()]) -> tuple[()]:
+        """Return the state of the exchanges, which counts nothing."""
+        return state
 
     def temperatures_at(self, state: tuple[()], step: jax.Array) -> jax.Array:
         """Return the temperature of each chain at ``step``, float ``[chains]``."""

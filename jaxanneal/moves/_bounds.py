@@ -1,5 +1,6 @@
 """Bounds by reflection, which leaves a symmetric move symmetric."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,20 +14,25 @@ from jaxanneal._parameters import Parameters
 _REMEDY = "Write bounds=(lower, upper); use -inf or inf, or None, where there is none."
 
 
-def as_bounds(path: str, bounds: Any) -> tuple[Any, Any] | None:
-    """Return ``(lower, upper)`` with arrays as leaves, or ``None`` where there are no bounds."""
+def as_bounds(
+    path: str, bounds: Any, convert: Callable[[str, Any], jax.Array] | None = None
+) -> tuple[Any, Any] | None:
+    """Return ``(lower, upper)`` with arrays as leaves, or ``None`` where there are no bounds.
+
+    Args:
+        path: What the bounds are called, such as ``Gaussian.bounds``.
+        bounds: What the user gave.
+        convert: Makes one bound of a number and its path; ``None``: a float.
+    """
     if bounds is None:
         return None
     if not isinstance(bounds, tuple | list) or len(bounds) != 2:
         raise TypeError(refusal(path, "a pair (lower, upper)", repr(bounds), _REMEDY))
+    made = _as_float if convert is None else convert
     lower, upper = (
         jax.tree_util.tree_map_with_path(
-            lambda where, leaf, side=side, none=none: number(
-                f"{path}[{side}]{jax.tree_util.keystr(where)}",
-                none if leaf is None else leaf,
-                "numbers, not NaN",
-                lambda x: ~np.isnan(x),
-                _REMEDY,
+            lambda where, leaf, side=side, none=none: made(
+                f"{path}[{side}]{jax.tree_util.keystr(where)}", none if leaf is None else leaf
             ),
             bounds[side],
             is_leaf=lambda leaf: leaf is None,
@@ -38,6 +44,10 @@ def as_bounds(path: str, bounds: Any) -> tuple[Any, Any] | None:
         for low, high in pairs:
             _require_order(path, low, high)
     return lower, upper
+
+
+def _as_float(path: str, limit: Any) -> jax.Array:
+    return number(path, limit, "numbers, not NaN", lambda x: ~np.isnan(x), _REMEDY)
 
 
 def _require_order(path: str, low: Any, high: Any) -> None:

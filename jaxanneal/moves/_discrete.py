@@ -14,6 +14,8 @@ from jaxanneal._parameters import Parameters, per_parameter
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect_integer
 
+_FARTHEST = 2**29 - 1
+
 
 @pytree_dataclass
 class Flip:
@@ -90,9 +92,7 @@ class IntegerStep:
         valid = lambda x: (x >= 1) & (x < 2**29)  # noqa: E731
         path, expected = "IntegerStep.width", "an integer >= 1"
         width = number(path, width, expected, valid, remedy, int, scalar=True)
-        pair = as_bounds("IntegerStep.bounds", bounds)
-        if pair is not None:
-            pair = jax.tree_util.tree_map_with_path(_as_integer, pair)
+        pair = as_bounds("IntegerStep.bounds", bounds, _as_integer)
         vars(self).update(width=width.astype(jnp.int32), bounds=pair)
 
     def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, jax.Array]:
@@ -120,20 +120,37 @@ class IntegerStep:
             check_bounds("IntegerStep.bounds", self._limits(parameters), parameters)
 
     def _limits(self, parameters: Parameters) -> list[tuple[Any, ...]]:
-        names = ("IntegerStep.bounds[0]", "IntegerStep.bounds[1]")
-        pairs = zip(names, self.bounds, strict=True)
-        return [per_parameter(name, limit, parameters) for name, limit in pairs]
+        limits = []
+        for side, bound in enumerate(self.bounds):
+            path = f"IntegerStep.bounds[{side}]"
+            places = zip(per_parameter(path, bound, parameters), parameters.leaves, strict=True)
+            limits.append(tuple(_fitting(path, limit, leaf.dtype) for limit, leaf in places))
+        return limits
 
 
-def _as_integer(where: Any, limit: jax.Array) -> jax.Array:
-    if isinstance(limit, Tracer):
-        return limit.astype(jnp.int32)
-    value = np.asarray(limit)
-    if not np.all((value == np.round(value)) & (np.abs(value) < 2**29)):
-        path = f"IntegerStep.bounds{jax.tree_util.keystr(where)}"
-        expected = "integers between -2^29 and 2^29"
-        raise ValueError(refusal(path, expected, limit, "Shift the variable, or leave bounds out."))
-    return jnp.asarray(value, jnp.int32)
+def _as_integer(path: str, limit: Any) -> jax.Array:
+    """Return a bound in 32 bits, where twice the width must fit; an open end is the farthest."""
+    expected = f"integers from {-_FARTHEST} to {_FARTHEST}"
+    remedy = "Use None where there is no bound, or shift the variable."
+    valid = lambda x: ((x == np.round(x)) & (np.abs(x) <= _FARTHEST)) | np.isinf(x)  # noqa: E731
+    checked = number(path, limit, expected, valid, remedy)
+    if isinstance(checked, Tracer):
+        return checked.astype(jnp.int32)
+    exact = np.clip(
+        np.asarray(limit, np.float64), -_FARTHEST, _FARTHEST
+    )  # more digits than float32
+    return jnp.asarray(exact.astype(np.int32))
+
+
+def _fitting(path: str, limit: jax.Array, dtype: Any) -> jax.Array:
+    """Return a bound that values of ``dtype`` can reach, or refuse it; an open end is its last."""
+    last = jnp.iinfo(dtype)
+    ends = max(int(last.min), -_FARTHEST), min(int(last.max), _FARTHEST)
+    limit = jnp.where(jnp.abs(limit) == _FARTHEST, jnp.clip(limit, *ends), limit)
+    if not isinstance(limit, Tracer) and bool(jnp.any((limit < ends[0]) | (limit > ends[1]))):
+        remedy = "Use a wider dtype, or None where there is no bound."
+        raise ValueError(refusal(path, f"values of {dtype}, {list(ends)}", limit, remedy))
+    return limit
 
 
 def _reflected(leaf: jax.Array, step: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:

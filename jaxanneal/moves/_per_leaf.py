@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from jaxanneal._energy import describe
@@ -75,13 +76,11 @@ class PerLeaf:
 
         def act(index: int, move: Any, branch: Any) -> Any:
             nonlocal total
-            if isinstance(move, _Frozen):
-                return branch
             new, log_hastings = move.propose(jax.random.fold_in(key, index), branch, factor)
             total = total + log_hastings
             return new
 
-        return self._over_branches(act, params), total
+        return self._over_branches(act, Parameters.of(params).tree), total
 
     def target(self, params: Any) -> Any:
         """Return the lowest target of the parts, or ``None`` where none adapts."""
@@ -91,10 +90,20 @@ class PerLeaf:
         return jnp.min(jnp.stack(known)) if known else None
 
     def check(self, params: Any) -> None:
-        """Let each part check its branch."""
-        self._over_branches(lambda _, move, branch: check_of(move, branch), params)
+        """Let each part check its branch; what it refuses is named by its path in the tree."""
+        paths = jax.tree_util.tree_flatten_with_path(self.moves, is_leaf=_is_part)[0]
+
+        def check_part(index: int, move: Any, branch: Any) -> None:
+            try:
+                check_of(move, branch)
+            except (TypeError, ValueError) as error:
+                where = "params" + jax.tree_util.keystr(paths[index][0])
+                raise type(error)(str(error).replace("params", where, 1)) from None
+
+        self._over_branches(check_part, params)
 
     def _over_branches(self, act: Callable[[int, Any, Any], Any], params: Any) -> Any:
+        """Return the tree of what ``act`` makes of each branch that is not held fixed."""
         moves, treedef = jax.tree.flatten(self.moves, is_leaf=_is_part)
         try:
             branches = treedef.flatten_up_to(params)
@@ -102,8 +111,16 @@ class PerLeaf:
             expected = f"a pytree prefix of params ({jax.tree.structure(params)})"
             remedy = "Give each branch of params a move, or None to freeze it."
             raise ValueError(refusal("PerLeaf", expected, str(treedef), remedy)) from None
-        places = enumerate(zip(moves, branches, strict=True))
-        return treedef.unflatten([act(index, move, branch) for index, (move, branch) in places])
+        return treedef.unflatten(
+            branch if isinstance(move, _Frozen) or _is_fixed(branch) else act(index, move, branch)
+            for index, (move, branch) in enumerate(zip(moves, branches, strict=True))
+        )
+
+
+def _is_fixed(branch: Any) -> bool:
+    """Return whether a branch has no arrays: whatever else was a parameter is one by now."""
+    leaves = jax.tree.leaves(branch)
+    return not any(isinstance(leaf, jax.Array | np.ndarray | np.generic) for leaf in leaves)
 
 
 def _is_part(node: Any) -> bool:
