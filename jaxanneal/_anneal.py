@@ -100,23 +100,24 @@ def anneal(
         steps, target, patience, max_seconds, record_every, observe, callback, progress
     )
     clock = Clock()
-    with interruptible() as interruption:
+    with interruptible() as interruption, Bar(limits.steps, limits.progress) as bar:
         if state is not None:
             run = resume(energy, args, method, move, state, block, limits, clock, interruption)
-            return _finish(*run, None)
+            return _finish(*run, None, bar)
         problem = Problem(energy, params, key, args, method, move, block, clock)
         driver = problem.prepare(limits, interruption)
-        return _finish(driver, *_first_state(problem, driver, limits))
+        return _finish(driver, *_first_state(problem, driver, limits, bar), bar)
 
 
 def _first_state(
-    problem: Problem, driver: Driver, limits: Limits
+    problem: Problem, driver: Driver, limits: Limits, bar: Bar
 ) -> tuple[State, Method, StopReason | None]:
     """Return the state before the first move, and a reason not to make it, if there is one."""
     chains = problem.start(driver)
     if not problem.method.needs_calibration:
         method = problem.method.bind(limits.steps)
         return problem.state(method, chains, chains), method, None
+    bar.calibrating()
     found = pilot(problem, driver, chains, limits.steps)
     method = problem.method.calibrated(found.start, found.end).bind(limits.steps)
     temperatures = np.asarray(method.temperatures_at(method.init(), jnp.zeros((), jnp.int32)))
@@ -125,15 +126,14 @@ def _first_state(
     return state, method, None if found.reason is StopReason.STEPS else found.reason
 
 
-def _finish(driver: Driver, state: State, method: Method, reason: StopReason | None) -> Result[Any]:
+def _finish(
+    driver: Driver, state: State, method: Method, reason: StopReason | None, bar: Bar
+) -> Result[Any]:
     """Run, and return the result."""
     limits = driver.limits
-    bar = Bar(limits.steps, limits.progress)
-    try:
-        moves = limits.steps if reason is None else 0
-        state, history, found = driver.run(state, method, moves, limits.record_every or 1, bar)
-    finally:
-        bar.close()
+    bar.begin(driver.evaluations, driver.clock.seconds)
+    moves = limits.steps if reason is None else 0
+    state, history, found = driver.run(state, method, moves, limits.record_every or 1, bar)
     chains = slots(state)
     energies = np.asarray(chains.best_energy)
     best = int(np.argmin(energies))

@@ -1,9 +1,22 @@
-"""Progress: what a callback sees, and the bar on a terminal or in a notebook."""
+"""Progress: what a callback sees, and the bar on a terminal, in a notebook or in a log file."""
 
+import os
 import sys
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from tqdm import tqdm
+
+# A log file gets a line so often: at first every 10 s, later every 5 % of the time so far, and
+# never less than every 10 minutes, so that neither a minute nor a week fills or starves it.
+_LOG_SECONDS = (10.0, 600.0)
+_LOG_SHARE = 0.05
+
+_NOTEBOOK_COLUMNS = 100
+
+# The drawn bar is 10 columns wide where the width is not limited, and may shrink to 4.
+_SPARE = 6
 
 
 class Progress(NamedTuple):
@@ -29,41 +42,160 @@ class Progress(NamedTuple):
 
 
 class Bar:
-    """A tqdm bar with energy, temperature, acceptance rate and evaluations per second."""
+    """A tqdm bar with energy, temperature, acceptance rate and evaluations per second.
+
+    On a terminal it is one line as wide as the window, in a notebook one output that is replaced,
+    so that a saved notebook holds the last state alone; elsewhere it is a line now and then.
+
+    Args:
+        steps: Moves per chain asked for.
+        shown: Whether to show anything; ``None``: on a terminal or in a notebook.
+    """
 
     def __init__(self, steps: int, shown: bool | None):
         self.bar: Any = None
-        if shown is None:
-            shown = sys.stderr.isatty() or "ipykernel" in sys.modules
-        if shown:
-            self.bar = _tqdm()(total=steps, unit="step", dynamic_ncols=True, desc="anneal")
+        self._evaluations, self._seconds = 0, 0.0
+        self._log = not (_in_notebook() or _on_terminal())
+        if shown or (shown is None and not self._log):
+            # Every chunk is an update worth showing: the driver makes about two a second.
+            self.bar = tqdm(total=steps, bar_format="anneal: compiling", miniters=1, **_place())
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self.bar is not None:
+            self.bar.leave = kind is None
+            self.bar.close()
+
+    def calibrating(self) -> None:
+        """Show that the pilots run."""
+        if self.bar is not None:
+            self.bar.bar_format = "anneal: calibrating"
+            self.bar.update(0) if self._log else self.bar.refresh()
+
+    def begin(self, evaluations: int, seconds: float) -> None:
+        """Count speed from here: without compilation, and without what earlier calls evaluated.
+
+        Args:
+            evaluations: Energy evaluations so far.
+            seconds: Wall clock so far, compilation apart.
+        """
+        self._evaluations, self._seconds = evaluations, seconds
+        if self.bar is not None:
+            self.bar.unpause()
 
     def update(self, progress: Progress) -> None:
         """Show the state of the run."""
         if self.bar is None:
             return
-        low, high = float(np.min(progress.temperatures)), float(np.max(progress.temperatures))
-        temperature = f"{low:.3g}" if low == high else f"{low:.3g}..{high:.3g}"
-        rate = progress.evaluations / max(progress.seconds, 1e-9)
-        self.bar.set_postfix_str(
-            f"E={progress.best_energy:.6g} T={temperature} "
-            f"acc={progress.acceptance_rate:.2f} {rate:.3g} eval/s",
-            refresh=False,
-        )
+        spent = progress.seconds - self._seconds
+        rate = (progress.evaluations - self._evaluations) / max(spent, 1e-9)
+        self.bar.bar_format = self._fitting(progress, rate)
+        if self._log:
+            self.bar.mininterval = float(np.clip(_LOG_SHARE * spent, *_LOG_SECONDS))
         self.bar.update(progress.step - self.bar.n)
 
-    def close(self) -> None:
-        """Leave the bar as it stands."""
-        if self.bar is not None:
-            self.bar.close()
+    def _fitting(self, progress: Progress, rate: float) -> str:
+        """Return the most detailed line that fits; tqdm fills in bar, percentage and times."""
+        settings = self.bar.format_dict
+        columns = settings["ncols"]
+        line = ""
+        for line in _lines(progress, rate, bar=not self._log):
+            shown = tqdm.format_meter(**settings | {"ncols": None, "bar_format": line})
+            spare = _SPARE if "{bar}" in line else 0
+            if columns is None or len(shown) - spare <= columns:
+                break
+        return line
 
 
-def _tqdm() -> Any:
-    """Return the notebook's bar where it can be drawn, else the terminal's."""
-    from tqdm import tqdm
+def _lines(progress: Progress, rate: float, bar: bool) -> Iterator[str]:
+    """Yield formats of the bar, the most detailed first."""
+    head, times = "anneal: {percentage:3.0f}%", "[{elapsed}<{remaining}]"
+    speed = f"{tqdm.format_sizeof(rate)} eval/s"
+    for digits in (6, 4):
+        low, high = float(np.min(progress.temperatures)), float(np.max(progress.temperatures))
+        ends = [f"{value:.{digits - 3}g}" for value in (low, high)]
+        temperature = ends[0] if low == high else "..".join(ends)
+        numbers = f"E={progress.best_energy:.{digits}g} T={temperature}"
+        numbers += f" acc={progress.acceptance_rate:.2f}"
+        if digits == 6:
+            drawn = "|{bar}| " if bar else " "
+            yield f"{head}{drawn}{progress.step}/{progress.steps} {times} {numbers} {speed}"
+            yield f"{head}{drawn}{times} {numbers} {speed}"
+            yield f"{head} {times} {numbers} {speed}"
+        yield f"{head} {numbers} {speed}"
+    yield f"{head} {numbers}"
 
-    if "ipykernel" in sys.modules and "ipywidgets" in sys.modules:
-        from tqdm.notebook import tqdm as notebook
 
-        return notebook
-    return tqdm
+class _Lines:
+    """A file for tqdm that writes lines to the standard error, not updates of one line."""
+
+    encoding = "ascii"
+
+    def __init__(self) -> None:
+        self.last = ""
+
+    def write(self, text: str) -> None:
+        """Write a line, unless it is blank or the last one again."""
+        line = text.strip()
+        if line and line != self.last and sys.stderr is not None:
+            sys.stderr.write(line + "\n")
+            self.last = line
+
+    def flush(self) -> None:
+        """Write out what is buffered."""
+        if sys.stderr is not None:
+            sys.stderr.flush()
+
+
+class _Output:
+    """A file for tqdm that shows its last line as one output of a notebook cell."""
+
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        self.display: Any = display
+        self.handle: Any = None
+
+    def write(self, text: str) -> None:
+        """Replace what is shown, unless the text is blank."""
+        line = text.strip()
+        if not line:
+            return
+        if self.handle is None:
+            self.handle = self.display({"text/plain": line}, raw=True, display_id=True)
+        else:
+            self.handle.update({"text/plain": line}, raw=True)
+
+    def flush(self) -> None:
+        """Do nothing: outputs are sent at once."""
+
+
+def _place() -> dict[str, Any]:
+    """Return the settings that tell tqdm where to draw."""
+    if _in_notebook():
+        return {"file": _Output(), "ncols": _NOTEBOOK_COLUMNS, "position": 0}
+    if _on_terminal():
+        return {"dynamic_ncols": True} if _columns() else {"ncols": 80, "nrows": 24}
+    return {"file": _Lines(), "mininterval": _LOG_SECONDS[0], "position": 0}
+
+
+def _on_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _columns() -> int:
+    """Return the width of the terminal; 0 where it does not tell, as in some containers."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:
+        return 0
+
+
+def _in_notebook() -> bool:
+    """Return whether a Jupyter kernel runs this: IPython in a terminal has no kernel."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None

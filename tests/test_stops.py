@@ -1,4 +1,4 @@
-"""Why runs stop, what they record and show on the way, and energies that are not finite."""
+"""Why runs stop, what they record on the way, and energies that are not finite."""
 
 import _thread
 import signal
@@ -214,16 +214,6 @@ def test_observe_sees_every_chain_or_the_coldest_rungs():
     }
     tempered = run(method=LADDER, observe=look, record_every=10).history
     np.testing.assert_array_equal(tempered.observed["energy"], tempered.energy[:, :, 0])
-
-
-def test_the_bar_shows_energy_temperature_acceptance_and_speed(capsys):
-    result = run(method=LADDER, progress=True)
-    shown = capsys.readouterr().err
-    for text in ("anneal: 100%", "100/100", f"E={result.energy:.6g}", "T=1..16", "acc=", "eval/s"):
-        assert text in shown
-    run(method=LADDER, progress=False)
-    run(method=LADDER)  # no terminal here
-    assert capsys.readouterr() == ("", "")
 
 
 def test_energies_that_are_not_finite_are_refused_and_counted():
