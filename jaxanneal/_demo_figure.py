@@ -35,7 +35,7 @@ def save(rows: dict[str, Any], path: pathlib.Path) -> None:
 def _rung_colours(count: int) -> Any:
     from matplotlib import colormaps
 
-    return colormaps["coolwarm"](np.linspace(0.0, 1.0, count))
+    return colormaps["plasma"](np.linspace(0.0, 0.8, count))  # cold to hot, all dark enough
 
 
 def _energies(axes: Any, rows: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxanneal._methods import ParallelTempering
+from jaxanneal._methods._free_energy import log_partition
 from jaxanneal._state import State
 
 
@@ -27,6 +28,9 @@ class Diagnostics(NamedTuple):
             warm-up, of all replicas of a ladder, int ``(ladders,)``; ``None`` without a ladder.
         round_trip_rate: These over the swap phases after the warm-up, ``(ladders,)``; ``None``
             without a ladder.
+        log_partition: Logarithm of each rung's partition function less that of the hottest, by
+            stepping stones both ways over the swap phases after the warm-up, ``(rungs,)``;
+            ``None`` without a ladder, NaN where there was no such phase.
     """
 
     acceptance_rate: np.ndarray
@@ -37,6 +41,7 @@ class Diagnostics(NamedTuple):
     barrier: float | None = None
     round_trips: np.ndarray | None = None
     round_trip_rate: np.ndarray | None = None
+    log_partition: np.ndarray | None = None
 
 
 def diagnose(state: State) -> Diagnostics:
@@ -67,6 +72,7 @@ def diagnose(state: State) -> Diagnostics:
         float(np.sum(1 - swap_rate)),
         trips,
         _ratio(trips, np.full(trips.shape, int(ladders.phases))),
+        log_partition(np.asarray(ladders.log_means)),
     )
 
 

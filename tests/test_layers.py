@@ -31,6 +31,7 @@ LAYERS = [
     "_methods._protocol",
     "_methods._simulated_annealing",
     "_methods._ladder",
+    "_methods._free_energy",
     "_methods._swaps",
     "_methods._parallel_tempering",
     "_methods",

@@ -152,3 +152,9 @@ def test_tempering_keeps_the_law_of_every_rung():
     rates = (0.7409904, 0.7917212, 0.4901630)
     # 20,000 attempts of each pair: standard error 0.0035, were they independent.
     np.testing.assert_allclose(result.diagnostics.swap_rate, rates, atol=0.025)
+    log_z = np.array([22.11701391, 17.10536712, 15.52191546, 13.28103346])
+    from_hotter, from_colder = np.exp(np.asarray(result.state.state.exchange.log_means, float))
+    for pair, step in enumerate(log_z[:-1] - log_z[1:]):
+        assert_mean(f"Z ratio {pair}", from_hotter[:, pair], np.exp(step), MANY)
+        assert_mean(f"inverse {pair}", from_colder[:, pair], np.exp(-step), MANY)
+    np.testing.assert_allclose(result.diagnostics.log_partition, log_z - log_z[-1], atol=0.03)

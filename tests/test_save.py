@@ -221,14 +221,22 @@ def test_damaged_foreign_and_newer_files_are_refused(tmp_path):
     path, result = tmp_path / "run", run()
     result.save(path)
     whole = path.read_bytes()
-    broken = bytearray(whole)
-    broken[len(whole) // 2] ^= 1
-    for data in (whole[:-100], b"", b"PK", b"text", bytes(broken)):
+    for data in (whole[:-100], b"", b"PK", b"text"):
         path.write_bytes(data)
         with pytest.raises(
             ValueError, match=r"run: expected .*jaxanneal.Result, got a trunc.*Pass"
         ):
             ja.Result.load(path)
+    refused = 0
+    for place in np.linspace(0, len(whole) - 1, 24).astype(int):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            same = ja.Result.load(path)
+        except ValueError:
+            refused += 1
+        else:  # such as a date in the archive, which nothing reads
+            assert_same_result(result, same)
+    assert refused > 12
     np.savez(tmp_path / "other.npz", x=X)
     with pytest.raises(ValueError, match=r"expected a file of the format jaxanneal.Result, got"):
         ja.Result.load(tmp_path / "other.npz")

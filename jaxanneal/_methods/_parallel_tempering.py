@@ -9,6 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxanneal import _prng
+from jaxanneal._methods._free_energy import log_weights
 from jaxanneal._methods._ladder import as_ladder, as_warmup
 from jaxanneal._methods._protocol import NEVER, next_multiple
 from jaxanneal._methods._swaps import (
@@ -16,6 +17,7 @@ from jaxanneal._methods._swaps import (
     after_phase,
     first_ladders,
     log_swap_acceptance,
+    restarted,
     swap_decisions,
 )
 from jaxanneal._numbers import at_least_one, count, refusal
@@ -162,9 +164,7 @@ class ParallelTempering:
 
     def restarted(self, state: Ladders) -> Ladders:
         """Return the ladders with all that is reported counted from here on."""
-        no = jnp.zeros((), bool)
-        none = jnp.zeros_like(state.attempts, bool)
-        return after_phase(state, no, none, none, ~no)
+        return restarted(state)
 
     def init(self) -> Ladders:
         """Return every replica at the rung of its own number."""
@@ -234,9 +234,10 @@ class ParallelTempering:
         by_rung = jnp.take_along_axis(energies.reshape(self.shape), state.replica, axis=1)
         log_ratio = log_swap_acceptance(self.temperatures, by_rung)
         decide = jax.vmap(lambda k, ratio: swap_decisions(jax.random.fold_in(k, _PAIRS), ratio))
-        accepted = tried & decide(keys, log_ratio)
-        restart = step == self.warmup_end()  # what is reported counts from here on
-        ladders = after_phase(state, due, tried, accepted, restart)
+        accepted, weights = tried & decide(keys, log_ratio), log_weights(self.temperatures, by_rung)
+        ladders = after_phase(state, due, tried, accepted, weights)
+        restart = step == self.warmup_end()
+        ladders = jax.tree.map(lambda a, b: jnp.where(restart, a, b), restarted(ladders), ladders)
         factors = jnp.take_along_axis(log_factor.reshape(self.shape), state.replica, axis=1)
         shared = jnp.broadcast_to(jnp.mean(factors, axis=0, keepdims=True), self.shape)
         share = (step <= self.warmup_end()) & (due | restart)

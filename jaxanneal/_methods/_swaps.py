@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from jaxanneal._pytree import pytree_dataclass
+from jaxanneal._methods._free_energy import running_log_mean
+from jaxanneal._pytree import pytree_dataclass, replace
 
 
 @pytree_dataclass
@@ -20,6 +21,8 @@ class Ladders:
             was ever at the coldest rung, 1 on its way up, 2 on its way back down.
         round_trips: Round trips of all replicas that ended after warm-up, int ``[ladders]``.
         phases: Swap phases after warm-up, int ``[]``.
+        log_means: Logarithms of the mean weights between neighbours after warm-up, float
+            ``[2, ladders, rungs - 1]``.
     """
 
     rung: jax.Array
@@ -30,6 +33,7 @@ class Ladders:
     journey: jax.Array
     round_trips: jax.Array
     phases: jax.Array
+    log_means: jax.Array
 
 
 def first_ladders(ladders: int, rungs: int) -> Ladders:
@@ -39,7 +43,9 @@ def first_ladders(ladders: int, rungs: int) -> Ladders:
     zero = jnp.zeros((), jnp.int32)
     # The first replica sets out at once, or its trip would depend on when it is first looked at.
     journey = (labels == 0).astype(jnp.int32)
-    return Ladders(labels, labels, zero, none, none, journey, jnp.zeros(ladders, jnp.int32), zero)
+    trips = jnp.zeros(ladders, jnp.int32)
+    means = jnp.full((2, *none.shape), -jnp.inf, dtype=float)
+    return Ladders(labels, labels, zero, none, none, journey, trips, zero, means)
 
 
 def journeys(journey: jax.Array, rung: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -62,8 +68,16 @@ def journeys(journey: jax.Array, rung: jax.Array) -> tuple[jax.Array, jax.Array]
     return jnp.where(cold, 1, jnp.where(hot & (journey == 1), 2, journey)), ended
 
 
+def restarted(state: Ladders) -> Ladders:
+    """Return the ladders with all that is reported counted from here on."""
+    zero = jax.tree.map(jnp.zeros_like, state)
+    counts = ("attempts", "accepted", "round_trips", "phases")
+    none = jnp.full_like(state.log_means, -jnp.inf)
+    return replace(state, log_means=none, **{name: getattr(zero, name) for name in counts})
+
+
 def after_phase(
-    state: Ladders, due: jax.Array, tried: jax.Array, accepted: jax.Array, restart: jax.Array
+    state: Ladders, due: jax.Array, tried: jax.Array, accepted: jax.Array, log_weights: jax.Array
 ) -> Ladders:
     """Return the ladders after a swap phase, or after a round without one.
 
@@ -72,12 +86,9 @@ def after_phase(
         due: Whether this is a swap phase, bool ``[]``.
         tried: Pairs that try to swap, bool ``[ladders, rungs - 1]``.
         accepted: Pairs that do, bool ``[ladders, rungs - 1]``.
-        restart: Whether what is reported counts from here on, bool ``[]``.
+        log_weights: Logarithms of the weights between neighbours before the swaps, float
+            ``[2, ladders, rungs - 1]``.
     """
-
-    def counted(count: jax.Array, new: jax.Array) -> jax.Array:
-        return jnp.where(restart, 0, count + new.astype(jnp.int32))
-
     shift = shift_of(accepted)
     rung = state.rung + jnp.take_along_axis(shift, state.rung, axis=1)
     place = jnp.arange(shift.shape[1], dtype=jnp.int32)[None, :] + shift
@@ -86,11 +97,14 @@ def after_phase(
         rung,
         jnp.take_along_axis(state.replica, place, axis=1),
         state.swaps + due.astype(jnp.int32),
-        counted(state.attempts, tried),
-        counted(state.accepted, accepted),
+        state.attempts + tried.astype(jnp.int32),
+        state.accepted + accepted.astype(jnp.int32),
         journey,
-        counted(state.round_trips, ended),
-        counted(state.phases, due),
+        state.round_trips + ended,
+        state.phases + due.astype(jnp.int32),
+        jnp.where(
+            due, running_log_mean(state.log_means, log_weights, state.phases), state.log_means
+        ),
     )
 
 

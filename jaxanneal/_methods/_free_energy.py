@@ -1,0 +1,62 @@
+"""Free energies of a ladder by stepping stones: from each rung to its neighbour, both ways."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_FAR = 10.0
+
+
+def log_weights(temperatures: jax.Array, energies: jax.Array) -> jax.Array:
+    r"""Return the logarithms of the weights that lead from each rung to its neighbour.
+
+    Maths: with :math:`\delta = \beta_i - \beta_{i+1} > 0`,
+    :math:`Z_i / Z_{i+1} = \langle e^{-\delta E} \rangle_{i+1}` and, the other way,
+    :math:`Z_{i+1} / Z_i = \langle e^{\delta E} \rangle_i`.
+
+    Args:
+        temperatures: Strictly increasing, float ``[rungs]``.
+        energies: Energy of the replica at each rung, float ``[ladders, rungs]``.
+
+    Returns:
+        Float ``[2, ladders, rungs - 1]``: from the hotter rung, and from the colder one.
+
+    Reference: Xie, Lewis, Fan, Kuo and Chen, Syst. Biol. 60, 150 (2011); Bennett, J. Comput. Phys.
+    22, 245 (1976), section 2, for both directions.
+    """
+    energies = energies.astype(float)
+    beta = 1 / temperatures.astype(energies.dtype)
+    delta = jnp.broadcast_to(beta[:-1] - beta[1:], energies[:, 1:].shape)
+    return jnp.stack([-delta * energies[:, 1:], delta * energies[:, :-1]])
+
+
+def running_log_mean(mean: jax.Array, log_weight: jax.Array, count: jax.Array) -> jax.Array:
+    """Return the logarithm of the mean of ``count + 1`` weights from that of the first ``count``.
+
+    What is added falls with the count, so nothing is lost where a sum would outgrow its digits.
+    """
+    before, now = count.astype(mean.dtype), count.astype(mean.dtype) + 1
+    above = log_weight - mean
+    little = mean + jnp.log1p(jnp.expm1(jnp.minimum(above, _FAR)) / now)
+    # Of a weight that outweighs all others the sum keeps every digit, and expm1 would overflow.
+    much = jnp.logaddexp(mean + jnp.log(before / now), log_weight - jnp.log(now))
+    return jnp.where(above <= _FAR, little, much)
+
+
+def log_partition(log_means: np.ndarray) -> np.ndarray:
+    """Return the log partition function of each rung, less that of the hottest.
+
+    The geometric mean of both estimates: their biases have opposite signs.
+
+    Args:
+        log_means: Logarithms of the mean weights, float ``[2, ladders, rungs - 1]``.
+
+    Returns:
+        Float ``[rungs]``, pooled over ladders; NaN where nothing was measured.
+    """
+    with np.errstate(all="ignore"):
+        means = np.asarray(log_means, np.float64)
+        top = np.max(means, axis=1, keepdims=True)
+        pooled = top[:, 0] + np.log(np.mean(np.exp(means - top), axis=1))
+        steps = (pooled[0] - pooled[1]) / 2
+        return np.append(np.cumsum(steps[::-1])[::-1], 0.0)
