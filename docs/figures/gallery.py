@@ -22,8 +22,9 @@ def draw(folder: pathlib.Path) -> None:
     """Anneal and temper, and save what ``Result.plot`` shows of each run."""
     annealed = ja.anneal(rastrigin, jnp.full(4, 3.3), key=0)
     annealed.plot().savefig(folder / "annealing.png", dpi=110)
-    ladder = ja.ParallelTempering(temperatures=jnp.geomspace(1.5, 6.0, 12), ladders=4)
-    tempered = ja.anneal(ising, jnp.ones((8, 8), bool), key=0, method=ladder, steps=20_000)
+    temperatures = jnp.geomspace(1.5, 6.0, 12)
+    ladder = ja.ParallelTempering(temperatures=temperatures, ladders=4, swap_every=64)
+    tempered = ja.anneal(ising, jnp.ones((8, 8), bool), key=0, method=ladder, steps=100_000)
     tempered.check().plot().savefig(folder / "tempering.png", dpi=110)
 
 
