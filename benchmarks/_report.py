@@ -25,14 +25,15 @@ def write(folder: pathlib.Path, suites: dict[str, Any]) -> str:
     return str(path)
 
 
-def ratios(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the table of ratios, a row for each workload."""
-    latest = {(row["problem"], row["solver"]): row for row in rows}
-    solvers = list(dict.fromkeys(solver for _, solver in latest))
+def grid(rows: list[dict[str, Any]], column: str) -> list[str]:
+    """Return the table of one column of the latest rows, a line for each workload."""
+    latest = {(row["problem"], row["solver"]): row.get(column) for row in rows}
+    known = {place: value for place, value in latest.items() if value is not None}
+    solvers = list(dict.fromkeys(solver for _, solver in known))
     lines = ["| workload | " + " | ".join(solvers) + " |", "|---|" + "---|" * len(solvers)]
-    for problem in dict.fromkeys(problem for problem, _ in latest):
-        cells = [latest.get((problem, solver)) for solver in solvers]
-        shown = [f"{cell['ratio']:.2f}" if cell else "" for cell in cells]
+    for problem in dict.fromkeys(problem for problem, _ in known):
+        cells = [known.get((problem, solver)) for solver in solvers]
+        shown = [f"{cell:.2f}" if cell is not None else "" for cell in cells]
         lines.append(f"| {problem} | " + " | ".join(shown) + " |")
     return lines
 

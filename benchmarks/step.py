@@ -1,16 +1,16 @@
 """What a step costs, as a multiple of the bare vmapped energy."""
 
-import functools
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 import jaxanneal as ja
 from benchmarks import _report, _rows
+from benchmarks._workloads import Workload, workloads
 from jaxanneal._clock import Clock
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import as_limits
@@ -26,84 +26,10 @@ Bare is the faster of back-to-back calls of the jitted energy and a scan whose c
 parameter. Workloads (C, H, N): C chains of an MLP 64-H-10 on N digits.
 """
 
-
-class Workload(NamedTuple):
-    """An energy, one chain's start, its data, and how many chains.
-
-    Args:
-        name: As the table shows it.
-        chains: Number of chains.
-        energy: The energy.
-        start: ``key -> params``.
-        args: The data.
-    """
-
-    name: str
-    chains: int
-    energy: Callable[..., Any]
-    start: Callable[[jax.Array], Any]
-    args: tuple[Any, ...]
-
-
-def network_energy(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
-    """Return the mean cross-entropy of an MLP with one tanh layer."""
-    hidden = jnp.tanh(x @ params["w1"] + params["b1"])
-    log_p = jax.nn.log_softmax(hidden @ params["w2"] + params["b2"])
-    return -jnp.mean(jnp.take_along_axis(log_p, y[:, None], axis=1))
-
-
-def rastrigin(x: jax.Array) -> jax.Array:
-    """Return Rastrigin's function, which costs next to nothing."""
-    return 10.0 * x.size + jnp.sum(x**2 - 10.0 * jnp.cos(2 * jnp.pi * x))
-
-
-def ising(spins: jax.Array) -> jax.Array:
-    """Return the energy of an Ising model on a torus."""
-    s = jnp.where(spins, 1.0, -1.0)
-    return -jnp.sum(s * jnp.roll(s, 1, 0)) - jnp.sum(s * jnp.roll(s, 1, 1))
-
-
-def _network_start(key: jax.Array, hidden: int) -> dict[str, jax.Array]:
-    first, second = jax.random.split(key)
-    return {
-        "w1": 0.1 * jax.random.normal(first, (64, hidden)),
-        "b1": jnp.zeros(hidden),
-        "w2": 0.1 * jax.random.normal(second, (hidden, 10)),
-        "b2": jnp.zeros(10),
-    }
-
-
-def network(chains: int, hidden: int, samples: int) -> Workload:
-    """Return an MLP 64-H-10 on the first samples of the digits."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    x = jnp.asarray(digits.data[:samples] / 16.0, jnp.float32)
-    y = jnp.asarray(digits.target[:samples], jnp.int32)
-    start = functools.partial(_network_start, hidden=hidden)
-    return Workload(f"MLP {chains}, {hidden}, {samples}", chains, network_energy, start, (x, y))
-
-
-def workloads(quick: bool) -> Iterator[Workload]:
-    """Yield the workloads, a few of them if it has to be quick."""
-    yield network(64, 32, 1437)
-    yield network(64, 32, 100)
-    yield Workload("Rastrigin 4096, d=10", 4096, rastrigin, _uniform_start, ())
-    if quick:
-        return
-    yield network(1024, 8, 100)
-    yield network(256, 32, 32)
-    yield network(4096, 8, 100)
-    yield network(1, 32, 1437)
-    yield Workload("Ising 64 x 64, 64", 64, ising, _spin_start, ())
-
-
-def _uniform_start(key: jax.Array) -> jax.Array:
-    return jax.random.uniform(key, (10,), minval=-5.0, maxval=5.0)
-
-
-def _spin_start(key: jax.Array) -> jax.Array:
-    return jax.random.bernoulli(key, 0.5, (64, 64))
+MEMORY = """State and temporaries of the compiled program over the bytes of all parameters, without
+the history, the data, and what the energy itself needs for one block. A chain has about 60 bytes
+besides its parameters, which ten floats or packed spins let show.
+"""
 
 
 def run(quick: bool) -> Iterator[dict[str, Any]]:
@@ -269,4 +195,6 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
-table = _report.ratios
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the table of costs, and that of memory."""
+    return [*_report.grid(rows, "ratio"), "", MEMORY, *_report.grid(rows, "memory")]

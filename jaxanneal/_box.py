@@ -86,7 +86,8 @@ def _marked(one: Parameters) -> Any:
 def _collect(move: Any, branch: Any, one: Parameters, limits: _Limits) -> None:
     """Note the limits that a move puts on its branch of the tree, which holds numbers as leaves."""
     if isinstance(move, PerLeaf):
-        move._over_branches(lambda _, part, below: _collect(part, below, one, limits), branch)
+        for part, below in move._branches(branch)[1]:
+            _collect(part, below, one, limits)
         return
     marks, treedef = jax.tree.flatten(branch)
     numbers = [mark for mark in marks if mark >= 0]

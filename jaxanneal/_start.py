@@ -145,12 +145,12 @@ def require_finite(chains: Chain) -> None:
         if jnp.issubdtype(leaf.dtype, jnp.floating) and not bool(jnp.all(jnp.isfinite(leaf[0]))):
             strange.append(path)
     if strange:
-        got, remedy = f"non-finite values at {', '.join(strange)}", "Start from finite parameters."
+        got = f"chain 0 with non-finite values at {', '.join(strange)}"
+        remedy = "Start from finite parameters."
     else:
-        got = f"NaN or inf at {_shown(jax.tree.map(lambda x: x[0], parameters).tree)}"
+        got = f"NaN or inf in chain 0, at {_shown(jax.tree.map(lambda x: x[0], parameters).tree)}"
         remedy = "Start where the energy is finite, or give an initialiser key -> params."
-    expected = "a finite energy in at least one chain; chain 0 has"
-    raise ValueError(refusal("energy", expected, got, remedy))
+    raise ValueError(refusal("energy", "a finite energy in at least one chain", got, remedy))
 
 
 def _shown(tree: Any) -> str:

@@ -10,7 +10,8 @@ from laws import MANY, assert_mean, broken, caught
 from tables import boltzmann
 
 import jaxanneal as ja
-from jaxanneal._methods._swaps import Ladders, log_swap_acceptance
+from jaxanneal._methods._swaps import log_swap_acceptance
+from jaxanneal._pytree import replace
 
 LEVELS, TEMPERATURES = (0.0, 0.5, 1.2), (0.3, 0.5, 0.8, 1.4)
 EVEN, ODD, AT_ONCE = (0, 2), (1,), (0, 1, 2)
@@ -93,7 +94,7 @@ def all_at_once(self, key, state, step, energies, log_factor):
         turned = turned.at[:, pair + 1].set(replica[:, pair])
         replica = jnp.where(accepted[:, pair, None], turned, replica)
     rung = jnp.argsort(replica, axis=1).astype(jnp.int32)
-    return Ladders(rung, replica, state.swaps + 1, state.attempts, state.accepted), log_factor
+    return replace(state, rung=rung, replica=replica, swaps=state.swaps + 1), log_factor
 
 
 def ladder_law(twin=()):

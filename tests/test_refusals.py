@@ -191,7 +191,7 @@ def test_unknown_settings_are_refused_by_name():
 def test_start_without_a_finite_energy_shows_the_first_chain():
     text = "energy|a finite energy|non-finite values at params|finite parameters"
     refuses(ValueError, lambda: attempt(params=np.float32([NAN, 1.0])), text)
-    text = "energy|a finite energy|NaN or inf at Array([-1.|key -> params"
+    text = "energy|a finite energy|NaN or inf in chain 0, at Array([-1.|key -> params"
     refuses(ValueError, lambda: attempt(lambda x: jnp.sum(jnp.log(x)), -ONE), text)
 
 

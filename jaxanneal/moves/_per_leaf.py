@@ -104,6 +104,14 @@ class PerLeaf:
 
     def _over_branches(self, act: Callable[[int, Any, Any], Any], params: Any) -> Any:
         """Return the tree of what ``act`` makes of each branch that is not held fixed."""
+        treedef, places = self._branches(params)
+        return treedef.unflatten(
+            branch if isinstance(move, _Frozen) or _is_fixed(branch) else act(index, move, branch)
+            for index, (move, branch) in enumerate(places)
+        )
+
+    def _branches(self, params: Any) -> tuple[Any, list[tuple[Any, Any]]]:
+        """Return how the tree is made of its branches, and each with its move."""
         moves, treedef = jax.tree.flatten(self.moves, is_leaf=_is_part)
         try:
             branches = treedef.flatten_up_to(params)
@@ -111,10 +119,7 @@ class PerLeaf:
             expected = f"a pytree prefix of params ({jax.tree.structure(params)})"
             remedy = "Give each branch of params a move, or None to freeze it."
             raise ValueError(refusal("PerLeaf", expected, str(treedef), remedy)) from None
-        return treedef.unflatten(
-            branch if isinstance(move, _Frozen) or _is_fixed(branch) else act(index, move, branch)
-            for index, (move, branch) in enumerate(zip(moves, branches, strict=True))
-        )
+        return treedef, list(zip(moves, branches, strict=True))
 
 
 def _is_fixed(branch: Any) -> bool:
