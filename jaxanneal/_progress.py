@@ -117,8 +117,8 @@ def _lines(progress: Progress, rate: float, bar: bool) -> Iterator[str]:
         low, high = float(np.min(progress.temperatures)), float(np.max(progress.temperatures))
         ends = [f"{value:.{digits - 3}g}" for value in (low, high)]
         temperature = ends[0] if low == high else "..".join(ends)
-        numbers = f"E={progress.best_energy:.{digits}g} T={temperature}"
-        numbers += f" acc={progress.acceptance_rate:.2f}"
+        short = f"E={progress.best_energy:.{digits}g} T={temperature}"
+        numbers = f"{short} acc={progress.acceptance_rate:.2f}"
         if digits == 6:
             drawn = "|{bar}| " if bar else " "
             yield f"{head}{drawn}{progress.step}/{progress.steps} {times} {numbers} {speed}"
@@ -126,6 +126,7 @@ def _lines(progress: Progress, rate: float, bar: bool) -> Iterator[str]:
             yield f"{head} {times} {numbers} {speed}"
         yield f"{head} {numbers} {speed}"
     yield f"{head} {numbers}"
+    yield f"{head} {short}"
 
 
 class _Lines:

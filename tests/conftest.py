@@ -3,6 +3,7 @@
 import chex
 import jax
 import pytest
+from laws import enable_x64
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -18,9 +19,5 @@ def fresh_trace_counter():
 @pytest.fixture
 def float64():
     """Give one test double precision, which no other test sees."""
-    if hasattr(jax, "enable_x64"):
-        enable = jax.enable_x64
-    else:  # before JAX 0.8
-        from jax.experimental import enable_x64 as enable
-    with enable(True):
+    with enable_x64(True):
         yield

@@ -27,6 +27,15 @@ Twin = tuple[tuple[str, Any], ...]  # names in the library and what stands there
 Rule = Callable[[Any, Any, Any], Any]  # log acceptance probability from (dE, T, Hastings term)
 
 
+def enable_x64(enabled: bool) -> Any:
+    """Return the context of double precision, by the name that this JAX has for it."""
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(enabled)
+    from jax.experimental import enable_x64  # before JAX 0.8
+
+    return enable_x64(enabled)
+
+
 def assert_mean(what: str, values: Any, exact: float, limit: float = FEW) -> None:
     """Compare the mean of independent values with the exact one."""
     values = np.asarray(values, np.float64).reshape(-1)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from laws import enable_x64
 
 import jaxanneal as ja
 from jaxanneal import _history
@@ -156,7 +157,7 @@ def test_every_dtype_and_kind_of_key_survives(float64, tmp_path):
     loaded = passed_through(first, tmp_path)
     assert_same_result(first, loaded)
     assert_same(first.state.state, loaded.state.state)
-    with jax.enable_x64(False), pytest.raises(ValueError, match=r"^jax_enable_x64: .*update"):
+    with enable_x64(False), pytest.raises(ValueError, match=r"^jax_enable_x64: .*update"):
         ja.Result.load(tmp_path / "a run")
 
 

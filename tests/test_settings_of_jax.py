@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from laws import enable_x64
 
 import jaxanneal as ja
 
@@ -21,7 +22,7 @@ def run(start=START):
 
 def test_double_precision_after_single_is_another_program():
     assert run().chains.energy.dtype == jnp.float32
-    with jax.enable_x64(True):
+    with enable_x64(True):
         method = ja.SimulatedAnnealing(4, ja.cooling.Geometric(1.0, 0.01))
         double = ja.anneal(bowl, START, key=0, method=method, steps=20)
     assert double.chains.energy.dtype == jnp.float64
