@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxanneal._axes import rung_colours
+
 
 def save(rows: dict[str, Any], path: pathlib.Path) -> None:
     """Draw four panels and save them.
@@ -32,16 +34,10 @@ def save(rows: dict[str, Any], path: pathlib.Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _rung_colours(count: int) -> Any:
-    from matplotlib import colormaps
-
-    return colormaps["plasma"](np.linspace(0.0, 0.8, count))  # cold to hot, all dark enough
-
-
 def _energies(axes: Any, rows: dict[str, Any]) -> None:
     if "PT" in rows:
         history, temperatures = rows["PT"].result.history, _temperatures_of(rows["PT"])
-        for rung, colour in enumerate(_rung_colours(len(temperatures))):
+        for rung, colour in enumerate(rung_colours(len(temperatures))):
             label = f"PT, T = {temperatures[rung]:.1e}"
             axes.plot(history.step, history.energy[:, 0, rung], color=colour, lw=1.2, label=label)
     if "SA" in rows:
@@ -56,7 +52,7 @@ def _energies(axes: Any, rows: dict[str, Any]) -> None:
 def _temperatures(axes: Any, rows: dict[str, Any]) -> None:
     if "PT" in rows:
         history = rows["PT"].result.history
-        for rung, colour in enumerate(_rung_colours(history.temperature.shape[2])):
+        for rung, colour in enumerate(rung_colours(history.temperature.shape[2])):
             label = f"PT, rung {rung}"
             axes.plot(history.step, history.temperature[:, 0, rung], color=colour, label=label)
     if "SA" in rows:
