@@ -1,13 +1,12 @@
 """Whether a run is to be trusted: a Status per chain, and doubts about the whole."""
 
 import enum
-import math
 import warnings
 from typing import Any
 
 import numpy as np
 
-from jaxanneal._diagnostics import Diagnostics
+from jaxanneal._check_ladder import broken, ladder_doubts, named
 from jaxanneal._history import Summary
 from jaxanneal._methods import ParallelTempering
 from jaxanneal._state import State
@@ -15,17 +14,6 @@ from jaxanneal._state import State
 # Without an acceptance in so many moves a chain is stuck, whatever the others do; earlier if all of
 # them are, or if at the others' rate it would have accepted so many (e^-20 by chance).
 _MOVES, _MOVES_OF_ALL, _EXPECTED = 1000, 100, 20
-
-# Swaps tried of each pair before its rate says anything.
-_TRIES = 100
-
-# Pairs per unit of the barrier. The best number is 2 (every second swap refused), but the optimum
-# is flat, and the barrier is measured.
-_ENOUGH, _BEST = 1.75, 2.0
-
-# Round trips, as a fraction of what the swap rates allow, below which rungs are no longer explored
-# between exchanges; looked at where so many were to be expected.
-_EXPLORED, _TRIPS = 0.2, 30
 
 _ULPS = 8
 
@@ -101,7 +89,7 @@ def failures(result: Any) -> list[str]:
         status[~np.isfinite(np.asarray(result.chains.best_energy))] = Status.NEVER_FINITE
         return _told(status, len(status))
     state = result.state.state
-    return _told(status_of(state), state.method.shape[-1]) + _broken(state, result.diagnostics)
+    return _told(status_of(state), state.method.shape[-1]) + broken(state, result.diagnostics)
 
 
 def _told(status: np.ndarray, rungs: int) -> list[str]:
@@ -110,37 +98,8 @@ def _told(status: np.ndarray, rungs: int) -> list[str]:
         where = np.flatnonzero([one in each for each in status])
         if where.size:
             ladder = f" ({rungs} to a ladder)" if rungs < len(status) else ""
-            found.append(f"{_named('chain', where)} of {len(status)}{ladder} {text}")
+            found.append(f"{named('chain', where)} of {len(status)}{ladder} {text}")
     return found
-
-
-def _named(noun: str, where: np.ndarray) -> str:
-    shown = [str(index) for index in where[:8]]
-    if where.size > 8:
-        shown.append(f"{where.size - 8} more")
-    words = ", ".join(shown[:-1]) + " and " + shown[-1] if len(shown) > 1 else shown[0]
-    return f"{noun}s {words}" if where.size > 1 else f"{noun} {words}"
-
-
-def _broken(state: State, health: Diagnostics) -> list[str]:
-    if health.swap_rate is None or health.temperatures is None:
-        return []
-    tried = np.asarray(state.exchange.attempts, dtype=np.int64).sum(axis=0)
-    broken = np.flatnonzero((tried >= _TRIES) & (health.swap_rate == 0))
-    if broken.size == 0:
-        return []
-    first, ladder = int(broken[0]), health.temperatures
-    return [
-        f"the ladder is broken above {_named('rung', broken)}: no swap was accepted there (between "
-        f"T = {ladder[first]:.3g} and {ladder[first + 1]:.3g} none of {tried[first]:,}). "
-        f"Use more rungs, at least {_rungs_for(health)}, or temperatures closer together."
-    ]
-
-
-def _rungs_for(health: Diagnostics) -> int:
-    """Return the number of rungs that the barrier asks for, which is at least what was measured."""
-    barrier = 0.0 if health.barrier is None else health.barrier
-    return math.ceil(_BEST * barrier) + 1
 
 
 def doubts(result: Any) -> list[str]:
@@ -148,7 +107,7 @@ def doubts(result: Any) -> list[str]:
     if result.state is None or result.steps == 0:
         return []
     found = _rounding(result) + _lost(result)
-    return found + _ladder(result.state.state, result.diagnostics)
+    return found + ladder_doubts(result.state.state, result.diagnostics)
 
 
 def _rounding(result: Any) -> list[str]:
@@ -193,30 +152,3 @@ def _lost(result: Any) -> list[str]:
         f"{lost:,} of {proposals:,} proposals had no finite energy and were refused. Keep the "
         "parameters inside with the move's bounds=, or make its scale smaller."
     ]
-
-
-def _ladder(state: State, health: Diagnostics) -> list[str]:
-    if health.swap_rate is None or health.barrier is None or health.round_trips is None:
-        return []
-    tried = np.asarray(state.exchange.attempts, dtype=np.int64).sum(axis=0)
-    if np.any(tried < _TRIES) or np.any(health.swap_rate == 0):
-        return []
-    pairs, found = len(health.swap_rate), []
-    if pairs < _ENOUGH * health.barrier:
-        found.append(
-            f"{pairs + 1} rungs are few for this ladder: neighbours refuse "
-            f"{health.barrier / pairs:.0%} of their swaps. Use about "
-            f"ParallelTempering(rungs={_rungs_for(health)}), two pairs per unit of the barrier, "
-            f"{health.barrier:.3g}."
-        )
-    odds = float(np.sum((1 - health.swap_rate) / health.swap_rate))
-    wait = 2 if state.method.scheme == "deo" else 2 * pairs
-    expected = int(state.exchange.phases) * state.method.ladders / (wait + 2 * odds)
-    made = int(np.sum(health.round_trips))
-    if expected >= _TRIPS and made < _EXPLORED * expected:
-        found.append(
-            f"exchanges are faster than exploration: replicas made {made:,} round trips where "
-            f"their swap rates allow {expected:,.0f}. Raise swap_every from "
-            f"{int(state.method.swap_every)} to about the number of coordinates or sites."
-        )
-    return found

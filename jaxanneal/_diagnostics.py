@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxanneal._methods import ParallelTempering
-from jaxanneal._methods._free_energy import log_partition
+from jaxanneal._methods._free_energy import log_partition, log_partition_error
+from jaxanneal._methods._swaps import Ladders
 from jaxanneal._state import State
 
 
@@ -31,6 +32,17 @@ class Diagnostics(NamedTuple):
         log_partition: Logarithm of each rung's partition function less that of the hottest, by
             stepping stones both ways over the swap phases after the warm-up, ``(rungs,)``;
             ``None`` without a ladder, NaN where there was no such phase.
+        log_partition_error: Its standard error, from the differences between ladders,
+            ``(rungs,)``; ``None`` without a ladder, NaN with a single one.
+        local_barrier: Rejection rate of each pair over the difference of its inverse temperatures,
+            ``(rungs - 1,)``; ``None`` without a ladder.
+        mean_energy: Mean energy at each rung over the swap phases after the warm-up, ``(rungs,)``;
+            ``None`` without a ladder.
+        heat_capacity: Variance of that energy over the squared temperature, ``(rungs,)``; ``None``
+            without a ladder.
+        autocorrelation: Correlation of a replica's energy after a swap phase with that before the
+            next one, which the moves between them leave at each rung, ``(rungs,)``; ``None``
+            without a ladder. Exchanges are faster than exploration where it is near 1.
     """
 
     acceptance_rate: np.ndarray
@@ -42,6 +54,11 @@ class Diagnostics(NamedTuple):
     round_trips: np.ndarray | None = None
     round_trip_rate: np.ndarray | None = None
     log_partition: np.ndarray | None = None
+    log_partition_error: np.ndarray | None = None
+    local_barrier: np.ndarray | None = None
+    mean_energy: np.ndarray | None = None
+    heat_capacity: np.ndarray | None = None
+    autocorrelation: np.ndarray | None = None
 
 
 def diagnose(state: State) -> Diagnostics:
@@ -60,25 +77,49 @@ def diagnose(state: State) -> Diagnostics:
     nonfinite = np.asarray(state.nonfinite, dtype=np.int64)[:count][order]
     if not isinstance(method, ParallelTempering):
         return Diagnostics(rate, factor, nonfinite)
-    ladders = state.exchange
-    swap_rate = _swap_rate(ladders)
-    trips = np.asarray(ladders.round_trips, dtype=np.int64)
-    return Diagnostics(
-        rate.mean(axis=0),
-        np.exp(np.log(factor).mean(axis=0)),
-        nonfinite,
-        np.asarray(method.temperatures),
-        swap_rate,
-        float(np.sum(1 - swap_rate)),
-        trips,
-        _ratio(trips, np.full(trips.shape, int(ladders.phases))),
-        log_partition(np.asarray(ladders.log_means)),
-    )
+    factor = np.exp(np.log(factor).mean(axis=0))
+    made = _swapped(state.exchange) | _explored(state.exchange)
+    return Diagnostics(rate.mean(axis=0), factor, nonfinite, **made)
 
 
-def _swap_rate(ladders: Any) -> np.ndarray:
+def _swapped(ladders: Ladders) -> dict[str, Any]:
+    """Return what the swaps say."""
     accepted = np.asarray(ladders.accepted, dtype=np.int64).sum(axis=0)
-    return _ratio(accepted, np.asarray(ladders.attempts, dtype=np.int64).sum(axis=0))
+    swap_rate = _ratio(accepted, np.asarray(ladders.attempts, dtype=np.int64).sum(axis=0))
+    trips = np.asarray(ladders.round_trips, dtype=np.int64)
+    temperatures = np.asarray(ladders.ladder.temperatures)
+    beta = 1 / temperatures.astype(np.float64)
+    log_means = np.asarray(ladders.log_means)
+    return {
+        "temperatures": temperatures,
+        "swap_rate": swap_rate,
+        "barrier": float(np.sum(1 - swap_rate)),
+        "round_trips": trips,
+        "round_trip_rate": _ratio(trips, np.full(trips.shape, int(ladders.phases))),
+        "log_partition": log_partition(log_means),
+        "log_partition_error": log_partition_error(log_means),
+        "local_barrier": (1 - swap_rate) / (beta[:-1] - beta[1:]),
+    }
+
+
+def _explored(ladders: Ladders) -> dict[str, Any]:
+    """Return what the energies at each rung say."""
+    seen, phases = ladders.energies, int(ladders.phases)
+    mean, variance, change = (
+        np.asarray(x, np.float64) for x in (seen.mean, seen.variance, seen.change)
+    )
+    if phases == 0:
+        mean = variance = change = np.full(mean.shape, np.nan)
+    elif int(ladders.swaps) == phases > 1:
+        change = change * phases / (phases - 1)  # before the first swaps there were none
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = variance.mean(axis=0) + mean.var(axis=0)
+        temperatures = np.asarray(ladders.ladder.temperatures, np.float64)
+        return {
+            "mean_energy": mean.mean(axis=0),
+            "heat_capacity": variance / temperatures**2,
+            "autocorrelation": 1 - change.mean(axis=0) / (2 * variance),
+        }
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

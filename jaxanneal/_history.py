@@ -46,6 +46,9 @@ class History(NamedTuple):
         acceptance_rate: Accepted proposals over all, since the last record.
         warmup: Whether the record belongs to the warm-up, bool ``(records,)``.
         observed: What ``observe`` returned, or ``None``.
+        replica: Number of the replica at each rung, from 0 for the one that began at the coldest,
+            int ``(records, ladders, rungs)``, where summarised ``(records, rungs)`` of the first
+            ladder; ``None`` without a ladder.
     """
 
     step: Any
@@ -55,6 +58,7 @@ class History(NamedTuple):
     acceptance_rate: Any
     warmup: Any
     observed: Any
+    replica: Any = None
 
 
 @pytree_dataclass
@@ -97,7 +101,8 @@ def layout(state: State, observed: Any, steps: int, record_every: int | None) ->
             layout, because another number is no other program.
     """
     itemsize = np.dtype(state.chains.energy.dtype).itemsize
-    row = 4 * itemsize * state.method.chains + sum(
+    labels = np.dtype(np.int32).itemsize * (len(state.method.shape) - 1)  # of replicas
+    row = (4 * itemsize + labels) * state.method.chains + sum(
         leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(observed)
     )
     summary = row * len(Summary._fields) // state.method.shape[0]  # over chains or ladders
@@ -180,13 +185,21 @@ def make_row(
         "acceptance_rate": (state.accepted - accepted) / moves,
     }
     fields = {name: x.reshape(method.shape) for name, x in fields.items()}
-    observed = observe_slots(observe, state, args, width)
+    observed, replica = observe_slots(observe, state, args, width), replicas(state)
     if layout.summarise:
         fields = {name: summary(x) for name, x in fields.items()}
         observed = jax.tree.map(summary, observed)
-    return History(
-        step=state.step, warmup=state.step <= method.warmup_end(), observed=observed, **fields
-    )
+        replica = None if replica is None else replica[0]
+    warmup = state.step <= method.warmup_end()
+    return History(step=state.step, warmup=warmup, observed=observed, replica=replica, **fields)
+
+
+def replicas(state: State) -> jax.Array | None:
+    """Return the number of the replica at each rung of each ladder, ``None`` without ladders."""
+    method = state.method
+    if len(method.shape) == 1:
+        return None
+    return method.order(state.exchange).reshape(method.shape) % method.shape[1]
 
 
 def summary(values: jax.Array) -> Summary:

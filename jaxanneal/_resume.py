@@ -41,9 +41,10 @@ def resume(
     _require_room(block, state, limits)
     new_method, new_move = _renewed(state, method, move)
     check_schedule(new_method, int(old.step), limits.steps)
-    new = replace(old, method=on_device(new_method), move=new_move)
+    exchange = new_method.carried(old.exchange, state.method)
+    new = replace(old, method=on_device(new_method), move=new_move, exchange=exchange)
     if int(new_method.warmup_end()) == int(old.step) < int(old.method.warmup_end()):
-        exchange = new_method.restarted(old.exchange)  # the warm-up ends here
+        exchange = new_method.restarted(exchange)  # the warm-up ends here
         new = replace(new, warm_accepted=old.accepted, exchange=exchange)
     new = jax.device_put(new, default_device())
     stale = not _same_energy(energy, state.energy) or not _equal(data, state.args)

@@ -150,7 +150,7 @@ def test_dataset_of_ladders():
     result = tempered()
     data = result.to_xarray()
     assert data.energy.dims == ("record", "ladder", "rung")
-    np.testing.assert_array_equal(data.ladder_temperature, [1, 4, 16])
+    np.testing.assert_array_equal(data.ladder_temperature, result.diagnostics.temperatures)
     np.testing.assert_array_equal(data["observed.energy"], data.energy[:, :, 0])
     assert data["diagnostics.swap_rate"].dims == ("pair",)
     assert data["diagnostics.round_trips"].dims == ("ladder",)

@@ -54,9 +54,46 @@ def log_partition(log_means: np.ndarray) -> np.ndarray:
     Returns:
         Float ``[rungs]``, pooled over ladders; NaN where nothing was measured.
     """
+    sums, top = _sums(log_means)
+    return _climbed(sums.sum(axis=1), top)
+
+
+def log_partition_error(log_means: np.ndarray) -> np.ndarray:
+    r"""Return the standard error of :func:`log_partition`, from the differences between ladders.
+
+    Maths: the jackknife, :math:`\sqrt{(L-1)/L \sum_l (\theta_{-l} - \bar\theta)^2}` with the
+    estimate of all ladders but one.
+
+    Args:
+        log_means: Logarithms of the mean weights, float ``[2, ladders, rungs - 1]``.
+
+    Returns:
+        Float ``[rungs]``; NaN for a single ladder, which cannot tell, or where nothing was
+        measured.
+
+    Reference: Efron, The Jackknife, the Bootstrap and Other Resampling Plans (1982), chapter 3.
+    """
+    sums, top = _sums(log_means)
+    ladders = sums.shape[1]
+    if ladders == 1:
+        return np.full(sums.shape[2] + 1, np.nan)
+    others = np.moveaxis(sums.sum(axis=1, keepdims=True) - sums, 1, 0)
+    without = np.stack([_climbed(one, top) for one in others])
+    with np.errstate(invalid="ignore"):
+        return np.sqrt((ladders - 1) * np.mean((without - without.mean(axis=0)) ** 2, axis=0))
+
+
+def _sums(log_means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights of each ladder over the largest, and the logarithm of that."""
+    means = np.asarray(log_means, np.float64)
+    with np.errstate(invalid="ignore"):
+        top = np.max(means, axis=1)
+        return np.exp(means - top[:, None]), top
+
+
+def _climbed(sums: np.ndarray, top: np.ndarray) -> np.ndarray:
+    """Return the log partition function from sums over ladders, up to the ladders' number."""
     with np.errstate(all="ignore"):
-        means = np.asarray(log_means, np.float64)
-        top = np.max(means, axis=1, keepdims=True)
-        pooled = top[:, 0] + np.log(np.mean(np.exp(means - top), axis=1))
-        steps = (pooled[0] - pooled[1]) / 2
+        logs = np.log(sums) + top
+        steps = (logs[0] - logs[1]) / 2  # in which the number of ladders cancels
         return np.append(np.cumsum(steps[::-1])[::-1], 0.0)

@@ -5,16 +5,17 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
 from jaxanneal import _prng
+from jaxanneal._methods._equal_rejection import after_swaps, first_ladder
 from jaxanneal._methods._free_energy import log_weights
-from jaxanneal._methods._ladder import as_ladder, as_warmup
+from jaxanneal._methods._ladder import as_bool, as_rungs, as_scheme, as_warmup
 from jaxanneal._methods._protocol import NEVER, next_multiple
 from jaxanneal._methods._swaps import (
     Ladders,
     after_phase,
+    carried,
     first_ladders,
     log_swap_acceptance,
     restarted,
@@ -23,13 +24,12 @@ from jaxanneal._methods._swaps import (
 from jaxanneal._numbers import at_least_one, count, refusal
 from jaxanneal._pytree import pytree_dataclass, replace, static
 
-_RUNGS = 16
 _PAIRS, _PHASE = range(2)  # folded into the key of a swap: the decisions, the coin of "seo"
 
 
 @pytree_dataclass
 class ParallelTempering:
-    r"""Run replicas at fixed temperatures; neighbours swap, so that cold ones cross barriers.
+    r"""Run replicas on a ladder of temperatures; neighbours swap, so that cold ones cross barriers.
 
     Maths: rung i samples :math:`\exp(-E/T_i)`; neighbours swap with probability
     :math:`\min(1, \exp((\beta_i - \beta_{i+1})(E_i - E_{i+1})))`, pairs (0, 1), (2, 3), ... and
@@ -43,7 +43,8 @@ class ParallelTempering:
             ``None``: geometric between calibrated ends.
         swap_every: Moves between swap phases; slow or high-dimensional problems need about one
             sweep of their coordinates.
-        adapt: Whether step sizes adapt within the warm-up by default.
+        adapt: Whether the ladder moves within the warm-up, between fixed ends, until all pairs
+            refuse equally often; and whether there is a warm-up by default, where step sizes adapt.
         warmup: Moves of the warm-up, after which everything is held so that what follows samples
             exactly; ``None``: half the run, or none at all with ``adapt=False``.
         scheme: ``"deo"``, even and odd phases in turn, or ``"seo"``, chosen by a coin.
@@ -85,31 +86,15 @@ class ParallelTempering:
         scheme: Literal["deo", "seo"] = "deo",
     ):
         path = "ParallelTempering"
-        if temperatures is not None:
-            temperatures = as_ladder(f"{path}.temperatures", temperatures)
-            found = temperatures.shape[0]
-            if rungs is not None and rungs != found:
-                remedy = "Leave rungs out when temperatures are given."
-                expected = f"{found}, as many as temperatures"
-                raise ValueError(refusal(f"{path}.rungs", expected, rungs, remedy))
-            rungs = found
-        if warmup is not None:
-            warmup = as_warmup(f"{path}.warmup", warmup)
-        if scheme not in ("deo", "seo"):
-            remedy = "Keep the default."
-            raise ValueError(refusal(f"{path}.scheme", "'deo' or 'seo'", repr(scheme), remedy))
-        if not isinstance(adapt, bool | np.bool_):
-            raise TypeError(refusal(f"{path}.adapt", "a bool", repr(adapt), "Use True or False."))
-        remedy = "One temperature alone is ja.SimulatedAnnealing with a constant cooling."
-        rungs = count(f"{path}.rungs", _RUNGS if rungs is None else rungs, 2, remedy)
+        rungs, temperatures = as_rungs(path, rungs, temperatures)
         vars(self).update(
             rungs=rungs,
             ladders=count(f"{path}.ladders", ladders, 1, "Use 1 for a single ladder."),
             temperatures=temperatures,
             swap_every=at_least_one(f"{path}.swap_every", swap_every, "Use 1 to swap every move."),
-            adapt=bool(adapt),
-            warmup=warmup,
-            scheme=scheme,
+            adapt=as_bool(f"{path}.adapt", adapt),
+            warmup=None if warmup is None else as_warmup(f"{path}.warmup", warmup),
+            scheme=as_scheme(f"{path}.scheme", scheme),
         )
 
     # The engine's view: temperatures, exchanges, and which replica stands where in the results.
@@ -162,19 +147,24 @@ class ParallelTempering:
             return replace(new, warmup=jnp.minimum(bound.warmup, jnp.asarray(step, jnp.int32)))
         return new
 
+    def carried(self, state: Ladders, bound: "ParallelTempering") -> Ladders:
+        """Return the ladders of a run by ``bound`` as this method takes them over."""
+        return carried(state, self.temperatures, bound.temperatures)
+
     def restarted(self, state: Ladders) -> Ladders:
         """Return the ladders with all that is reported counted from here on."""
         return restarted(state)
 
     def init(self) -> Ladders:
         """Return every replica at the rung of its own number."""
-        return first_ladders(self.ladders, self.rungs)
+        assert self.temperatures is not None
+        ladder = first_ladder(self.temperatures, self.warmup_end(), self.swap_every)
+        return first_ladders(self.ladders, ladder)
 
     def temperatures_at(self, state: Ladders, step: jax.Array) -> jax.Array:
         """Return the temperature of each replica, float ``[ladders * rungs]``."""
         del step
-        assert self.temperatures is not None
-        return self.temperatures[state.rung].reshape(-1)
+        return state.ladder.temperatures[state.rung].reshape(-1)
 
     def warmup_end(self) -> jax.Array:
         """Return the step at which the warm-up ends."""
@@ -211,7 +201,7 @@ class ParallelTempering:
         energies: jax.Array,
         log_factor: jax.Array,
     ) -> tuple[Ladders, jax.Array]:
-        """Swap rungs if a swap is due at ``step``, and share step sizes between ladders.
+        """Swap rungs if a swap is due at ``step``; while warming up, move rungs and share factors.
 
         Args:
             key: The run key, folded.
@@ -223,26 +213,36 @@ class ParallelTempering:
         Returns:
             The ladders after the swaps, and the factors, which stay with the rungs.
         """
-        assert self.temperatures is not None
+        due, warm_end = step % self.swap_every == 0, self.warmup_end()
+        by_rung = jnp.take_along_axis(energies.reshape(self.shape), state.replica, axis=1)
+        temperatures = state.ladder.temperatures
+        log_ratio = log_swap_acceptance(temperatures, by_rung)
+        tried, accepted = self._swaps(key, state, step, due, log_ratio)
+        weights = log_weights(temperatures, by_rung)
+        ladders = after_phase(state, due, tried, accepted, by_rung, weights)
+        fresh = step == warm_end
+        ladders = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), restarted(ladders), ladders)
+        factors = jnp.take_along_axis(log_factor.reshape(self.shape), state.replica, axis=1)
+        shared = jnp.mean(factors, axis=0)
+        if self.adapt:
+            ladder, shared = after_swaps(state.ladder, shared, due, log_ratio, step, warm_end)
+            ladders = replace(ladders, ladder=ladder)
+        share = (step <= warm_end) & (due | fresh)
+        factors = jnp.where(share, jnp.broadcast_to(shared, self.shape), factors)
+        return ladders, jnp.take_along_axis(factors, ladders.rung, axis=1).reshape(-1)
+
+    def _swaps(
+        self, key: jax.Array, state: Ladders, step: jax.Array, due: jax.Array, log_ratio: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Return which pairs try to swap, and which do, bool ``[ladders, rungs - 1]``."""
         ladder_key = jax.vmap(lambda ladder: _prng.stream(key, _prng.EXCHANGE, ladder))
         keys = ladder_key(jnp.arange(self.ladders, dtype=jnp.int32))
         keys = jax.vmap(lambda k: jax.random.fold_in(k, step))(keys)
-        due = step % self.swap_every == 0
         pair = jnp.arange(self.rungs - 1, dtype=jnp.int32)[None, :]
         parity = jax.vmap(lambda k: self._parity(k, state.swaps))(keys)
         tried = due & (pair % 2 == parity[:, None])
-        by_rung = jnp.take_along_axis(energies.reshape(self.shape), state.replica, axis=1)
-        log_ratio = log_swap_acceptance(self.temperatures, by_rung)
         decide = jax.vmap(lambda k, ratio: swap_decisions(jax.random.fold_in(k, _PAIRS), ratio))
-        accepted, weights = tried & decide(keys, log_ratio), log_weights(self.temperatures, by_rung)
-        ladders = after_phase(state, due, tried, accepted, weights)
-        restart = step == self.warmup_end()
-        ladders = jax.tree.map(lambda a, b: jnp.where(restart, a, b), restarted(ladders), ladders)
-        factors = jnp.take_along_axis(log_factor.reshape(self.shape), state.replica, axis=1)
-        shared = jnp.broadcast_to(jnp.mean(factors, axis=0, keepdims=True), self.shape)
-        share = (step <= self.warmup_end()) & (due | restart)
-        factors = jnp.where(share, shared, factors)
-        return ladders, jnp.take_along_axis(factors, ladders.rung, axis=1).reshape(-1)
+        return tried, tried & decide(keys, log_ratio)
 
     def _parity(self, key: jax.Array, swaps: jax.Array) -> jax.Array:
         if self.scheme == "deo":

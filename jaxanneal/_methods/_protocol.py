@@ -49,6 +49,10 @@ class Method(Protocol):
         """Return the method with what an earlier call, which ended at ``step``, had bound."""
         ...
 
+    def carried(self, state: Any, bound: Any) -> Any:
+        """Return the state of the exchanges of a run by ``bound``, as this method goes on."""
+        ...
+
     def restarted(self, state: Any) -> Any:
         """Return the state of the exchanges with all that is reported counted from here on."""
         ...

@@ -106,6 +106,11 @@ class SimulatedAnnealing:
         """Return the state of the exchanges: there are none."""
         return ()
 
+    def carried(self, state: tuple[()], bound: "SimulatedAnnealing") -> tuple[()]:
+        """Return the state of the exchanges, of which there is none."""
+        del bound
+        return state
+
     def restarted(self, state: tuple[()]) -> tuple[()]:
         """Return the state of the exchanges, which counts nothing."""
         return state

@@ -2,8 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jaxanneal._methods._equal_rejection import Ladder
 from jaxanneal._methods._free_energy import running_log_mean
+from jaxanneal._methods._rung_energies import RungEnergies, no_energies, with_phase
 from jaxanneal._pytree import pytree_dataclass, replace
 
 
@@ -23,6 +26,8 @@ class Ladders:
         phases: Swap phases after warm-up, int ``[]``.
         log_means: Logarithms of the mean weights between neighbours after warm-up, float
             ``[2, ladders, rungs - 1]``.
+        energies: What the energies at each rung said after warm-up.
+        ladder: The temperatures, one ladder for all.
     """
 
     rung: jax.Array
@@ -34,10 +39,13 @@ class Ladders:
     round_trips: jax.Array
     phases: jax.Array
     log_means: jax.Array
+    energies: RungEnergies
+    ladder: Ladder
 
 
-def first_ladders(ladders: int, rungs: int) -> Ladders:
+def first_ladders(ladders: int, ladder: Ladder) -> Ladders:
     """Return every replica at the rung of its own number."""
+    rungs = ladder.temperatures.shape[0]
     labels = jnp.tile(jnp.arange(rungs, dtype=jnp.int32), (ladders, 1))
     none = jnp.zeros((ladders, rungs - 1), jnp.int32)
     zero = jnp.zeros((), jnp.int32)
@@ -45,7 +53,8 @@ def first_ladders(ladders: int, rungs: int) -> Ladders:
     journey = (labels == 0).astype(jnp.int32)
     trips = jnp.zeros(ladders, jnp.int32)
     means = jnp.full((2, *none.shape), -jnp.inf, dtype=float)
-    return Ladders(labels, labels, zero, none, none, journey, trips, zero, means)
+    energies = no_energies(ladders, rungs)
+    return Ladders(labels, labels, zero, none, none, journey, trips, zero, means, energies, ladder)
 
 
 def journeys(journey: jax.Array, rung: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -68,16 +77,33 @@ def journeys(journey: jax.Array, rung: jax.Array) -> tuple[jax.Array, jax.Array]
     return jnp.where(cold, 1, jnp.where(hot & (journey == 1), 2, journey)), ended
 
 
+def carried(state: Ladders, given: jax.Array | None, old: jax.Array | None) -> Ladders:
+    """Return the ladders as a call takes them over that was ``given`` temperatures.
+
+    What was adapted stays; temperatures other than the ``old`` ones hold from here on.
+    """
+    if given is None or old is None or np.array_equal(np.asarray(given), np.asarray(old)):
+        return state
+    return replace(state, ladder=replace(state.ladder, temperatures=given))
+
+
 def restarted(state: Ladders) -> Ladders:
     """Return the ladders with all that is reported counted from here on."""
     zero = jax.tree.map(jnp.zeros_like, state)
     counts = ("attempts", "accepted", "round_trips", "phases")
     none = jnp.full_like(state.log_means, -jnp.inf)
-    return replace(state, log_means=none, **{name: getattr(zero, name) for name in counts})
+    energies = replace(zero.energies, last=state.energies.last)
+    fresh = {name: getattr(zero, name) for name in counts}
+    return replace(state, log_means=none, energies=energies, **fresh)
 
 
 def after_phase(
-    state: Ladders, due: jax.Array, tried: jax.Array, accepted: jax.Array, log_weights: jax.Array
+    state: Ladders,
+    due: jax.Array,
+    tried: jax.Array,
+    accepted: jax.Array,
+    energies: jax.Array,
+    log_weights: jax.Array,
 ) -> Ladders:
     """Return the ladders after a swap phase, or after a round without one.
 
@@ -86,6 +112,7 @@ def after_phase(
         due: Whether this is a swap phase, bool ``[]``.
         tried: Pairs that try to swap, bool ``[ladders, rungs - 1]``.
         accepted: Pairs that do, bool ``[ladders, rungs - 1]``.
+        energies: Energy at each rung before the swaps, float ``[ladders, rungs]``.
         log_weights: Logarithms of the weights between neighbours before the swaps, float
             ``[2, ladders, rungs - 1]``.
     """
@@ -93,6 +120,14 @@ def after_phase(
     rung = state.rung + jnp.take_along_axis(shift, state.rung, axis=1)
     place = jnp.arange(shift.shape[1], dtype=jnp.int32)[None, :] + shift
     journey, ended = journeys(state.journey, rung)
+    swapped = jnp.take_along_axis(energies, place, axis=1)
+    counted = (
+        running_log_mean(state.log_means, log_weights, state.phases),
+        with_phase(state.energies, energies, swapped, state.phases),
+    )
+    log_means, known = jax.tree.map(
+        lambda new, old: jnp.where(due, new, old), counted, (state.log_means, state.energies)
+    )
     return Ladders(
         rung,
         jnp.take_along_axis(state.replica, place, axis=1),
@@ -102,9 +137,9 @@ def after_phase(
         journey,
         state.round_trips + ended,
         state.phases + due.astype(jnp.int32),
-        jnp.where(
-            due, running_log_mean(state.log_means, log_weights, state.phases), state.log_means
-        ),
+        log_means,
+        known,
+        state.ladder,
     )
 
 

@@ -1,0 +1,141 @@
+"""Whether a ladder is to be trusted: broken, coarse, too hot, or swapped faster than explored."""
+
+import math
+
+import numpy as np
+
+from jaxanneal._diagnostics import Diagnostics
+from jaxanneal._state import State
+
+# Swaps tried of each pair before its rate says anything.
+_TRIES = 100
+
+# Pairs per unit of the barrier. The best number is 2 (every second swap refused), but the optimum
+# is flat, and the barrier is measured.
+_ENOUGH, _BEST = 1.75, 2.0
+
+# A rejection rate above which it no longer tells how far apart two rungs are.
+_FAR = 0.9
+
+# A barrier below which all rungs sample about the same: nine of ten swaps over the whole ladder at
+# once would be accepted.
+_NONE = 0.1
+
+# Round trips, as a fraction of what the swap rates allow, below which exchanges do not find the
+# rungs explored, and standard errors by which they must be below it.
+_EXPLORED, _ERRORS = 0.6, 3
+
+# What is left of a rung's energy from one exchange to the next where two thirds of the possible
+# round trips and more are made.
+_WANTED = 0.5
+
+
+def broken(state: State, health: Diagnostics) -> list[str]:
+    """Return where no swap was ever accepted, with the remedy."""
+    if health.swap_rate is None or health.temperatures is None:
+        return []
+    tried = np.asarray(state.exchange.attempts, dtype=np.int64).sum(axis=0)
+    where = np.flatnonzero((tried >= _TRIES) & (health.swap_rate == 0))
+    if where.size == 0:
+        return []
+    first, ladder = int(where[0]), health.temperatures
+    return [
+        f"the ladder is broken above {named('rung', where)}: no swap was accepted there (between "
+        f"T = {ladder[first]:.3g} and {ladder[first + 1]:.3g} none of {tried[first]:,}). "
+        f"Use more rungs, about ParallelTempering(rungs={rungs_for(health)}), or temperatures "
+        "closer together."
+    ]
+
+
+def named(noun: str, where: np.ndarray) -> str:
+    """Return the numbers of chains or rungs as a person would list them."""
+    shown = [str(index) for index in where[:8]]
+    if where.size > 8:
+        shown.append(f"{where.size - 8} more")
+    words = ", ".join(shown[:-1]) + " and " + shown[-1] if len(shown) > 1 else shown[0]
+    return f"{noun}s {words}" if where.size > 1 else f"{noun} {words}"
+
+
+def rungs_for(health: Diagnostics) -> int:
+    r"""Return the number of rungs that the ladder should have: two pairs per unit of the barrier.
+
+    Maths: a pair that refuses nearly everything has a barrier above its rejection rate; for normal
+    energies it is :math:`\int \sqrt{C / \pi} \, d \ln T` with the heat capacity C at both rungs.
+
+    Reference: Syed et al., J. R. Stat. Soc. B 84, 321 (2022), section 5.3, for the number.
+    """
+    assert health.swap_rate is not None and health.heat_capacity is not None
+    refused = 1 - health.swap_rate
+    spread = np.sqrt(np.maximum(health.heat_capacity, 0) / np.pi)
+    apart = np.diff(np.log(np.asarray(health.temperatures, np.float64)))
+    normal = np.nan_to_num((spread[:-1] + spread[1:]) / 2 * apart, posinf=0.0)
+    barrier = np.where(refused > _FAR, np.maximum(refused, normal), refused)
+    return math.ceil(_BEST * float(np.sum(barrier))) + 1
+
+
+def ladder_doubts(state: State, health: Diagnostics) -> list[str]:
+    """Return what makes a sound ladder doubtful, each with its remedy."""
+    if health.swap_rate is None or health.barrier is None or health.temperatures is None:
+        return []
+    tried = np.asarray(state.exchange.attempts, dtype=np.int64).sum(axis=0)
+    if np.any(tried < _TRIES) or np.any(health.swap_rate == 0):
+        return []
+    pairs = len(health.swap_rate)
+    found = few_rungs(health)
+    if health.barrier < _NONE:
+        found.append(
+            f"all {pairs + 1} rungs sample about the same: the barrier of the ladder is "
+            f"{health.barrier:.2g}. It is too hot or too narrow. Use a coldest temperature far "
+            f"below {health.temperatures[0]:.3g}, or leave temperatures out."
+        )
+    return found + _exploration(state, health)
+
+
+def few_rungs(health: Diagnostics) -> list[str]:
+    """Say so if neighbours refuse too many of their swaps, and how many rungs there should be."""
+    if health.swap_rate is None or health.barrier is None or not np.isfinite(health.barrier):
+        return []
+    pairs = len(health.swap_rate)
+    if pairs >= _ENOUGH * health.barrier:
+        return []
+    return [
+        f"{pairs + 1} rungs are few for this ladder: neighbours refuse "
+        f"{health.barrier / pairs:.0%} of their swaps. Use about "
+        f"ParallelTempering(rungs={rungs_for(health)}), two pairs per unit of the barrier."
+    ]
+
+
+def _exploration(state: State, health: Diagnostics) -> list[str]:
+    """Say so if exchanges are faster than exploration, and how often there should be one."""
+    assert health.swap_rate is not None and health.autocorrelation is not None
+    assert health.round_trips is not None
+    known = health.autocorrelation[np.isfinite(health.autocorrelation)]
+    every, again = int(state.method.swap_every), float(np.mean(known)) if known.size else 0.0
+    odds = float(np.sum((1 - health.swap_rate) / health.swap_rate))
+    wait = 2 if state.method.scheme == "deo" else 2 * len(health.swap_rate)
+    expected = int(state.exchange.phases) * state.method.ladders / (wait + 2 * odds)
+    made = int(np.sum(health.round_trips))
+    if made + _ERRORS * (math.sqrt(made) + 1) >= _EXPLORED * expected:
+        return []
+    trips = (
+        f"exchanges are faster than exploration: replicas made {made:,} round trips where "
+        f"their swap rates allow {expected:,.0f}"
+    )
+    if again <= _WANTED:
+        return [
+            f"{trips}, although the energy at a rung is renewed from one exchange to the next. "
+            f"Raise swap_every from {every} to about the number of coordinates or sites; if that "
+            "does not help, the hottest rung is too cold to cross every barrier."
+        ]
+    # What is left of the energy falls by the same factor with every move, to a first guess.
+    wanted = math.ceil(every * math.log(_WANTED) / math.log(min(again, 0.999)))
+    return [
+        f"{trips}, and {again:.0%} of the energy at a rung is left from one exchange to the next. "
+        f"Raise swap_every from {every} to {_rounded(wanted)}."
+    ]
+
+
+def _rounded(count: int) -> int:
+    """Round up to two digits: more were not measured."""
+    unit = 10 ** max(0, len(str(count)) - 2)
+    return -(-count // unit) * unit
