@@ -39,11 +39,12 @@ def inference_data(result: Any, attributes: dict[str, Any]) -> Any:
         for group, own in variables.items()
     }
     attributes = {"inference_library": "jaxanneal"} | attributes
+    from_dict: Any = arviz.from_dict  # of two signatures the installed one
     with warnings.catch_warnings():  # more ladders than records are nothing to warn of here
         warnings.filterwarnings("ignore", "More chains|Found chain dimension to be longer")
-        if "posterior" in inspect.signature(arviz.from_dict).parameters:  # before ArviZ 1.0
-            return arviz.from_dict(**groups, save_warmup=True, attrs=attributes)
-        return arviz.from_dict(groups, save_warmup=True, attrs={"/": attributes})
+        if "posterior" in inspect.signature(from_dict).parameters:  # before ArviZ 1.0
+            return from_dict(**groups, save_warmup=True, attrs=attributes)
+        return from_dict(groups, save_warmup=True, attrs={"/": attributes})
 
 
 def _sampled(result: Any) -> History:
