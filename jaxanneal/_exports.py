@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxanneal._arviz import inference_data
 from jaxanneal._history import Summary
 from jaxanneal._version import __version__
 
@@ -21,7 +22,74 @@ _LONG_NAMES = {
 _UNITS = {name: "energy" for name in (*_FIELDS[:3], "ladder_temperature")}
 
 
-def dataset(result: Any) -> Any:
+class Exports:
+    """What a result is in other libraries, each of them an optional extra."""
+
+    def to_xarray(self) -> Any:
+        """Return the history and the diagnostics as an ``xarray.Dataset``.
+
+        Maths: none.
+        Batching: dimensions ``(record, chain)``, in parallel tempering ``(record, ladder, rung)``.
+
+        Args: none.
+
+        Returns:
+            A Dataset over ``record`` with the coordinate ``step``; a summarised history has the
+            dimension ``statistic`` instead of chains or ladders. What was observed is
+            ``observed.<path>``.
+
+        Raises: ImportError: xarray is missing.
+
+        Example:
+            >>> import jaxanneal as ja
+            >>> dataset = ja.anneal(lambda x: x**2, 1.0, key=0, steps=100).to_xarray()
+            >>> dict(dataset.energy.sizes)
+            {'record': 100, 'chain': 64}
+
+        Reference: Hoyer and Hamman, J. Open Res. Softw. 5, 10 (2017).
+        """
+        return _dataset(self)
+
+    def to_arviz(self) -> Any:
+        """Return the draws as what ``from_dict`` of the installed ArviZ makes of them.
+
+        Group ``posterior`` holds what ``observe`` returned after the warm-up, or the energy alone
+        if nothing was observed; ``sample_stats`` the energy, the best energy so far, the
+        temperature, the acceptance rate, the step, and ``lp``, the log-density -energy / T without
+        its constant. Groups ``warmup_posterior`` and ``warmup_sample_stats`` hold the warm-up.
+
+        Only what was run at a constant temperature samples a distribution: parallel tempering
+        after its warm-up does, a cooling does not.
+
+        Maths: the density is exp(-energy / T), T the temperature of the coldest rung.
+        Batching: dimensions ``(chain, draw)``: ladders, seen at their coldest rung, and records; of
+        simulated annealing its chains.
+
+        Args: none.
+
+        Returns:
+            An ``InferenceData`` of ArviZ 0.23, a ``DataTree`` of ArviZ 1.0 and later. Parts of a
+            tree are named by their path, such as ``w.0``, and a lone array ``observed``.
+
+        Raises:
+            ImportError: ArviZ is missing.
+            ValueError: The history is a summary over ladders (run with a larger ``record_every``),
+                all of it is warm-up, or the run was one of ``polish``.
+
+        Example:
+            >>> import jaxanneal as ja
+            >>> method = ja.ParallelTempering(ladders=4, temperatures=[1.0, 3.0], warmup=200)
+            >>> settings = {"method": method, "steps": 700, "observe": lambda x: {"x": x}}
+            >>> data = ja.anneal(lambda x: x**2, 1.0, key=0, **settings).to_arviz()
+            >>> dict(data["posterior"].sizes), dict(data["warmup_posterior"].sizes)
+            ({'chain': 4, 'draw': 500}, {'chain': 4, 'draw': 200})
+
+        Reference: Kumar, Carroll, Hartikainen and Martin, J. Open Source Softw. 4, 1143 (2019).
+        """
+        return inference_data(self, _attributes(self))
+
+
+def _dataset(result: Any) -> Any:
     """Return history and diagnostics as an ``xarray.Dataset``.
 
     Raises:

@@ -4,10 +4,11 @@ import dataclasses
 import os
 from typing import Any, Generic, TypeVar
 
-from jaxanneal import _check, _exports, _plots, _result_file, _summary
+from jaxanneal import _check, _plots, _result_file, _summary
 from jaxanneal._chain import Chain
 from jaxanneal._diagnostics import Diagnostics
 from jaxanneal._distinct import best_states
+from jaxanneal._exports import Exports
 from jaxanneal._history import History
 from jaxanneal._stop_reason import StopReason
 
@@ -15,7 +16,7 @@ Params = TypeVar("Params")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Result(Generic[Params]):
+class Result(Exports, Generic[Params]):
     r"""Hold the best state that any chain ever saw, and everything else about a run.
 
     Maths: ``params`` is :math:`\arg\min E` over all proposals of all chains, calibration included.
@@ -200,31 +201,6 @@ class Result(Generic[Params]):
         Reference: none.
         """
         return cls(**_result_file.load(path, like))
-
-    def to_xarray(self) -> Any:
-        """Return the history and the diagnostics as an ``xarray.Dataset``.
-
-        Maths: none.
-        Batching: dimensions ``(record, chain)``, in parallel tempering ``(record, ladder, rung)``.
-
-        Args: none.
-
-        Returns:
-            A Dataset over ``record`` with the coordinate ``step``; a summarised history has the
-            dimension ``statistic`` instead of chains or ladders. What was observed is
-            ``observed.<path>``.
-
-        Raises: ImportError: xarray is missing.
-
-        Example:
-            >>> import jaxanneal as ja
-            >>> dataset = ja.anneal(lambda x: x**2, 1.0, key=0, steps=100).to_xarray()
-            >>> dict(dataset.energy.sizes)
-            {'record': 100, 'chain': 64}
-
-        Reference: Hoyer and Hamman, J. Open Res. Softw. 5, 10 (2017).
-        """
-        return _exports.dataset(self)
 
     def plot(self) -> Any:
         """Draw energy, temperature and acceptance over the steps, and the health of a ladder.

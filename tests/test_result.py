@@ -219,13 +219,19 @@ def test_a_scale_is_logarithmic_only_where_all_is_positive():
     assert ladder.get_yscale() == "linear"
 
 
-@pytest.mark.parametrize(("verb", "package"), [("plot", "matplotlib"), ("to_xarray", "xarray")])
-def test_a_missing_package_is_named_with_its_extra(verb, package, monkeypatch):
+@pytest.mark.parametrize(
+    ("verb", "package", "extra"),
+    [
+        ("plot", "matplotlib", "plot"),
+        ("to_xarray", "xarray", "xarray"),
+        ("to_arviz", "arviz", "arviz"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(verb, package, extra, monkeypatch):
     result = cooled()
     for name in [name for name in sys.modules if name.split(".")[0] == package]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "jaxanneal._figure", raising=False)
-    extra = "plot" if verb == "plot" else "xarray"
     with pytest.raises(ImportError, match=rf"needs {package}: pip install 'jaxanneal\[{extra}\]'"):
         getattr(result, verb)()
