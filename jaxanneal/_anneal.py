@@ -143,7 +143,7 @@ def _finish(
         energy=float(energies[best]),
         chains=chains,
         history=history,
-        diagnostics=diagnose(state),
+        diagnostics=diagnose(state, history),
         stop_reason=found if reason is None else reason,
         steps=int(state.step),
         evaluations=driver.evaluations,

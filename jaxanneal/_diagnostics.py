@@ -4,10 +4,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxanneal._convergence import effective_sample_size, split_rhat
+from jaxanneal._history import History, Summary
 from jaxanneal._methods import ParallelTempering
 from jaxanneal._methods._free_energy import log_partition, log_partition_error
 from jaxanneal._methods._swaps import Ladders
 from jaxanneal._state import State
+
+# Recorded energies from which the effective sample size is found: a tenth of a second's work.
+_DRAWS = 2**17
 
 
 class Diagnostics(NamedTuple):
@@ -43,6 +48,10 @@ class Diagnostics(NamedTuple):
         autocorrelation: Correlation of a replica's energy after a swap phase with that before the
             next one, which the moves between them leave at each rung, ``(rungs,)``; ``None``
             without a ladder. Exchanges are faster than exploration where it is near 1.
+        effective_sample_size: That of the energies recorded after the warm-up at each rung, all
+            ladders together, ``(rungs,)``; of more than 131,072 energies every k-th record counts.
+            ``None`` without a ladder, NaN where fewer than 4 were recorded, or only a summary.
+        rhat: Split R-hat of the same over ladders, ``(rungs,)``; 1 where ladders agree.
     """
 
     acceptance_rate: np.ndarray
@@ -59,10 +68,12 @@ class Diagnostics(NamedTuple):
     mean_energy: np.ndarray | None = None
     heat_capacity: np.ndarray | None = None
     autocorrelation: np.ndarray | None = None
+    effective_sample_size: np.ndarray | None = None
+    rhat: np.ndarray | None = None
 
 
-def diagnose(state: State) -> Diagnostics:
-    """Return the diagnostics of a state."""
+def diagnose(state: State, history: History) -> Diagnostics:
+    """Return the diagnostics of a state, and of what was recorded on the way to it."""
     method, count = state.method, state.method.chains
     accepted = np.asarray(state.accepted, dtype=np.int64)
     step, warm = int(state.step), int(method.warmup_end())
@@ -78,7 +89,7 @@ def diagnose(state: State) -> Diagnostics:
     if not isinstance(method, ParallelTempering):
         return Diagnostics(rate, factor, nonfinite)
     factor = np.exp(np.log(factor).mean(axis=0))
-    made = _swapped(state.exchange) | _explored(state.exchange)
+    made = _swapped(state.exchange) | _explored(state.exchange) | _recorded(history)
     return Diagnostics(rate.mean(axis=0), factor, nonfinite, **made)
 
 
@@ -120,6 +131,16 @@ def _explored(ladders: Ladders) -> dict[str, Any]:
             "heat_capacity": variance / temperatures**2,
             "autocorrelation": 1 - change.mean(axis=0) / (2 * variance),
         }
+
+
+def _recorded(history: History) -> dict[str, Any]:
+    """Return how far the recorded energies of each rung can be trusted."""
+    if isinstance(history.energy, Summary):
+        unknown = np.full(history.energy.mean.shape[-1], np.nan)
+        return {"effective_sample_size": unknown, "rhat": unknown}
+    draws = np.asarray(history.energy)[~np.asarray(history.warmup)]
+    draws = draws[:: max(1, -(-draws.size // _DRAWS))]
+    return {"effective_sample_size": effective_sample_size(draws), "rhat": split_rhat(draws)}
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

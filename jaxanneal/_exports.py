@@ -17,6 +17,7 @@ _LONG_NAMES = {
     "best_energy": "best energy of the chain so far",
     "acceptance_rate": "accepted over all proposals since the last record",
     "warmup": "whether the record belongs to the warm-up",
+    "replica_at_rung": "number of the replica at the rung",
     "ladder_temperature": "temperature of the rung",
 }
 _UNITS = {name: "energy" for name in (*_FIELDS[:3], "ladder_temperature")}
@@ -120,6 +121,11 @@ def _dataset(result: Any) -> Any:
 def _recorded(history: Any, slots: tuple[str, ...]) -> dict[str, Any]:
     found = {name: _variable(getattr(history, name), slots) for name in _FIELDS}
     found["warmup"] = ("record",), np.asarray(history.warmup)
+    if history.replica is not None:  # of a summary that of the first ladder
+        found["replica_at_rung"] = (
+            ("record", *slots[-(history.replica.ndim - 1) :]),
+            history.replica,
+        )
     # What is observed is seen at each chain, or at the coldest rung of each ladder.
     leaves = jax.tree_util.tree_flatten_with_path(history.observed, is_leaf=_is_summary)[0]
     for path, leaf in leaves:
@@ -151,12 +157,16 @@ def _diagnosed(health: Any, slots: tuple[str, ...]) -> dict[str, Any]:
     if health.temperatures is None:
         return found | {"diagnostics.nonfinite": (last, health.nonfinite)}
     lost = health.nonfinite.reshape(len(health.round_trips), -1)
+    by_rung = (
+        *("log_partition", "log_partition_error", "mean_energy", "heat_capacity"),
+        *("autocorrelation", "effective_sample_size", "rhat"),
+    )
+    named = {"swap_rate": "pair", "local_barrier": "pair", "round_trips": "ladder"}
+    named |= {"round_trip_rate": "ladder"} | dict.fromkeys(by_rung, "rung")
+    found |= {f"diagnostics.{name}": ((of,), getattr(health, name)) for name, of in named.items()}
     return found | {
         "diagnostics.nonfinite": (("ladder", "replica"), lost),
-        "diagnostics.swap_rate": (("pair",), health.swap_rate),
         "diagnostics.barrier": ((), health.barrier),
-        "diagnostics.round_trips": (("ladder",), health.round_trips),
-        "diagnostics.round_trip_rate": (("ladder",), health.round_trip_rate),
     }
 
 
