@@ -114,7 +114,8 @@ def histograms(energies: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarr
     """Return the share of each rung's energies in each bin, ``[rungs, bins]``, and the borders."""
     finite = energies[np.isfinite(energies)]
     levels = np.unique(finite)
-    if 1 < len(levels) <= _LEVELS:  # bins between them, or some would hold two levels, some none
+    # Bins between levels that come again and again, or one bin would hold two and the next none.
+    if 1 < len(levels) <= min(_LEVELS, finite.size // 4):
         inner = (levels[1:] + levels[:-1]) / 2
         first, last = 2 * levels[0] - inner[0], 2 * levels[-1] - inner[-1]
         borders = np.concatenate([[first], inner, [last]])

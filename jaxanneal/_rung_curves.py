@@ -105,7 +105,10 @@ def draw_energies(axes: Any, health: Any) -> None:
     axes.plot([], [], **style, label="heat capacity")  # one legend for both
     right.set_ylabel("heat capacity: variance of E / T²", color="0.35")
     known = health.heat_capacity[np.isfinite(health.heat_capacity)]
-    right.set_ylim(0, 1.08 * known.max() if known.size and known.max() > 0 else 1)
+    if known.size and 0 < 100 * known.min() < known.max():
+        right.set_yscale("log")
+    else:
+        right.set_ylim(0, 1.08 * known.max() if known.size and known.max() > 0 else 1)
     return finish(axes, *finish_as)
 
 
