@@ -50,10 +50,9 @@ def draw_overlap(axes: Any, history: Any, ladder: np.ndarray, swap_rate: np.ndar
         xlabel = "energy above the lowest"
     pairs = chosen_pairs(swap_rate)
     counts, borders = histograms(energies, width)
+    colours = rung_colours(len(ladder))
     for row, pair in enumerate(pairs):
-        _draw_row(
-            axes, row, borders, counts[pair], counts[pair + 1], rung_colours(len(ladder)), pair
-        )
+        _draw_row(axes, row, borders, counts[pair : pair + 2], colours[pair : pair + 2])
     axes.set_yticks(range(len(pairs)), labels=[f"{ladder[pair]:.3g}" for pair in pairs])
     axes.set_ylim(-0.1, len(pairs) - 1 + _HEIGHT * 1.05)
     if width:
@@ -76,16 +75,14 @@ def _bend(axes: Any, width: float, high: float) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _draw_row(axes: Any, row: int, borders: Any, cold: Any, hot: Any, colours: Any, pair: int):
+def _draw_row(axes: Any, row: int, borders: Any, pair: np.ndarray, colours: Any) -> None:
     """Draw two histograms in one scale, so that what they share can be compared."""
-    top = max(cold.max(), hot.max())
-    if top == 0:
+    if pair.max() == 0:
         return
-    order = -row  # the rows below in front
-    scale = _HEIGHT / top
-    style = {"baseline": row, "zorder": order + 20}
-    axes.stairs(row + scale * cold, borders, fill=True, color=colours[pair], alpha=0.5, **style)
-    axes.stairs(row + scale * hot, borders, color=colours[pair + 1], lw=1.3, **style)
+    cold, hot = row + _HEIGHT / pair.max() * pair
+    style = {"baseline": row, "zorder": 20 - row}  # the rows below in front
+    axes.stairs(cold, borders, fill=True, color=colours[0], alpha=0.5, **style)
+    axes.stairs(hot, borders, color=colours[1], lw=1.3, **style)
 
 
 def chosen_pairs(swap_rate: np.ndarray) -> list[int]:

@@ -128,8 +128,10 @@ def test_round_trips_do_not_depend_on_chunks_and_records():
     parts = tempered(steps=7, record_every=1, swap_every=3)
     for steps in (30, 1, 262):
         parts = ja.anneal(terraces, state=parts.state, observe=look, steps=steps, record_every=5)
-    for a, b in zip(whole.diagnostics, parts.diagnostics, strict=True):
-        np.testing.assert_array_equal(a, b)
+    recorded = ("effective_sample_size", "rhat")  # of one record, and of 54
+    for name, value in whole.diagnostics._asdict().items():
+        if name not in recorded:
+            np.testing.assert_array_equal(value, getattr(parts.diagnostics, name))
     assert whole.diagnostics.round_trips.sum() > 0
 
 
@@ -193,6 +195,12 @@ def test_pictures_show_energy_temperature_and_acceptance():
 def test_pictures_of_summaries_of_no_moves_and_of_infinite_energies(summarised):
     drawn(cooled().plot())
     drawn(cooled(target=1e9).plot())
+    (overlap,) = [
+        axes
+        for axes in drawn(tempered().plot()).axes
+        if axes.get_title() == "Energies of neighbouring rungs"
+    ]
+    assert "summarised" in overlap.texts[0].get_text()
     starts = np.float32([[np.nan, 0]] * 9 + [[1, 1]])
     drawn(
         ja.anneal(
