@@ -8,6 +8,7 @@ from jax.typing import ArrayLike
 
 from jaxanneal._numbers import positive
 from jaxanneal._pytree import pytree_dataclass, pytree_subclass
+from jaxanneal.moves import _noise
 from jaxanneal.moves._perturbation import Perturbation
 
 # Noise beyond this is cut, so that a Cauchy step cannot make a parameter infinite: an energy that
@@ -19,9 +20,12 @@ _LARGEST = 1e30
 class Gaussian(Perturbation):
     r"""Add independent normal noise to the coordinates.
 
-    Maths: :math:`x'_i = x_i + f s_i z_i`, :math:`z_i \sim N(0, 1)`, with the adapted factor f. A
-    float16 or bfloat16 starts from a point of the interval that rounds to it, so no step is too
-    small to count.
+    Maths: :math:`x'_i = x_i + f s_i z_i`, :math:`z_i \sim N(0, 1)`, with the adapted factor f. In
+    single precision z has 261,632 levels up to 4.88, the moments 1, 3 and 15, and a distribution
+    function within 0.001 of the normal; it is symmetric to the last bit, so Metropolis samples
+    exactly what it should. In double precision it is normal to the last digits. A float16 or
+    bfloat16 starts from a point of the interval that rounds to it, so no step is too small to
+    count.
     Batching: one chain; the engine batches it.
 
     Args:
@@ -50,8 +54,10 @@ class Gaussian(Perturbation):
     """
 
     def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        """Return standard normal noise."""
-        return jax.random.normal(key, shape, dtype)
+        """Return standard normal noise, in single precision to the accuracy stated above."""
+        if dtype == jnp.float64:
+            return jax.random.normal(key, shape, dtype)
+        return _noise.normal(jax.random.bits(key, shape, jnp.uint32))
 
 
 @pytree_subclass
@@ -85,7 +91,9 @@ class Uniform(Perturbation):
 
     def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
         """Return noise uniform on (-1, 1)."""
-        return jax.random.uniform(key, shape, dtype, minval=-1.0, maxval=1.0)
+        if dtype == jnp.float64:
+            return jax.random.uniform(key, shape, dtype, minval=-1.0, maxval=1.0)
+        return _noise.uniform(jax.random.bits(key, shape, jnp.uint32))
 
 
 @pytree_subclass
@@ -120,7 +128,9 @@ class Laplace(Perturbation):
 
     def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
         """Return Laplace noise with b = 1."""
-        return jax.random.laplace(key, shape, dtype)
+        if dtype == jnp.float64:
+            return jax.random.laplace(key, shape, dtype)
+        return _noise.laplace(jax.random.bits(key, shape, jnp.uint32))
 
 
 @pytree_dataclass
@@ -172,9 +182,11 @@ class StudentT(Perturbation):
 
     def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
         """Return Student t noise, cut at 1e30."""
-        radius_key, angle_key = jax.random.split(key)
         df = self.df.astype(dtype)
-        log_u = jnp.log1p(-jax.random.uniform(radius_key, shape, dtype))
-        radius = jnp.sqrt(df * jnp.expm1(-2 * log_u / df))
-        angle = 2 * jnp.pi * jax.random.uniform(angle_key, shape, dtype)
-        return jnp.clip(radius * jnp.cos(angle), -_LARGEST, _LARGEST)
+        if dtype == jnp.float64:
+            noise = _noise.student_double(key, shape, df)
+        else:
+            radius_bits = jax.random.bits(key, shape, jnp.uint32)
+            angle_bits = jax.random.bits(jax.random.fold_in(key, 0), shape, jnp.uint32)
+            noise = _noise.student(radius_bits, angle_bits, df)
+        return jnp.clip(noise, -_LARGEST, _LARGEST)
