@@ -41,6 +41,20 @@ def bits(key: jax.Array, counter: jax.Array) -> jax.Array:
     return x ^ (x >> 15) ^ (first >> 7)
 
 
+def words(key: jax.Array, first: int, shape: Sequence[int]) -> jax.Array:
+    """Return words of the key's own draw from number ``first`` on, ``uint32 [*shape]``.
+
+    ``words(key, 0, shape)`` is ``jax.random.bits(key, shape, jnp.uint32)``, and several arrays may
+    share one draw, which saves a key for each.
+
+    Args:
+        key: A key of our own type, consumed as far as its words go.
+        first: Number of the first word.
+        shape: Shape of the result.
+    """
+    return bits(jax.random.key_data(key), _counters(shape) + jnp.uint32(first))
+
+
 def _mixed(x: jax.Array) -> jax.Array:
     x = (x ^ (x >> 16)) * jnp.uint32(_FIRST)
     x = (x ^ (x >> 15)) * jnp.uint32(_SECOND)

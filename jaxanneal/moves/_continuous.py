@@ -1,5 +1,6 @@
 """Moves of floating parameters: add independent noise to every coordinate, or to some."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -53,11 +54,13 @@ class Gaussian(Perturbation):
     Reference: Metropolis et al., J. Chem. Phys. 21, 1087 (1953).
     """
 
-    def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        """Return standard normal noise, in single precision to the accuracy stated above."""
-        if dtype == jnp.float64:
-            return jax.random.normal(key, shape, dtype)
-        return _noise.normal(jax.random.bits(key, shape, jnp.uint32))
+    def noise(self, draw: Callable[[int], jax.Array]) -> jax.Array:
+        """Return standard normal noise, to the accuracy stated above."""
+        return _noise.normal(draw(0))
+
+    def noise_double(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Return standard normal noise in double precision; the key is consumed."""
+        return jax.random.normal(key, shape, jnp.float64)
 
 
 @pytree_subclass
@@ -89,11 +92,13 @@ class Uniform(Perturbation):
     Reference: Metropolis et al., J. Chem. Phys. 21, 1087 (1953), eq. (3).
     """
 
-    def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    def noise(self, draw: Callable[[int], jax.Array]) -> jax.Array:
         """Return noise uniform on (-1, 1)."""
-        if dtype == jnp.float64:
-            return jax.random.uniform(key, shape, dtype, minval=-1.0, maxval=1.0)
-        return _noise.uniform(jax.random.bits(key, shape, jnp.uint32))
+        return _noise.uniform(draw(0))
+
+    def noise_double(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Return noise uniform on (-1, 1) in double precision; the key is consumed."""
+        return jax.random.uniform(key, shape, jnp.float64, minval=-1.0, maxval=1.0)
 
 
 @pytree_subclass
@@ -126,11 +131,13 @@ class Laplace(Perturbation):
     Reference: Kotz, Kozubowski and Podgorski, The Laplace Distribution and Generalizations (2001).
     """
 
-    def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    def noise(self, draw: Callable[[int], jax.Array]) -> jax.Array:
         """Return Laplace noise with b = 1."""
-        if dtype == jnp.float64:
-            return jax.random.laplace(key, shape, dtype)
-        return _noise.laplace(jax.random.bits(key, shape, jnp.uint32))
+        return _noise.laplace(draw(0))
+
+    def noise_double(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Return Laplace noise with b = 1 in double precision; the key is consumed."""
+        return jax.random.laplace(key, shape, jnp.float64)
 
 
 @pytree_dataclass
@@ -180,13 +187,12 @@ class StudentT(Perturbation):
         df = positive("StudentT.df", df, remedy, scalar=True)
         vars(self).update(df=df)
 
-    def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    def noise(self, draw: Callable[[int], jax.Array]) -> jax.Array:
         """Return Student t noise, cut at 1e30."""
-        df = self.df.astype(dtype)
-        if dtype == jnp.float64:
-            noise = _noise.student_double(key, shape, df)
-        else:
-            radius_bits = jax.random.bits(key, shape, jnp.uint32)
-            angle_bits = jax.random.bits(jax.random.fold_in(key, 0), shape, jnp.uint32)
-            noise = _noise.student(radius_bits, angle_bits, df)
+        noise = _noise.student(draw(0), draw(1), self.df.astype(jnp.float32))
+        return jnp.clip(noise, -_LARGEST, _LARGEST)
+
+    def noise_double(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Return Student t noise in double precision, cut at 1e30; the key is consumed."""
+        noise = _noise.student_double(key, shape, self.df.astype(jnp.float64))
         return jnp.clip(noise, -_LARGEST, _LARGEST)

@@ -1,6 +1,8 @@
 """What all moves of floating parameters share: scale, bounds, fraction and target acceptance."""
 
+import itertools
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,14 +12,15 @@ from jax.typing import ArrayLike
 
 from jaxanneal import _prng
 from jaxanneal._energy import describe
+from jaxanneal._generator import words
 from jaxanneal._numbers import number, refusal
 from jaxanneal._parameters import Parameters, per_parameter
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect, step_between
 from jaxanneal.moves._rounding import real, stored
 
-# The two draws of each parameter: 2 i and 2 i + 1 are folded into the key for number i.
-_NOISE, _ROUNDING = range(2)
+# The second word of a coordinate lies so far behind the first in the key's draw.
+_SECOND = 2**31
 
 _ADAPT_REMEDY = "Use 'auto', a rate such as 0.234, or None to hold the scale."
 
@@ -68,8 +71,16 @@ class Perturbation:
         )
 
     @abstractmethod
-    def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        """Return noise of unit scale for one chain; the key is consumed."""
+    def noise(self, draw: Callable[[int], jax.Array]) -> jax.Array:
+        """Return noise of unit scale in single precision for one parameter of one chain.
+
+        Args:
+            draw: ``draw(0)`` and ``draw(1)`` return two words for each coordinate, ``uint32``.
+        """
+
+    @abstractmethod
+    def noise_double(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Return the same in double precision; the key is consumed."""
 
     def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, jax.Array]:
         """Return the perturbed parameters of one chain, and a Hastings term of zero.
@@ -94,30 +105,31 @@ class Perturbation:
         moved = []
         for index, leaf in enumerate(old.leaves):
             box = None if limits is None else limits[index]
-            dtype = jnp.float64 if leaf.dtype == jnp.float64 else jnp.float32
-            noise = self.noise(jax.random.fold_in(key, 2 * index + _NOISE), leaf.shape, dtype)
+            noise = self._noise_of(key, old, index)
             noise = noise if chosen is None else jnp.where(chosen[index], noise, 0)
-            size = factor.astype(dtype) * scales[index].astype(dtype)
+            size = factor.astype(noise.dtype) * scales[index].astype(noise.dtype)
             step = size * noise if box is None else step_between(size, noise, *box)
-            new = real(jax.random.fold_in(key, 2 * index + _ROUNDING), leaf, box) + step
+            new = real(jax.random.fold_in(key, index), leaf, box) + step
             moved.append(stored(new if box is None else reflect(new, *box), leaf))
         return old.with_leaves(moved)
 
     def chosen(self, key: jax.Array, parameters: Parameters) -> list[jax.Array]:
-        """Return which coordinates of each parameter move, at least one of all."""
-        site_key, draw_key = jax.random.split(jax.random.fold_in(key, 2 * len(parameters.leaves)))
-        sizes = [leaf.size for leaf in parameters.leaves]
-        site = jax.random.randint(site_key, (), 0, sum(sizes))
-        drawn = []
-        for index, leaf in enumerate(parameters.leaves):
-            own_key = jax.random.fold_in(draw_key, index)
-            drawn.append(jax.random.uniform(own_key, leaf.shape) < self.fraction)
-        none = ~jnp.stack([jnp.any(mask) for mask in drawn]).any()
-        first = 0
-        for index, mask in enumerate(drawn):
-            place = jnp.arange(first, first + mask.size).reshape(mask.shape)
-            drawn[index], first = mask | none & (place == site), first + mask.size
-        return drawn
+        """Return which coordinates of each parameter move, at least one of all.
+
+        Maths: u below the fraction for uniform u; where none is, the smallest u.
+        """
+        own_key = jax.random.fold_in(key, len(parameters.leaves))
+        places = zip(parameters.leaves, _firsts(parameters), strict=True)
+        drawn = [words(own_key, first, leaf.shape) >> 8 for leaf, first in places]
+        drawn = [word.astype(jnp.float32) * 2.0**-24 for word in drawn]
+        least = jnp.stack([jnp.min(u, initial=1.0) for u in drawn]).min()
+        return [(u < self.fraction) | (u == least) for u in drawn]
+
+    def _noise_of(self, key: jax.Array, parameters: Parameters, index: int) -> jax.Array:
+        leaf, first = parameters.leaves[index], _firsts(parameters)[index]
+        if leaf.dtype == jnp.float64:
+            return self.noise_double(jax.random.fold_in(key, index), leaf.shape)
+        return self.noise(lambda number: words(key, first + number * _SECOND, leaf.shape))
 
     def target(self, params: Any) -> jax.Array | None:
         """Return the acceptance rate that the factor adapts to, or ``None``."""
@@ -148,6 +160,12 @@ class Perturbation:
             pairs = zip(limits, parameters.leaves, strict=True)
             both.append(tuple(limit.astype(leaf.dtype) for limit, leaf in pairs))
         return both
+
+
+def _firsts(parameters: Parameters) -> list[int]:
+    """Return the number of the first coordinate of each parameter."""
+    sizes = [leaf.size for leaf in parameters.leaves]
+    return list(itertools.accumulate(sizes[:-1], initial=0))
 
 
 # The branches are functions of the module, not closures: an eager step would compile closures anew.
