@@ -95,7 +95,7 @@ def student_jump(d, s, root):
 
 
 def test_one_key_for_the_step_and_the_decision_is_caught():
-    """Twin 13: threefry's normal is a function of the uniform of the same key."""
+    """Twin 13: a normal of jax.random is a function of the uniform of the same key."""
 
     def step_one(key, x):
         return x + jax.random.normal(key, x.shape)

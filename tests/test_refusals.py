@@ -157,13 +157,11 @@ def test_a_seed_that_does_not_fit_is_refused():
 
 
 @pytest.mark.usefixtures("nothing_compiles")
-def test_missing_batched_and_unbatchable_keys_are_refused():
+def test_missing_and_batched_keys_are_refused():
     refuses(TypeError, lambda: attempt(key=None), "key|a value|None|state=")
     for call in (attempt, whole, alone):
         text = "key|one key|shape (3,)|jax.random.key(0)"
         refuses(TypeError, lambda c=call: c(key=jax.random.split(jax.random.key(0), 3)), text)
-        text = "key|under vmap|rbg|threefry2x32"
-        refuses(TypeError, lambda c=call: c(key=jax.random.key(0, impl="rbg")), text)
 
 
 @pytest.mark.usefixtures("nothing_compiles")
