@@ -152,18 +152,12 @@ class _Run:
     """One stretch of moves: the state, what was recorded, and the last report."""
 
     def __init__(
-        self,
-        driver: Driver,
-        state: State,
-        method: Method,
-        steps: int,
-        record_every: int,
-        pilot: bool,
+        self, driver: Driver, state: State, method: Method, steps: int, every: int, pilot: bool
     ):
         self.driver, self.state, self.method = driver, state, method
         self.cooling: Any = getattr(method, "cooling", None)
         self.first = self.step = int(state.step)
-        self.steps, self.record_every = steps, record_every
+        self.steps, self.record_every = steps, every
         self.rows: list[Any] = []
         self.made, self.pilot = 0, pilot
         self._tabulate()
