@@ -14,16 +14,24 @@ from benchmarks._workloads import Workload, workloads
 from jaxanneal._clock import Clock
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import as_limits
+from jaxanneal._prng import as_key
 from jaxanneal._problem import Problem
 from jaxanneal._program import chunk_program
 
 _REPEATS, _QUICK_REPEATS = 9, 7
+_RUNGS, _SMALL_BLOCK = 16, 64
+_SWAPS = "a swap phase alone"
 
 HEAD = """## step: what a step costs
 
 Time per chain-step over that of the bare vmapped energy, in one process, interleaved, medians.
 Bare is the faster of back-to-back calls of the jitted energy and a scan whose carry touches every
-parameter. Workloads (C, H, N): C chains of an MLP 64-H-10 on N digits.
+parameter. Workloads (C, H, N): C chains of an MLP 64-H-10 on N digits. Blocks of the default width
+unless another is named.
+"""
+
+PHASES = """A swap phase by itself, in per cent of a bare step of all chains: its share where every move is an
+exchange.
 """
 
 MEMORY = """State and temporaries of the compiled program over the bytes of all parameters, without
@@ -35,10 +43,10 @@ besides its parameters, which ten floats or packed spins let show.
 def run(quick: bool) -> Iterator[dict[str, Any]]:
     """Measure every workload; yield one row for each solver."""
     for workload in workloads(quick):
-        yield from measure(workload, _QUICK_REPEATS if quick else _REPEATS)
+        yield from measure(workload, _QUICK_REPEATS if quick else _REPEATS, quick)
 
 
-def measure(workload: Workload, repeats: int) -> Iterator[dict[str, Any]]:
+def measure(workload: Workload, repeats: int, quick: bool) -> Iterator[dict[str, Any]]:
     """Time bare and all solvers in turn, A B C A B C, and yield the ratios of medians."""
     starts = jax.vmap(workload.start)(jax.random.split(jax.random.key(0), workload.chains))
     calls, scan, bare_compile = bare(workload, starts)
@@ -46,8 +54,10 @@ def measure(workload: Workload, repeats: int) -> Iterator[dict[str, Any]]:
     timed: dict[str, Callable[[int], None]] = {"bare (calls)": calls, "bare (scan)": scan}
     compiling = {"bare (calls)": bare_compile, "bare (scan)": bare_compile}
     held: dict[str, float] = {}
-    for name, method in solvers(workload.chains).items():
-        timed[name], compiling[name], held[name] = solver(workload, starts, method)
+    for name, (method, block) in solvers(workload.chains, quick).items():
+        timed[name], compiling[name], held[name] = solver(workload, starts, method, block)
+    if workload.chains >= _RUNGS:
+        timed[_SWAPS], compiling[_SWAPS] = swaps(workload.chains)
     for function in timed.values():
         function(1)
         function(steps)
@@ -74,17 +84,46 @@ def measure(workload: Workload, repeats: int) -> Iterator[dict[str, Any]]:
         )
 
 
-def solvers(chains: int) -> dict[str, Any]:
-    """Return the methods that are timed at a number of chains."""
+def solvers(chains: int, quick: bool) -> dict[str, tuple[Any, int | None]]:
+    """Return the methods that are timed at a number of chains, and the chains in a block."""
     cooling = ja.cooling.Geometric(1e-2, 1e-4, steps=10**6)
-    found: dict[str, Any] = {"SA": ja.SimulatedAnnealing(chains, cooling)}
-    if chains >= 16:
-        ladder = jnp.geomspace(1e-4, 1e-2, 16)
+    found: dict[str, Any] = {"SA": (ja.SimulatedAnnealing(chains, cooling), None)}
+    if chains >= _RUNGS:
         for every in (10, 1):
-            found[f"PT, swap every {every}"] = ja.ParallelTempering(
-                ladders=chains // 16, temperatures=ladder, swap_every=every
-            )
+            found[f"PT, swap every {every}"] = tempering(chains, every), None
+    if chains > _SMALL_BLOCK and not quick:
+        found["PT, swap every 1, one block"] = tempering(chains, 1), chains
+        found[f"PT, swap every 1, blocks of {_SMALL_BLOCK}"] = tempering(chains, 1), _SMALL_BLOCK
     return found
+
+
+def tempering(chains: int, every: int) -> ja.ParallelTempering:
+    """Return ladders of 16 rungs for so many chains."""
+    ladder = jnp.geomspace(1e-4, 1e-2, _RUNGS)
+    return ja.ParallelTempering(
+        ladders=chains // _RUNGS, temperatures=ladder, swap_every=every, warmup=0
+    )
+
+
+def swaps(chains: int) -> tuple[Callable[[int], None], float]:
+    """Return a function that makes swap phases and nothing else, and compile seconds."""
+    method, key = tempering(chains, 1), as_key(0)
+    ladders, factors = method.init(), jnp.zeros(chains)
+
+    def phase(step: jax.Array, carry: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
+        ladders, energies = carry
+        ladders, _ = method.after_round(key, ladders, step, energies, factors)
+        return ladders, energies * 1.0001  # other energies, or what they decide is hoisted
+
+    @jax.jit
+    def loop(ladders: Any, steps: jax.Array) -> Any:
+        energies = jnp.linspace(1e-4, 1e-2, chains)
+        return jax.lax.fori_loop(1, steps + 1, phase, (ladders, energies))[0].round_trips
+
+    began = time.perf_counter()
+    compiled = loop.lower(ladders, jnp.asarray(1)).compile()
+    compiling = time.perf_counter() - began
+    return lambda steps: jax.block_until_ready(compiled(ladders, jnp.asarray(steps))), compiling
 
 
 def bare(
@@ -128,13 +167,13 @@ def _touch(x: jax.Array, values: jax.Array) -> jax.Array:
 
 
 def solver(
-    workload: Workload, starts: Any, method: Any
+    workload: Workload, starts: Any, method: Any, block: int | None
 ) -> tuple[Callable[[int], None], float, float]:
     """Return a function that makes moves with the product's own chunk, compile seconds, memory."""
     clock = Clock()
     move = ja.moves.Flip() if starts is not None and _is_bool(starts) else ja.moves.Gaussian(0.01)
     problem = Problem(
-        workload.energy, ja.stacked(starts), 0, workload.args, method, move, None, clock
+        workload.energy, ja.stacked(starts), 0, workload.args, method, move, block, clock
     )
     never = 2**31 - 1
     limits = as_limits(10**6, None, None, None, never, None, None, False)
@@ -196,5 +235,8 @@ def line(row: dict[str, Any]) -> str:
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the table of costs, and that of memory."""
-    return [*_report.grid(rows, "ratio"), "", MEMORY, *_report.grid(rows, "memory")]
+    """Return the table of costs, that of swaps, and that of memory."""
+    whole = [row for row in rows if row["solver"] != _SWAPS]
+    phases = [row | {"ratio": 100 * row["ratio"]} for row in rows if row["solver"] == _SWAPS]
+    costs, memories = _report.grid(whole, "ratio"), _report.grid(whole, "memory")
+    return [*costs, "", PHASES, *_report.grid(phases, "ratio"), "", MEMORY, *memories]
