@@ -30,8 +30,8 @@ parameter. Workloads (C, H, N): C chains of an MLP 64-H-10 on N digits. Blocks o
 unless another is named.
 """
 
-PHASES = """A swap phase by itself, in per cent of a bare step of all chains: its share where every move is an
-exchange.
+PHASES = """A swap phase by itself, in per cent of a bare step of all chains: its share where every
+move is an exchange.
 """
 
 MEMORY = """State and temporaries of the compiled program over the bytes of all parameters, without
