@@ -6,7 +6,7 @@ import sys
 from benchmarks import _report, _rows, exchanges, networks, sampling, step
 
 SUITES = {"exchanges": exchanges, "networks": networks, "sampling": sampling, "step": step}
-_PEERED = ("sampling",)
+_PEERED = ("sampling", "step")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -33,7 +33,7 @@ def _starts(target: Target, count: int) -> jax.Array:
     return jax.vmap(target.start)(jax.random.split(jax.random.key(1), count))
 
 
-def _flip(key: jax.Array, spins: jax.Array) -> jax.Array:
+def flip(key: jax.Array, spins: jax.Array) -> jax.Array:
     """Flip one site, uniform over all: what our default move for bits does."""
     site = jax.random.randint(key, (), 0, spins.size)
     return (spins.reshape(-1) ^ (jnp.arange(spins.size) == site)).reshape(spins.shape)
@@ -83,7 +83,7 @@ def _tfp_kernel(ours: Ours, every: int | None) -> Any:
     def flips(parts: list[jax.Array], seed: jax.Array) -> list[jax.Array]:
         flat = parts[0].reshape((-1, *event))
         keys = jax.random.split(seed, len(flat))
-        return [jax.vmap(_flip)(keys, flat).reshape(parts[0].shape)]
+        return [jax.vmap(flip)(keys, flat).reshape(parts[0].shape)]
 
     scale = jnp.asarray(ours.scales, jnp.float32).reshape(-1, *(1 for _ in (0, *event)))
     walk = flips if ours.target.discrete else tfp.mcmc.random_walk_normal_fn(scale=scale)
@@ -130,7 +130,7 @@ def _random_walk(ours: Ours) -> Sampler:
         return -target.energy(x) / temperature
 
     if target.discrete:
-        kernel = blackjax.rmh(log_density, _flip)
+        kernel = blackjax.rmh(log_density, flip)
     else:
         scale = jnp.full(starts.shape[1:], ours.scales[0], starts.dtype)
         kernel = blackjax.additive_step_random_walk.normal_random_walk(log_density, scale)

@@ -9,17 +9,17 @@ import jax
 import jax.numpy as jnp
 
 import jaxanneal as ja
-from benchmarks import _report, _rows
+from benchmarks import _report, _rows, _step_peers
+from benchmarks._swaps import PHASES, RUNGS, swaps, tempering
 from benchmarks._workloads import Workload, workloads
 from jaxanneal._clock import Clock
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import as_limits
-from jaxanneal._prng import as_key
 from jaxanneal._problem import Problem
 from jaxanneal._program import chunk_program
 
 _REPEATS, _QUICK_REPEATS = 9, 7
-_RUNGS, _SMALL_BLOCK = 16, 64
+_SMALL_BLOCK = 64
 _SWAPS = "a swap phase alone"
 
 HEAD = """## step: what a step costs
@@ -30,7 +30,7 @@ parameter. Workloads (C, H, N): C chains of an MLP 64-H-10 on N digits. Blocks o
 unless another is named.
 """
 
-PHASES = """A swap phase by itself, in per cent of a bare step of all chains: its share where every
+SHARES = """A swap phase by itself, in per cent of a bare step of all chains: its share where every
 move is an exchange.
 """
 
@@ -40,13 +40,13 @@ besides its parameters, which ten floats or packed spins let show.
 """
 
 
-def run(quick: bool) -> Iterator[dict[str, Any]]:
+def run(quick: bool, peers: bool = False) -> Iterator[dict[str, Any]]:
     """Measure every workload; yield one row for each solver."""
     for workload in workloads(quick):
-        yield from measure(workload, _QUICK_REPEATS if quick else _REPEATS, quick)
+        yield from measure(workload, quick, peers)
 
 
-def measure(workload: Workload, repeats: int, quick: bool) -> Iterator[dict[str, Any]]:
+def measure(workload: Workload, quick: bool, peers: bool) -> Iterator[dict[str, Any]]:
     """Time bare and all solvers in turn, A B C A B C, and yield the ratios of medians."""
     starts = jax.vmap(workload.start)(jax.random.split(jax.random.key(0), workload.chains))
     calls, scan, bare_compile = bare(workload, starts)
@@ -56,15 +56,21 @@ def measure(workload: Workload, repeats: int, quick: bool) -> Iterator[dict[str,
     held: dict[str, float] = {}
     for name, (method, block) in solvers(workload.chains, quick).items():
         timed[name], compiling[name], held[name] = solver(workload, starts, method, block)
-    if workload.chains >= _RUNGS:
+    alone: dict[str, float] = {}  # how often a solver would run for one step of all chains
+    if workload.chains >= RUNGS:
         timed[_SWAPS], compiling[_SWAPS] = swaps(workload.chains)
+        alone[_SWAPS] = 1 / PHASES
+    for peer in _step_peers.peers(workload, starts) if peers else ():
+        timed[peer.name], compiling[peer.name] = peer.moves, peer.compile_seconds
+        alone[peer.name] = workload.chains // peer.chains
+    repeats = _QUICK_REPEATS if quick else _REPEATS
     for function in timed.values():
         function(1)
         function(steps)
     seconds: dict[str, list[float]] = {name: [] for name in timed}
     for _ in range(repeats):
         for name, function in timed.items():
-            seconds[name].append(_seconds(function, steps) / steps)
+            seconds[name].append(alone.get(name, 1.0) * _seconds(function, steps) / steps)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     baseline = min(medians["bare (calls)"], medians["bare (scan)"])
     for name in timed:
@@ -88,42 +94,13 @@ def solvers(chains: int, quick: bool) -> dict[str, tuple[Any, int | None]]:
     """Return the methods that are timed at a number of chains, and the chains in a block."""
     cooling = ja.cooling.Geometric(1e-2, 1e-4, steps=10**6)
     found: dict[str, Any] = {"SA": (ja.SimulatedAnnealing(chains, cooling), None)}
-    if chains >= _RUNGS:
+    if chains >= RUNGS:
         for every in (10, 1):
             found[f"PT, swap every {every}"] = tempering(chains, every), None
     if chains > _SMALL_BLOCK and not quick:
         found["PT, swap every 1, one block"] = tempering(chains, 1), chains
         found[f"PT, swap every 1, blocks of {_SMALL_BLOCK}"] = tempering(chains, 1), _SMALL_BLOCK
     return found
-
-
-def tempering(chains: int, every: int) -> ja.ParallelTempering:
-    """Return ladders of 16 rungs for so many chains."""
-    ladder = jnp.geomspace(1e-4, 1e-2, _RUNGS)
-    return ja.ParallelTempering(
-        ladders=chains // _RUNGS, temperatures=ladder, swap_every=every, warmup=0
-    )
-
-
-def swaps(chains: int) -> tuple[Callable[[int], None], float]:
-    """Return a function that makes swap phases and nothing else, and compile seconds."""
-    method, key = tempering(chains, 1), as_key(0)
-    ladders, factors = method.init(), jnp.zeros(chains)
-
-    def phase(step: jax.Array, carry: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
-        ladders, energies = carry
-        ladders, _ = method.after_round(key, ladders, step, energies, factors)
-        return ladders, energies * 1.0001  # other energies, or what they decide is hoisted
-
-    @jax.jit
-    def loop(ladders: Any, steps: jax.Array) -> Any:
-        energies = jnp.linspace(1e-4, 1e-2, chains)
-        return jax.lax.fori_loop(1, steps + 1, phase, (ladders, energies))[0].round_trips
-
-    began = time.perf_counter()
-    compiled = loop.lower(ladders, jnp.asarray(1)).compile()
-    compiling = time.perf_counter() - began
-    return lambda steps: jax.block_until_ready(compiled(ladders, jnp.asarray(steps))), compiling
 
 
 def bare(
@@ -239,4 +216,4 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     whole = [row for row in rows if row["solver"] != _SWAPS]
     phases = [row | {"ratio": 100 * row["ratio"]} for row in rows if row["solver"] == _SWAPS]
     costs, memories = _report.grid(whole, "ratio"), _report.grid(whole, "memory")
-    return [*costs, "", PHASES, *_report.grid(phases, "ratio"), "", MEMORY, *memories]
+    return [*costs, "", SHARES, *_report.grid(phases, "ratio"), "", MEMORY, *memories]
