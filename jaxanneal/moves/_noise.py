@@ -32,7 +32,7 @@ def normal(bits: jax.Array) -> jax.Array:
     """Return standard normal numbers.
 
     Maths: the sum of four bytes is nearly normal, and a polynomial maps it to a normal quantile.
-    Two of the bytes weigh 513/512 of the others, which makes 261,632 levels of 1,021.
+    Two of the bytes weigh 513/512 of the others, which makes 261,121 levels of 1,021.
 
     Args:
         bits: ``uint32 [...]``.
