@@ -27,13 +27,13 @@ def exact_law(normal):
     byte = lambda total, k: np.clip(total - 255 * k, 0, 255)  # noqa: E731
     word = byte(two, 0) | byte(two, 1) << 8 | byte(one, 0) << 16 | byte(one, 1) << 24
     z = np.asarray(normal(jnp.asarray(word.reshape(-1), jnp.uint32)), np.float64)
-    assert len(np.unique(z)) == 511**2
+    assert len(np.unique(z)) > 200_000
     for order, moment in enumerate((0, 1, 0, 3, 0, 15), start=1):
         assert abs(np.sum(chance * z**order) - moment) < 2e-6 * max(moment, 1)
     assert abs(np.sum(chance * z**8) / 105 - 1) < 0.01
     order = np.argsort(z)
     middle = np.cumsum(chance[order]) - chance[order] / 2
-    assert np.max(np.abs(middle - special.ndtr(z[order]))) < 0.001
+    assert np.max(np.abs(middle - special.ndtr(z[order]))) < 0.0005
     rate = np.sum(chance * 2 * special.ndtr(-2.4 * np.abs(z) / 2))
     assert abs(rate - 2 * stats.t.cdf(-1.2, 1)) < 0.0005
 
@@ -123,13 +123,13 @@ def test_coordinates_have_the_same_noise_however_they_are_packed():
 
 
 def test_double_precision_gets_the_noise_of_double_precision():
-    """No step of 2^18 comes twice, of 261,121 levels most would."""
+    """No step of 2^18 comes twice, of the levels of single precision many do."""
     with enable_x64(True):
         for move in (ja.moves.Gaussian(1.0), ja.moves.StudentT(1.0, 1.0), ja.moves.Laplace(1.0)):
             new, _ = move.propose(jax.random.key(4), jnp.zeros(2**18), 1.0)
             assert new.dtype == jnp.float64 and np.unique(new).size == 2**18
     new, _ = ja.moves.Gaussian(1.0).propose(jax.random.key(4), jnp.zeros(2**18), 1.0)
-    assert np.unique(new).size < 0.6 * 2**18
+    assert np.unique(new).size < 0.7 * 2**18
 
 
 def fraction_law(move):
