@@ -1,5 +1,6 @@
 """What a step costs, as a multiple of the bare vmapped energy."""
 
+import functools
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -118,22 +119,25 @@ def bare(
             values = batched(starts, *args)
         jax.block_until_ready(values)
 
-    def body(_: Any, carry: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
-        params, total = carry
-        values = jax.vmap(energy, in_axes=(0, *(None for _ in args)))(params, *args)
-        # Touches every parameter, so that nothing is hoisted, and changes none.
-        touched = jax.tree.map(lambda x: _touch(x, values), params)
-        return touched, total + values
-
-    @jax.jit
-    def loop(params: Any, steps: jax.Array) -> jax.Array:
-        zero = jnp.zeros(workload.chains)
-        return jax.lax.fori_loop(0, steps, body, (params, zero))[1]
+    loop = jax.jit(lambda params, steps: _loop(energy, params, args, steps)[1])
 
     def scan(steps: int) -> None:
         jax.block_until_ready(loop(starts, jnp.asarray(steps)))
 
     return calls, scan, compiling
+
+
+def _loop(energy: Any, params: Any, args: tuple[Any, ...], steps: Any) -> tuple[Any, jax.Array]:
+    """Evaluate chains again and again; every parameter is touched, or XLA would do it once."""
+    axes = (0, *(None for _ in args))
+
+    def body(_: Any, carry: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
+        params, total = carry
+        values = jax.vmap(energy, in_axes=axes)(params, *args)
+        return jax.tree.map(lambda x: _touch(x, values), params), total + values
+
+    zero = jnp.zeros(jax.tree.leaves(params)[0].shape[0])
+    return jax.lax.fori_loop(0, steps, body, (params, zero))
 
 
 def _touch(x: jax.Array, values: jax.Array) -> jax.Array:
@@ -180,12 +184,12 @@ def solver(
 def memory(workload: Workload, starts: Any, chunk: Any, apart: Any, width: int) -> float:
     """Return the bytes of state and temporaries, as a multiple of those of all parameters.
 
-    The history's buffer, the data and what the energy itself needs for one block are left out.
+    The history's buffer, the data and what the energy itself needs for one block are left out: in a
+    loop, because XLA keeps there what does not change from step to step, such as places of labels.
     """
-    axes = (0, *(None for _ in workload.args))
     block = jax.tree.map(lambda x: x[:width], starts)
-    energy = jax.jit(jax.vmap(workload.energy, in_axes=axes)).lower(block, *workload.args)
-    own = energy.compile().memory_analysis().temp_size_in_bytes
+    loop = jax.jit(functools.partial(_loop, workload.energy), donate_argnums=0)
+    own = loop.lower(block, workload.args, 1).compile().memory_analysis().temp_size_in_bytes
     held = chunk.argument_size_in_bytes + chunk.output_size_in_bytes - chunk.alias_size_in_bytes
     bytes_of = lambda tree: sum(x.nbytes for x in jax.tree.leaves(tree))  # noqa: E731
     return (held - bytes_of(apart) + chunk.temp_size_in_bytes - own) / bytes_of(starts)

@@ -22,8 +22,8 @@ class Gaussian(Perturbation):
     r"""Add independent normal noise to the coordinates.
 
     Maths: :math:`x'_i = x_i + f s_i z_i`, :math:`z_i \sim N(0, 1)`, with the adapted factor f. In
-    single precision z has 261,632 levels up to 4.88, the moments 1, 3 and 15, and a distribution
-    function within 0.001 of the normal; it is symmetric to the last bit, so Metropolis samples
+    single precision z has 200,000 levels up to 4.88, the moments 1, 3 and 15, and a distribution
+    function within 0.0005 of the normal; it is symmetric to the last bit, so Metropolis samples
     exactly what it should. In double precision it is normal to the last digits. A float16 or
     bfloat16 starts from a point of the interval that rounds to it, so no step is too small to
     count.

@@ -123,7 +123,8 @@ class Perturbation:
         drawn = [words(own_key, first, leaf.shape) >> 8 for leaf, first in places]
         drawn = [word.astype(jnp.float32) * 2.0**-24 for word in drawn]
         least = jnp.stack([jnp.min(u, initial=1.0) for u in drawn]).min()
-        return [(u < self.fraction) | (u == least) for u in drawn]
+        fraction = self.fraction.astype(jnp.float32)
+        return [(u < fraction) | (u == least) for u in drawn]
 
     def _noise_of(self, key: jax.Array, parameters: Parameters, index: int) -> jax.Array:
         leaf, first = parameters.leaves[index], _firsts(parameters)[index]
