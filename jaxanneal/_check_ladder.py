@@ -105,15 +105,27 @@ def few_rungs(health: Diagnostics) -> list[str]:
     ]
 
 
+def allowed_rate(swap_rate: np.ndarray, scheme: str) -> float:
+    r"""Return the round trips per swap phase and ladder that swap rates allow.
+
+    Maths: :math:`1 / (2 + 2 \sum_i r_i / (1 - r_i))` for rejection rates r, with ``"seo"`` twice
+    the number of pairs in place of the first 2.
+
+    Reference: Syed et al., J. R. Stat. Soc. B 84, 321 (2022), section 3.
+    """
+    with np.errstate(divide="ignore"):
+        odds = float(np.sum((1 - swap_rate) / swap_rate))
+    return 1 / ((2 if scheme == "deo" else 2 * len(swap_rate)) + 2 * odds)
+
+
 def _exploration(state: State, health: Diagnostics) -> list[str]:
     """Say so if exchanges are faster than exploration, and how often there should be one."""
     assert health.swap_rate is not None and health.autocorrelation is not None
     assert health.round_trips is not None
     known = health.autocorrelation[np.isfinite(health.autocorrelation)]
     every, again = int(state.method.swap_every), float(np.mean(known)) if known.size else 0.0
-    odds = float(np.sum((1 - health.swap_rate) / health.swap_rate))
-    wait = 2 if state.method.scheme == "deo" else 2 * len(health.swap_rate)
-    expected = int(state.exchange.phases) * state.method.ladders / (wait + 2 * odds)
+    phases = int(state.exchange.phases) * state.method.ladders
+    expected = phases * allowed_rate(health.swap_rate, state.method.scheme)
     made = int(np.sum(health.round_trips))
     if made + _ERRORS * (math.sqrt(made) + 1) >= _EXPLORED * expected:
         return []

@@ -14,11 +14,10 @@ from jaxanneal._axes import (
     remark,
 )
 from jaxanneal._check import doubts, failures
-from jaxanneal._check_ladder import few_rungs, rungs_for
+from jaxanneal._check_ladder import allowed_rate, few_rungs, rungs_for
 from jaxanneal._index_process import draw_index_process
 from jaxanneal._overlap import draw_overlap
 from jaxanneal._rung_curves import (
-    allowed_rate,
     draw_barrier,
     draw_energies,
     draw_exploration,

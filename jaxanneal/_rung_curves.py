@@ -15,19 +15,6 @@ _LEFT = 0.5
 _LINES = 20
 
 
-def allowed_rate(swap_rate: np.ndarray, scheme: str) -> float:
-    r"""Return the round trips per swap phase and ladder that swap rates allow.
-
-    Maths: :math:`1 / (2 + 2 \sum_i r_i / (1 - r_i))` for rejection rates r, with ``"seo"`` twice
-    the number of pairs in place of the first 2.
-
-    Reference: Syed et al., J. R. Stat. Soc. B 84, 321 (2022), section 3.
-    """
-    with np.errstate(divide="ignore"):
-        odds = float(np.sum((1 - swap_rate) / swap_rate))
-    return 1 / ((2 if scheme == "deo" else 2 * len(swap_rate)) + 2 * odds)
-
-
 def draw_rates(axes: Any, health: Any) -> None:
     """Draw the swap rate of each pair against their mean, and the acceptance of moves."""
     ladder, rate = health.temperatures, health.swap_rate
