@@ -143,7 +143,7 @@ def _exploration(state: State, health: Diagnostics) -> list[str]:
     wanted = math.ceil(every * math.log(_WANTED) / math.log(min(again, 0.999)))
     return [
         f"{trips}, and {again:.0%} of the energy at a rung is left from one exchange to the next. "
-        f"Raise swap_every from {every} to {_rounded(wanted)}."
+        f"Raise swap_every from {every} to at least {_rounded(wanted)}."
     ]
 
 

@@ -155,4 +155,4 @@ def test_exchanges_faster_than_exploration_name_the_moves_between_them():
     with pytest.warns(UserWarning, match="faster than exploration.*swap_every from 1 to") as found:
         result.check()
     (text,) = [str(one.message) for one in found if "swap_every" in str(one.message)]
-    assert abs(int(text.split(" to ")[-1].rstrip(".")) - wanted) <= 2 and 5 <= wanted <= 20
+    assert abs(int(text.split("at least ")[-1].rstrip(".")) - wanted) <= 2 and 5 <= wanted <= 20
