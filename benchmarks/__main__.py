@@ -3,9 +3,10 @@
 import argparse
 import sys
 
-from benchmarks import _report, _rows, networks, step
+from benchmarks import _report, _rows, exchanges, networks, sampling, step
 
-SUITES = {"networks": networks, "step": step}
+SUITES = {"exchanges": exchanges, "networks": networks, "sampling": sampling, "step": step}
+_PEERED = ("sampling", "step")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -16,6 +17,7 @@ def main(argv: list[str] | None = None) -> int:
     run = commands.add_parser("run", help="run a suite and append its rows to benchmarks/results")
     run.add_argument("suite", choices=sorted(SUITES))
     run.add_argument("--quick", action="store_true", help="within two minutes, rows not kept")
+    run.add_argument("--peers", action="store_true", help="with other libraries: extra [bench]")
     commands.add_parser("report", help="write benchmarks/README.md from the rows kept")
     chosen = parser.parse_args(argv)
     if chosen.command == "list":
@@ -24,7 +26,10 @@ def main(argv: list[str] | None = None) -> int:
     elif chosen.command == "report":
         print(_report.write(_rows.RESULTS, SUITES))
     else:
-        for row in SUITES[chosen.suite].run(quick=chosen.quick):
+        if chosen.peers and chosen.suite not in _PEERED:
+            parser.error(f"--peers: expected with {', '.join(_PEERED)}, got with {chosen.suite}.")
+        options = {"peers": True} if chosen.peers else {}
+        for row in SUITES[chosen.suite].run(quick=chosen.quick, **options):
             print(SUITES[chosen.suite].line(row), flush=True)
             if not chosen.quick:
                 _rows.append(row)

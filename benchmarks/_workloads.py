@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 class Workload(NamedTuple):
@@ -42,6 +43,27 @@ def ising(spins: jax.Array) -> jax.Array:
     """Return the energy of an Ising model on a torus."""
     s = jnp.where(spins, 1.0, -1.0)
     return -jnp.sum(s * jnp.roll(s, 1, 0)) - jnp.sum(s * jnp.roll(s, 1, 1))
+
+
+def _network_numpy(params: Any, x: np.ndarray, y: np.ndarray) -> float:
+    hidden = np.tanh(x @ params["w1"] + params["b1"])
+    logits = hidden @ params["w2"] + params["b2"]
+    logits = logits - logits.max(axis=1, keepdims=True)
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return -float(np.mean(log_p[np.arange(len(y)), y]))
+
+
+def _rastrigin_numpy(x: np.ndarray) -> float:
+    return float(10.0 * x.size + np.sum(x**2 - 10.0 * np.cos(2 * np.pi * x)))
+
+
+def _ising_numpy(spins: np.ndarray) -> float:
+    s = np.where(spins, 1.0, -1.0)
+    return float(-np.sum(s * np.roll(s, 1, 0)) - np.sum(s * np.roll(s, 1, 1)))
+
+
+# The same energies for the loop that everybody writes first.
+NUMPY = {network_energy: _network_numpy, rastrigin: _rastrigin_numpy, ising: _ising_numpy}
 
 
 def _network_start(key: jax.Array, hidden: int) -> dict[str, jax.Array]:

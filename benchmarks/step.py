@@ -1,5 +1,6 @@
 """What a step costs, as a multiple of the bare vmapped energy."""
 
+import functools
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 import jaxanneal as ja
-from benchmarks import _report, _rows
+from benchmarks import _report, _rows, _step_peers
+from benchmarks._swaps import PHASES, RUNGS, swaps, tempering
 from benchmarks._workloads import Workload, workloads
 from jaxanneal._clock import Clock
 from jaxanneal._interrupt import Interruption
@@ -18,12 +20,19 @@ from jaxanneal._problem import Problem
 from jaxanneal._program import chunk_program
 
 _REPEATS, _QUICK_REPEATS = 9, 7
+_SMALL_BLOCK = 64
+_SWAPS = "a swap phase alone"
 
 HEAD = """## step: what a step costs
 
 Time per chain-step over that of the bare vmapped energy, in one process, interleaved, medians.
 Bare is the faster of back-to-back calls of the jitted energy and a scan whose carry touches every
-parameter. Workloads (C, H, N): C chains of an MLP 64-H-10 on N digits.
+parameter. Workloads (C, H, N): C chains of an MLP 64-H-10 on N digits. Blocks of the default width
+unless another is named.
+"""
+
+SHARES = """A swap phase by itself, in per cent of a bare step of all chains: its share where every
+move is an exchange.
 """
 
 MEMORY = """State and temporaries of the compiled program over the bytes of all parameters, without
@@ -32,13 +41,13 @@ besides its parameters, which ten floats or packed spins let show.
 """
 
 
-def run(quick: bool) -> Iterator[dict[str, Any]]:
+def run(quick: bool, peers: bool = False) -> Iterator[dict[str, Any]]:
     """Measure every workload; yield one row for each solver."""
     for workload in workloads(quick):
-        yield from measure(workload, _QUICK_REPEATS if quick else _REPEATS)
+        yield from measure(workload, quick, peers)
 
 
-def measure(workload: Workload, repeats: int) -> Iterator[dict[str, Any]]:
+def measure(workload: Workload, quick: bool, peers: bool) -> Iterator[dict[str, Any]]:
     """Time bare and all solvers in turn, A B C A B C, and yield the ratios of medians."""
     starts = jax.vmap(workload.start)(jax.random.split(jax.random.key(0), workload.chains))
     calls, scan, bare_compile = bare(workload, starts)
@@ -46,15 +55,23 @@ def measure(workload: Workload, repeats: int) -> Iterator[dict[str, Any]]:
     timed: dict[str, Callable[[int], None]] = {"bare (calls)": calls, "bare (scan)": scan}
     compiling = {"bare (calls)": bare_compile, "bare (scan)": bare_compile}
     held: dict[str, float] = {}
-    for name, method in solvers(workload.chains).items():
-        timed[name], compiling[name], held[name] = solver(workload, starts, method)
+    for name, (method, block) in solvers(workload.chains, quick).items():
+        timed[name], compiling[name], held[name] = solver(workload, starts, method, block)
+    alone: dict[str, float] = {}  # how often a solver would run for one step of all chains
+    if workload.chains >= RUNGS:
+        timed[_SWAPS], compiling[_SWAPS] = swaps(workload.chains)
+        alone[_SWAPS] = 1 / PHASES
+    for peer in _step_peers.peers(workload, starts) if peers else ():
+        timed[peer.name], compiling[peer.name] = peer.moves, peer.compile_seconds
+        alone[peer.name] = workload.chains // peer.chains
+    repeats = _QUICK_REPEATS if quick else _REPEATS
     for function in timed.values():
         function(1)
         function(steps)
     seconds: dict[str, list[float]] = {name: [] for name in timed}
     for _ in range(repeats):
         for name, function in timed.items():
-            seconds[name].append(_seconds(function, steps) / steps)
+            seconds[name].append(alone.get(name, 1.0) * _seconds(function, steps) / steps)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     baseline = min(medians["bare (calls)"], medians["bare (scan)"])
     for name in timed:
@@ -74,16 +91,16 @@ def measure(workload: Workload, repeats: int) -> Iterator[dict[str, Any]]:
         )
 
 
-def solvers(chains: int) -> dict[str, Any]:
-    """Return the methods that are timed at a number of chains."""
+def solvers(chains: int, quick: bool) -> dict[str, tuple[Any, int | None]]:
+    """Return the methods that are timed at a number of chains, and the chains in a block."""
     cooling = ja.cooling.Geometric(1e-2, 1e-4, steps=10**6)
-    found: dict[str, Any] = {"SA": ja.SimulatedAnnealing(chains, cooling)}
-    if chains >= 16:
-        ladder = jnp.geomspace(1e-4, 1e-2, 16)
+    found: dict[str, Any] = {"SA": (ja.SimulatedAnnealing(chains, cooling), None)}
+    if chains >= RUNGS:
         for every in (10, 1):
-            found[f"PT, swap every {every}"] = ja.ParallelTempering(
-                ladders=chains // 16, temperatures=ladder, swap_every=every
-            )
+            found[f"PT, swap every {every}"] = tempering(chains, every), None
+    if chains > _SMALL_BLOCK and not quick:
+        found["PT, swap every 1, one block"] = tempering(chains, 1), chains
+        found[f"PT, swap every 1, blocks of {_SMALL_BLOCK}"] = tempering(chains, 1), _SMALL_BLOCK
     return found
 
 
@@ -102,22 +119,25 @@ def bare(
             values = batched(starts, *args)
         jax.block_until_ready(values)
 
-    def body(_: Any, carry: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
-        params, total = carry
-        values = jax.vmap(energy, in_axes=(0, *(None for _ in args)))(params, *args)
-        # Touches every parameter, so that nothing is hoisted, and changes none.
-        touched = jax.tree.map(lambda x: _touch(x, values), params)
-        return touched, total + values
-
-    @jax.jit
-    def loop(params: Any, steps: jax.Array) -> jax.Array:
-        zero = jnp.zeros(workload.chains)
-        return jax.lax.fori_loop(0, steps, body, (params, zero))[1]
+    loop = jax.jit(lambda params, steps: _loop(energy, params, args, steps)[1])
 
     def scan(steps: int) -> None:
         jax.block_until_ready(loop(starts, jnp.asarray(steps)))
 
     return calls, scan, compiling
+
+
+def _loop(energy: Any, params: Any, args: tuple[Any, ...], steps: Any) -> tuple[Any, jax.Array]:
+    """Evaluate chains again and again; every parameter is touched, or XLA would do it once."""
+    axes = (0, *(None for _ in args))
+
+    def body(_: Any, carry: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
+        params, total = carry
+        values = jax.vmap(energy, in_axes=axes)(params, *args)
+        return jax.tree.map(lambda x: _touch(x, values), params), total + values
+
+    zero = jnp.zeros(jax.tree.leaves(params)[0].shape[0])
+    return jax.lax.fori_loop(0, steps, body, (params, zero))
 
 
 def _touch(x: jax.Array, values: jax.Array) -> jax.Array:
@@ -128,13 +148,13 @@ def _touch(x: jax.Array, values: jax.Array) -> jax.Array:
 
 
 def solver(
-    workload: Workload, starts: Any, method: Any
+    workload: Workload, starts: Any, method: Any, block: int | None
 ) -> tuple[Callable[[int], None], float, float]:
     """Return a function that makes moves with the product's own chunk, compile seconds, memory."""
     clock = Clock()
     move = ja.moves.Flip() if starts is not None and _is_bool(starts) else ja.moves.Gaussian(0.01)
     problem = Problem(
-        workload.energy, ja.stacked(starts), 0, workload.args, method, move, None, clock
+        workload.energy, ja.stacked(starts), 0, workload.args, method, move, block, clock
     )
     never = 2**31 - 1
     limits = as_limits(10**6, None, None, None, never, None, None, False)
@@ -164,12 +184,12 @@ def solver(
 def memory(workload: Workload, starts: Any, chunk: Any, apart: Any, width: int) -> float:
     """Return the bytes of state and temporaries, as a multiple of those of all parameters.
 
-    The history's buffer, the data and what the energy itself needs for one block are left out.
+    The history's buffer, the data and what the energy itself needs for one block are left out: in a
+    loop, because XLA keeps there what does not change from step to step, such as places of labels.
     """
-    axes = (0, *(None for _ in workload.args))
     block = jax.tree.map(lambda x: x[:width], starts)
-    energy = jax.jit(jax.vmap(workload.energy, in_axes=axes)).lower(block, *workload.args)
-    own = energy.compile().memory_analysis().temp_size_in_bytes
+    loop = jax.jit(functools.partial(_loop, workload.energy), donate_argnums=0)
+    own = loop.lower(block, workload.args, 1).compile().memory_analysis().temp_size_in_bytes
     held = chunk.argument_size_in_bytes + chunk.output_size_in_bytes - chunk.alias_size_in_bytes
     bytes_of = lambda tree: sum(x.nbytes for x in jax.tree.leaves(tree))  # noqa: E731
     return (held - bytes_of(apart) + chunk.temp_size_in_bytes - own) / bytes_of(starts)
@@ -196,5 +216,8 @@ def line(row: dict[str, Any]) -> str:
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the table of costs, and that of memory."""
-    return [*_report.grid(rows, "ratio"), "", MEMORY, *_report.grid(rows, "memory")]
+    """Return the table of costs, that of swaps, and that of memory."""
+    whole = [row for row in rows if row["solver"] != _SWAPS]
+    phases = [row | {"ratio": 100 * row["ratio"]} for row in rows if row["solver"] == _SWAPS]
+    costs, memories = _report.grid(whole, "ratio"), _report.grid(whole, "memory")
+    return [*costs, "", SHARES, *_report.grid(phases, "ratio"), "", MEMORY, *memories]

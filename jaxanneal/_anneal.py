@@ -59,7 +59,8 @@ def anneal(
             Bayesian posterior of the summed loss.
         params: One chain's parameters, any pytree: all chains start there. Or a function
             ``key -> params``, called once per chain; or ``ja.stacked(tree)``.
-        key: Int seed, typed key or raw ``uint32`` key; folded.
+        key: Int seed, typed key or raw ``uint32`` key; folded. Its words make the run's own key, of
+            a fast type of our own, which moves and initialisers are given.
         args: Data, a tuple, passed through and never copied per chain.
         method: :class:`SimulatedAnnealing` (default) or :class:`ParallelTempering`.
         move: A move or a symmetric function ``(key, params) -> params``; by default each leaf has

@@ -12,7 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxanneal._generator import IMPLEMENTATION
 from jaxanneal._numbers import refusal
+from jaxanneal._prng import from_data
 
 _HEADER = "header.json"
 _REMEDY = "Pass a file that Result.save wrote, whole and unchanged."
@@ -107,5 +109,7 @@ def _array(data: bytes, kind: dict[str, Any]) -> Any:
         remedy = "Call jax.config.update('jax_enable_x64', True) first, as the run did."
         raise ValueError(refusal("jax_enable_x64", f"True, for {values.dtype}", False, remedy))
     if "key" in kind:
-        return jax.random.wrap_key_data(jnp.asarray(values), impl=kind["key"])
+        own = kind["key"] == str(IMPLEMENTATION)
+        words = jnp.asarray(values)
+        return from_data(words) if own else jax.random.wrap_key_data(words, impl=kind["key"])
     return jnp.asarray(values)

@@ -13,6 +13,8 @@ _LINES = 8
 # Acceptance is averaged over this fraction of the records: a record may hold a single move.
 _WINDOW = 1 / 40
 
+_QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
 _COLD_TO_HOT = ("#1c3faa", "#7a3fa6", "#cc3a5c", "#f0902a")
 
 
@@ -27,7 +29,10 @@ def bands(field: Any) -> Summary:
     values = _finite(field)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a record without a finite value is NaN
-        quantiles = np.nanquantile(values, (0.0, 0.25, 0.5, 0.75, 1.0), axis=1)
+        quantiles = np.quantile(values, _QUANTILES, axis=1)
+        holed = np.isnan(values).any(axis=tuple(range(1, values.ndim)))
+        # A hundred times slower, so only where needed.
+        quantiles[:, holed] = np.nanquantile(values[holed], _QUANTILES, axis=1)
         return Summary._make((*quantiles, np.nanmean(values, axis=1)))
 
 
@@ -62,14 +67,16 @@ def draw_chains(
     of = bands(field)
     if not isinstance(field, Summary) and field.shape[1] <= _LINES:
         alone = field.shape[1] == 1
-        lines = axes.plot(step, _finite(field), color=colour, lw=0.8, alpha=1.0 if alone else 0.5)
+        style = {"color": colour, "lw": 0.8, "alpha": 1.0 if alone else 0.5} | _point(step)
+        lines = axes.plot(step, _finite(field), **style)
         lines[0].set_label(name if alone else "each chain")
         if alone:
             return of
     else:
         axes.fill_between(step, of.min, of.max, color=colour, alpha=0.15, lw=0, label="all chains")
         axes.fill_between(step, of.q25, of.q75, color=colour, alpha=0.4, lw=0, label="middle half")
-    axes.plot(step, getattr(of, middle), color=colour, lw=1.5, label=f"{name}, {middle}")
+    style = {"color": colour, "lw": 1.5, "label": f"{name}, {middle}"} | _point(step)
+    axes.plot(step, getattr(of, middle), **style)
     return of
 
 
@@ -96,8 +103,13 @@ def draw_rungs(axes: Any, step: Any, field: Any, average: bool = False) -> np.nd
     for rung, colour in reversed(list(enumerate(colours))):  # the coldest on top
         if average:
             axes.plot(step, of.median[:, rung], color=colour, lw=0.5, alpha=0.25)
-        axes.plot(step, shown[:, rung], color=colour, lw=1.3)
+        axes.plot(step, shown[:, rung], color=colour, lw=1.3, **_point(step))
     return shown
+
+
+def _point(step: Any) -> dict[str, Any]:
+    """Return the marker that a single record needs: a line through one point is invisible."""
+    return {"marker": "o", "ms": 4} if len(step) == 1 else {}
 
 
 def rung_colours(rungs: int) -> Any:
@@ -122,7 +134,7 @@ def fit_scale(axes: Any, *values: Any) -> None:
     if known.size == 0:
         return
     low, high = known.min(), known.max()
-    if low > 0 and high > 10 * low:
+    if over_decades(known):
         axes.set_yscale("log")
         return
     usual = float(np.quantile(known, 0.98))
@@ -131,12 +143,37 @@ def fit_scale(axes: Any, *values: Any) -> None:
         axes.set_ylim(low - margin, usual + margin)
 
 
+def over_decades(values: np.ndarray) -> bool:
+    """Return whether finite values are positive and differ by more than a factor of ten."""
+    return values.size > 0 and 10 * values.min() < values.max() and values.min() > 0
+
+
+def over_temperature(axes: Any, ladder: np.ndarray) -> None:
+    """Make the x axis a logarithmic one of the ladder's temperatures, with numbers to read."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = float(ladder[0]), float(ladder[-1])
+    margin = (high / low) ** 0.04
+    axes.set_xscale("log")
+    axes.set_xlim(low / margin, high * margin)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if high < 20 * low:  # too few powers of ten to read a temperature from
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8), numticks=20))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
 def mark_warmup(axes: Any, history: Any) -> None:
     """Shade the warm-up."""
     warm = np.asarray(history.warmup)
-    if np.any(warm) and not np.all(warm):
+    if np.any(warm):
         end = np.asarray(history.step)[warm][-1]
         axes.axvspan(0, end, color="0.5", alpha=0.12, lw=0, zorder=0, label="warm-up")
+
+
+def remark(axes: Any, text: str) -> None:
+    """Say what stands in place of curves."""
+    place = {"ha": "center", "va": "center", "transform": axes.transAxes}
+    axes.text(0.5, 0.5, text, **place, bbox={"color": "white", "alpha": 0.8})
 
 
 def finish(axes: Any, title: str, ylabel: str, xlabel: str = "moves per chain") -> None:
@@ -144,6 +181,8 @@ def finish(axes: Any, title: str, ylabel: str, xlabel: str = "moves per chain") 
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.set_title(title, fontsize="medium")
     axes.grid(alpha=0.3)
+    if axes.get_xscale() == "linear":
+        axes.locator_params(axis="x", nbins=6)  # counts of moves are long numbers
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}

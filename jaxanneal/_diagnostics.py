@@ -7,7 +7,7 @@ import numpy as np
 from jaxanneal._convergence import effective_sample_size, split_rhat
 from jaxanneal._history import History, Summary
 from jaxanneal._methods import ParallelTempering
-from jaxanneal._methods._free_energy import log_partition, log_partition_error
+from jaxanneal._methods._free_energy import log_means, log_partition, log_partition_error
 from jaxanneal._methods._swaps import Ladders
 from jaxanneal._state import State
 
@@ -100,15 +100,15 @@ def _swapped(ladders: Ladders) -> dict[str, Any]:
     trips = np.asarray(ladders.round_trips, dtype=np.int64)
     temperatures = np.asarray(ladders.ladder.temperatures)
     beta = 1 / temperatures.astype(np.float64)
-    log_means = np.asarray(ladders.log_means)
+    means = log_means(ladders.weights)
     return {
         "temperatures": temperatures,
         "swap_rate": swap_rate,
         "barrier": float(np.sum(1 - swap_rate)),
         "round_trips": trips,
         "round_trip_rate": _ratio(trips, np.full(trips.shape, int(ladders.phases))),
-        "log_partition": log_partition(log_means),
-        "log_partition_error": log_partition_error(log_means),
+        "log_partition": log_partition(means),
+        "log_partition_error": log_partition_error(means),
         "local_barrier": (1 - swap_rate) / (beta[:-1] - beta[1:]),
     }
 

@@ -87,8 +87,7 @@ class Driver:
         Returns:
             The state, the history of these moves, and why they ended.
         """
-        run = _Run(self, state, method, steps, record_every)
-        run.pilot = bar is None
+        run = _Run(self, state, method, steps, record_every, pilot=bar is None)
         reason: StopReason | None = None
         while True:
             if reason is None and run.made:
@@ -152,13 +151,15 @@ class Driver:
 class _Run:
     """One stretch of moves: the state, what was recorded, and the last report."""
 
-    def __init__(self, driver: Driver, state: State, method: Method, steps: int, record_every: int):
+    def __init__(
+        self, driver: Driver, state: State, method: Method, steps: int, every: int, pilot: bool
+    ):
         self.driver, self.state, self.method = driver, state, method
         self.cooling: Any = getattr(method, "cooling", None)
         self.first = self.step = int(state.step)
-        self.steps, self.record_every = steps, record_every
+        self.steps, self.record_every = steps, every
         self.rows: list[Any] = []
-        self.made, self.pilot = 0, False
+        self.made, self.pilot = 0, pilot
         self._tabulate()
         self.recorder = driver._recorder(self.state, self.first)
         self.accepted = self.accepted_before = float(np.mean(np.asarray(state.accepted)))

@@ -120,10 +120,10 @@ class Parameters:
     @classmethod
     def of_args(cls, args: Any) -> "Parameters":
         """Split data: every array and number is a leaf, whatever else is structure."""
-        found, treedef = jax.tree.flatten(args)
+        found, treedef = jax.tree_util.tree_flatten_with_path(args)
         kinds = jax.Array | np.ndarray | np.generic | int | float | complex
-        fixed = tuple((i, leaf) for i, leaf in enumerate(found) if not isinstance(leaf, kinds))
-        leaves = tuple(jnp.asarray(leaf) for leaf in found if isinstance(leaf, kinds))
+        fixed = tuple((i, leaf) for i, (_, leaf) in enumerate(found) if not isinstance(leaf, kinds))
+        leaves = tuple(_as_data(path, leaf) for path, leaf in found if isinstance(leaf, kinds))
         return cls(leaves, Structure(treedef, fixed))
 
     @property
@@ -223,3 +223,16 @@ def _broadcast(path: str, value: Any, leaf: Any, where: str) -> Any:
         expected = f"a shape that broadcasts to {where} of shape {jnp.shape(leaf)}"
         remedy = "Give a scalar, or an array of the parameter's own shape."
         raise ValueError(refusal(path, expected, jnp.shape(value), remedy)) from None
+
+
+def _as_data(path: Any, leaf: Any) -> jax.Array:
+    """Return an array or number of the data, or refuse what JAX has no dtype for."""
+    try:
+        return jnp.asarray(leaf)
+    except (TypeError, ValueError, OverflowError) as error:
+        where, kind = (
+            "args" + jax.tree_util.keystr(path),
+            getattr(leaf, "dtype", type(leaf).__name__),
+        )
+        remedy = "Convert it: text to indices, large integers to float."
+        raise TypeError(refusal(where, "numbers that JAX holds", kind, remedy)) from error

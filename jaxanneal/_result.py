@@ -203,9 +203,11 @@ class Result(Exports, Generic[Params]):
         return cls(**_result_file.load(path, like))
 
     def plot(self) -> Any:
-        """Draw energy, temperature and acceptance over the steps, and the health of a ladder.
+        """Draw energy, temperature and acceptance over the steps, or the health of a ladder.
 
-        Maths: many chains are drawn as their median, the middle half and the whole range.
+        Maths: many chains are drawn as their median, the middle half and the whole range; a ladder
+        as its energies, temperatures, index process, swap rates, overlap of neighbours, barrier,
+        heat capacity and exploration, below what :meth:`check` says of it.
         Batching: all chains.
 
         Args: none.

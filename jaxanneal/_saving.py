@@ -17,6 +17,7 @@ from jaxanneal._energy import describe
 from jaxanneal._history import History, Summary
 from jaxanneal._methods import ParallelTempering, SimulatedAnnealing
 from jaxanneal._methods._equal_rejection import Ladder
+from jaxanneal._methods._free_energy import Weights
 from jaxanneal._methods._rung_energies import RungEnergies
 from jaxanneal._methods._swaps import Ladders
 from jaxanneal._move import Move
@@ -31,7 +32,7 @@ from jaxanneal.moves._perturbation import _Auto
 
 _MADE_BY_NAME: tuple[type[Any], ...] = (
     *(cooling.Geometric, cooling.Linear, cooling.Logarithmic, Table),
-    *(SimulatedAnnealing, ParallelTempering, Ladders, Ladder, RungEnergies),
+    *(SimulatedAnnealing, ParallelTempering, Ladders, Ladder, Weights, RungEnergies),
     *(moves.Gaussian, moves.Uniform, moves.Laplace, moves.StudentT, moves.Flip),
     *(moves.IntegerStep, moves.PerLeaf, _Auto, _Frozen, NotSaved),
     *(History, Summary, Diagnostics, Continuation, State, Watch),

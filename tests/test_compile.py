@@ -204,3 +204,19 @@ def test_import_starts_no_backend_and_brings_no_optional_package():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[0] == "0 []"
+
+
+def test_a_ladder_that_moves_compiles_no_program_of_its_own(work):
+    """As many as any other structure does, and none for other numbers."""
+
+    def compiled(adapt, **settings):
+        before = work()
+        method = ja.ParallelTempering(
+            temperatures=(0.1, 0.2, 1.0), adapt=adapt, warmup=20, **settings
+        )
+        annealed(method=method)
+        return tuple(np.subtract(work(), before))
+
+    compiled(False)
+    assert compiled(True) == compiled(False, scheme="seo") > (0, 0)
+    assert compiled(True, swap_every=3) == (0, 0)

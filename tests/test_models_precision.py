@@ -63,9 +63,9 @@ def cell_law(dtype, steps, **twin):
     assert np.mean(ended != drawn) > 0.5
 
 
-def from_the_float_itself(key, leaf, index, limits):
+def from_the_float_itself(key, leaf, limits):
     """A twin that rounds to the nearest float, from the float and not from its cell."""
-    del key, index, limits
+    del key, limits
     return leaf.astype(jnp.float32)
 
 

@@ -14,7 +14,7 @@ from scipy import special
 
 import jaxanneal as ja
 from jaxanneal._methods._equal_rejection import barrier_between, equalised
-from jaxanneal._methods._free_energy import log_partition, log_partition_error
+from jaxanneal._methods._free_energy import log_means, log_partition, log_partition_error
 from jaxanneal._methods._rung_energies import with_phase
 
 LADDER = "jaxanneal._methods._equal_rejection"
@@ -168,7 +168,7 @@ def error_law(error):
     A jackknife of 8 is known to a quarter; over 8 groups and 8 rungs, which are not independent,
     its root mean square lies within 40 % of the scatter unless it is wrong by a factor.
     """
-    means = np.asarray(explored("harmonic", False).log_means)
+    means = log_means(explored("harmonic", False).weights)
     temperatures = PROBLEMS["harmonic"][1]
     exact = 5 * np.log(temperatures / temperatures[-1])[:-1]
     groups = [means[:, first : first + 8] for first in range(0, LADDERS, 8)]

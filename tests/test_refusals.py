@@ -61,6 +61,8 @@ TREES = [
     (lambda: ja.polish(square, {}), "params|at least one floating leaf|[]|no gradient"),
     (lambda: ja.polish(ANY, WHOLE), "params|at least one floating leaf|int32|no gradient"),
     (lambda: attempt(params=ONE.astype(np.complex64)), "params|floating|complex64[2]|two real"),
+    (lambda: attempt(args=(np.array(["a"]),)), "args[0]|numbers that JAX holds|<U1|to indices"),
+    (lambda: attempt(args=({"n": 2**70},)), "args[0]['n']|numbers that JAX holds|int|to float"),
     (lambda: attempt(params={"s": np.array(["x"])}), "params['s']|floating|<U1[1]|through args"),
     (lambda: attempt(ANY, {"n": WHOLE}), "params['n']|natural move|int32[2]|bounds=(lower, upper)"),
     (lambda: attempt(ANY, {"s": BITS}, move=Gaussian()), "params['s']|floating|bool[2]|PerLeaf"),
@@ -157,13 +159,11 @@ def test_a_seed_that_does_not_fit_is_refused():
 
 
 @pytest.mark.usefixtures("nothing_compiles")
-def test_missing_batched_and_unbatchable_keys_are_refused():
+def test_missing_and_batched_keys_are_refused():
     refuses(TypeError, lambda: attempt(key=None), "key|a value|None|state=")
     for call in (attempt, whole, alone):
         text = "key|one key|shape (3,)|jax.random.key(0)"
         refuses(TypeError, lambda c=call: c(key=jax.random.split(jax.random.key(0), 3)), text)
-        text = "key|under vmap|rbg|threefry2x32"
-        refuses(TypeError, lambda c=call: c(key=jax.random.key(0, impl="rbg")), text)
 
 
 @pytest.mark.usefixtures("nothing_compiles")

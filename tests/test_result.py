@@ -9,6 +9,7 @@ import pytest
 
 import jaxanneal as ja
 from jaxanneal import _history
+from jaxanneal._rung_curves import allowed_rate
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Gaussian
 
@@ -118,6 +119,7 @@ def test_barrier_and_round_trips_are_those_of_the_ladder():
     # back after four phases, so 40 phases after the warm-up hold 10 trips of each.
     np.testing.assert_array_equal(health.round_trips, [20] * 3)
     np.testing.assert_array_equal(health.round_trip_rate, [0.5] * 3)
+    assert allowed_rate(health.swap_rate, "deo") == 0.5
     assert cooled().diagnostics.barrier is None
 
 
@@ -182,23 +184,15 @@ def drawn(figure):
     return figure
 
 
-def test_pictures_show_energy_temperature_acceptance_and_the_ladder():
+def test_pictures_show_energy_temperature_and_acceptance():
     assert labels(drawn(cooled().plot())) == ["Energy", "Temperature", "Acceptance of moves"]
-    assert labels(drawn(tempered().plot())) == [
-        "Energy at each rung (moving average)",
-        "Temperature of each rung",
-        "Acceptance of moves at each rung",
-        "Ladder after the warm-up",
-    ]
     polished = ja.polish(lambda x: jnp.sum(x**2), START, steps=5).plot()
     assert labels(drawn(polished)) == ["Energy"]
 
 
 def test_pictures_of_summaries_of_no_moves_and_of_infinite_energies(summarised):
     drawn(cooled().plot())
-    drawn(tempered().plot())
     drawn(cooled(target=1e9).plot())
-    drawn(tempered(target=1e9).plot())
     starts = np.float32([[np.nan, 0]] * 9 + [[1, 1]])
     drawn(
         ja.anneal(

@@ -23,7 +23,7 @@ def draw(folder: pathlib.Path) -> None:
     annealed = ja.anneal(rastrigin, jnp.full(4, 3.3), key=0)
     annealed.plot().savefig(folder / "annealing.png", dpi=110)
     temperatures = jnp.geomspace(1.5, 6.0, 12)
-    ladder = ja.ParallelTempering(temperatures=temperatures, ladders=4, swap_every=64)
+    ladder = ja.ParallelTempering(temperatures=temperatures, ladders=4, swap_every=128)
     tempered = ja.anneal(ising, jnp.ones((8, 8), bool), key=0, method=ladder, steps=100_000)
     tempered.check().plot().savefig(folder / "tempering.png", dpi=110)
 

@@ -4,7 +4,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_FAR = 10.0
+from jaxanneal._pytree import pytree_dataclass
+
+
+@pytree_dataclass
+class Weights:
+    """Running means of weights that may be of any size.
+
+    Args:
+        log_largest: Logarithm of the largest weight so far, float ``[2, ladders, rungs - 1]``.
+        mean: Their mean over that, float ``[2, ladders, rungs - 1]``: what is added falls with the
+            count, so nothing is lost where a sum would outgrow its digits.
+    """
+
+    log_largest: jax.Array
+    mean: jax.Array
+
+
+def no_weights(ladders: int, rungs: int) -> Weights:
+    """Return the means of nothing."""
+    shape = (2, ladders, rungs - 1)
+    return Weights(jnp.full(shape, -jnp.inf, dtype=float), jnp.zeros(shape, dtype=float))
 
 
 def log_weights(temperatures: jax.Array, energies: jax.Array) -> jax.Array:
@@ -30,17 +50,23 @@ def log_weights(temperatures: jax.Array, energies: jax.Array) -> jax.Array:
     return jnp.stack([-delta * energies[:, 1:], delta * energies[:, :-1]])
 
 
-def running_log_mean(mean: jax.Array, log_weight: jax.Array, count: jax.Array) -> jax.Array:
-    """Return the logarithm of the mean of ``count + 1`` weights from that of the first ``count``.
+def with_weights(before: Weights, log_weight: jax.Array, count: jax.Array) -> Weights:
+    """Return the means of ``count + 1`` weights from those of the first ``count``."""
+    top = before.log_largest
+    above = log_weight - top
+    larger = above > 0  # false of NaN, the weight of an infinite energy, which counts for nothing
+    ratio = jnp.exp(-jnp.abs(above))  # the one exponential that both ways need
+    ratio = jnp.where(jnp.isnan(ratio), 0, ratio)
+    mean, weight = jnp.where(larger, before.mean * ratio, before.mean), jnp.where(larger, 1, ratio)
+    mean = mean + (weight - mean) / (count.astype(mean.dtype) + 1)
+    return Weights(jnp.where(larger, log_weight, top), mean)
 
-    What is added falls with the count, so nothing is lost where a sum would outgrow its digits.
-    """
-    before, now = count.astype(mean.dtype), count.astype(mean.dtype) + 1
-    above = log_weight - mean
-    little = mean + jnp.log1p(jnp.expm1(jnp.minimum(above, _FAR)) / now)
-    # Of a weight that outweighs all others the sum keeps every digit, and expm1 would overflow.
-    much = jnp.logaddexp(mean + jnp.log(before / now), log_weight - jnp.log(now))
-    return jnp.where(above <= _FAR, little, much)
+
+def log_means(weights: Weights) -> np.ndarray:
+    """Return the logarithms of the means, float64 ``[2, ladders, rungs - 1]``."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.log(np.asarray(weights.mean, np.float64))
+        return mean + np.asarray(weights.log_largest, np.float64)
 
 
 def log_partition(log_means: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._methods._equal_rejection import Ladder
-from jaxanneal._methods._free_energy import running_log_mean
+from jaxanneal._methods._free_energy import Weights, no_weights, with_weights
 from jaxanneal._methods._rung_energies import RungEnergies, no_energies, with_phase
 from jaxanneal._pytree import pytree_dataclass, replace
 
@@ -24,8 +24,7 @@ class Ladders:
             was ever at the coldest rung, 1 on its way up, 2 on its way back down.
         round_trips: Round trips of all replicas that ended after warm-up, int ``[ladders]``.
         phases: Swap phases after warm-up, int ``[]``.
-        log_means: Logarithms of the mean weights between neighbours after warm-up, float
-            ``[2, ladders, rungs - 1]``.
+        weights: Mean weights between neighbours after warm-up.
         energies: What the energies at each rung said after warm-up.
         ladder: The temperatures, one ladder for all.
     """
@@ -38,7 +37,7 @@ class Ladders:
     journey: jax.Array
     round_trips: jax.Array
     phases: jax.Array
-    log_means: jax.Array
+    weights: Weights
     energies: RungEnergies
     ladder: Ladder
 
@@ -52,9 +51,10 @@ def first_ladders(ladders: int, ladder: Ladder) -> Ladders:
     # The first replica sets out at once, or its trip would depend on when it is first looked at.
     journey = (labels == 0).astype(jnp.int32)
     trips = jnp.zeros(ladders, jnp.int32)
-    means = jnp.full((2, *none.shape), -jnp.inf, dtype=float)
-    energies = no_energies(ladders, rungs)
-    return Ladders(labels, labels, zero, none, none, journey, trips, zero, means, energies, ladder)
+    weights, energies = no_weights(ladders, rungs), no_energies(ladders, rungs)
+    return Ladders(
+        labels, labels, zero, none, none, journey, trips, zero, weights, energies, ladder
+    )
 
 
 def journeys(journey: jax.Array, rung: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -91,10 +91,10 @@ def restarted(state: Ladders) -> Ladders:
     """Return the ladders with all that is reported counted from here on."""
     zero = jax.tree.map(jnp.zeros_like, state)
     counts = ("attempts", "accepted", "round_trips", "phases")
-    none = jnp.full_like(state.log_means, -jnp.inf)
+    weights = Weights(jnp.full_like(state.weights.mean, -jnp.inf), zero.weights.mean)
     energies = replace(zero.energies, last=state.energies.last)
     fresh = {name: getattr(zero, name) for name in counts}
-    return replace(state, log_means=none, energies=energies, **fresh)
+    return replace(state, weights=weights, energies=energies, **fresh)
 
 
 def after_phase(
@@ -118,26 +118,25 @@ def after_phase(
     """
     shift = shift_of(accepted)
     rung = state.rung + jnp.take_along_axis(shift, state.rung, axis=1)
-    place = jnp.arange(shift.shape[1], dtype=jnp.int32)[None, :] + shift
     journey, ended = journeys(state.journey, rung)
-    swapped = jnp.take_along_axis(energies, place, axis=1)
+    swapped = exchanged(energies, shift)
     counted = (
-        running_log_mean(state.log_means, log_weights, state.phases),
+        with_weights(state.weights, log_weights, state.phases),
         with_phase(state.energies, energies, swapped, state.phases),
     )
-    log_means, known = jax.tree.map(
-        lambda new, old: jnp.where(due, new, old), counted, (state.log_means, state.energies)
+    weights, known = jax.tree.map(
+        lambda new, old: jnp.where(due, new, old), counted, (state.weights, state.energies)
     )
     return Ladders(
         rung,
-        jnp.take_along_axis(state.replica, place, axis=1),
+        exchanged(state.replica, shift),
         state.swaps + due.astype(jnp.int32),
         state.attempts + tried.astype(jnp.int32),
         state.accepted + accepted.astype(jnp.int32),
         journey,
         state.round_trips + ended,
         state.phases + due.astype(jnp.int32),
-        log_means,
+        weights,
         known,
         state.ladder,
     )
@@ -166,10 +165,16 @@ def log_swap_acceptance(temperatures: jax.Array, energies: jax.Array) -> jax.Arr
 def swap_decisions(key: jax.Array, log_ratio: jax.Array) -> jax.Array:
     """Decide each pair of one ladder by a uniform number of its own; the key is consumed."""
     uniform = jax.random.uniform(key, log_ratio.shape, log_ratio.dtype)
-    return jnp.log1p(-uniform) <= log_ratio
+    return 1 - uniform <= jnp.exp(log_ratio)  # in (0, 1]: a probability of 0 is never accepted
 
 
 def shift_of(accepted: jax.Array) -> jax.Array:
     """Return by how many rungs the replica at each rung moves, int ``[ladders, rungs]``."""
     moved = accepted.astype(jnp.int32)
     return jnp.pad(moved, ((0, 0), (0, 1))) - jnp.pad(moved, ((0, 0), (1, 0)))
+
+
+def exchanged(values: jax.Array, shift: jax.Array) -> jax.Array:
+    """Return values by rung after the swaps: a rung has its neighbour's or keeps its own."""
+    up, down = jnp.roll(values, -1, axis=1), jnp.roll(values, 1, axis=1)
+    return jnp.where(shift > 0, up, jnp.where(shift < 0, down, values))

@@ -1,5 +1,6 @@
 """Moves of floating parameters: add independent noise to every coordinate, or to some."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ from jax.typing import ArrayLike
 
 from jaxanneal._numbers import positive
 from jaxanneal._pytree import pytree_dataclass, pytree_subclass
+from jaxanneal.moves import _noise
 from jaxanneal.moves._perturbation import Perturbation
 
 # Noise beyond this is cut, so that a Cauchy step cannot make a parameter infinite: an energy that
@@ -19,9 +21,12 @@ _LARGEST = 1e30
 class Gaussian(Perturbation):
     r"""Add independent normal noise to the coordinates.
 
-    Maths: :math:`x'_i = x_i + f s_i z_i`, :math:`z_i \sim N(0, 1)`, with the adapted factor f. A
-    float16 or bfloat16 starts from a point of the interval that rounds to it, so no step is too
-    small to count.
+    Maths: :math:`x'_i = x_i + f s_i z_i`, :math:`z_i \sim N(0, 1)`, with the adapted factor f. In
+    single precision z has 200,000 levels up to 4.88, the moments 1, 3 and 15, and a distribution
+    function within 0.0005 of the normal; it is symmetric to the last bit, so Metropolis samples
+    exactly what it should. In double precision it is normal to the last digits. A float16 or
+    bfloat16 starts from a point of the interval that rounds to it, so no step is too small to
+    count.
     Batching: one chain; the engine batches it.
 
     Args:
@@ -49,9 +54,13 @@ class Gaussian(Perturbation):
     Reference: Metropolis et al., J. Chem. Phys. 21, 1087 (1953).
     """
 
-    def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        """Return standard normal noise."""
-        return jax.random.normal(key, shape, dtype)
+    def noise(self, draw: Callable[[int], jax.Array]) -> jax.Array:
+        """Return standard normal noise, to the accuracy stated above."""
+        return _noise.normal(draw(0))
+
+    def noise_double(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Return standard normal noise in double precision; the key is consumed."""
+        return jax.random.normal(key, shape, jnp.float64)
 
 
 @pytree_subclass
@@ -83,9 +92,13 @@ class Uniform(Perturbation):
     Reference: Metropolis et al., J. Chem. Phys. 21, 1087 (1953), eq. (3).
     """
 
-    def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    def noise(self, draw: Callable[[int], jax.Array]) -> jax.Array:
         """Return noise uniform on (-1, 1)."""
-        return jax.random.uniform(key, shape, dtype, minval=-1.0, maxval=1.0)
+        return _noise.uniform(draw(0))
+
+    def noise_double(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Return noise uniform on (-1, 1) in double precision; the key is consumed."""
+        return jax.random.uniform(key, shape, jnp.float64, minval=-1.0, maxval=1.0)
 
 
 @pytree_subclass
@@ -118,9 +131,13 @@ class Laplace(Perturbation):
     Reference: Kotz, Kozubowski and Podgorski, The Laplace Distribution and Generalizations (2001).
     """
 
-    def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    def noise(self, draw: Callable[[int], jax.Array]) -> jax.Array:
         """Return Laplace noise with b = 1."""
-        return jax.random.laplace(key, shape, dtype)
+        return _noise.laplace(draw(0))
+
+    def noise_double(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Return Laplace noise with b = 1 in double precision; the key is consumed."""
+        return jax.random.laplace(key, shape, jnp.float64)
 
 
 @pytree_dataclass
@@ -170,11 +187,12 @@ class StudentT(Perturbation):
         df = positive("StudentT.df", df, remedy, scalar=True)
         vars(self).update(df=df)
 
-    def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    def noise(self, draw: Callable[[int], jax.Array]) -> jax.Array:
         """Return Student t noise, cut at 1e30."""
-        radius_key, angle_key = jax.random.split(key)
-        df = self.df.astype(dtype)
-        log_u = jnp.log1p(-jax.random.uniform(radius_key, shape, dtype))
-        radius = jnp.sqrt(df * jnp.expm1(-2 * log_u / df))
-        angle = 2 * jnp.pi * jax.random.uniform(angle_key, shape, dtype)
-        return jnp.clip(radius * jnp.cos(angle), -_LARGEST, _LARGEST)
+        noise = _noise.student(draw(0), draw(1), self.df.astype(jnp.float32))
+        return jnp.clip(noise, -_LARGEST, _LARGEST)
+
+    def noise_double(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Return Student t noise in double precision, cut at 1e30; the key is consumed."""
+        noise = _noise.student_double(key, shape, self.df.astype(jnp.float64))
+        return jnp.clip(noise, -_LARGEST, _LARGEST)

@@ -8,6 +8,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
+from jaxanneal import _prng
 from jaxanneal._energy import describe
 from jaxanneal._numbers import number, refusal
 from jaxanneal._parameters import Parameters, per_parameter
@@ -46,7 +47,7 @@ class Flip:
         """Return the parameters with one site flipped; the key is consumed."""
         del factor
         parameters = _require("bool", jnp.bool_, params)
-        changed = [leaf ^ here for leaf, here in _one_site(key, parameters)]
+        changed = [leaf ^ here for leaf, here in _one_site(_prng.as_key(key), parameters)]
         return parameters.with_leaves(changed).tree, jnp.zeros(())
 
     def check(self, params: Any) -> None:
@@ -99,7 +100,7 @@ class IntegerStep:
         """Return the parameters with one site moved; the key is consumed."""
         del factor
         parameters = _require("an integer", jnp.integer, params)
-        site_key, step_key = jax.random.split(key)
+        site_key, step_key = jax.random.split(_prng.as_key(key))
         step = jax.random.randint(step_key, (), -self.width, self.width, jnp.int32)
         step = jnp.where(step >= 0, step + 1, step)  # leaves zero out
         sites = _one_site(site_key, parameters)

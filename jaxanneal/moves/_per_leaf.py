@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxanneal import _prng
 from jaxanneal._energy import describe
 from jaxanneal._move import Move, as_move, check_of, target_of
 from jaxanneal._numbers import refusal
@@ -72,7 +73,7 @@ class PerLeaf:
 
     def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, jax.Array]:
         """Return the proposal of all parts together; the key is consumed."""
-        total = jnp.zeros(())
+        key, total = _prng.as_key(key), jnp.zeros(())
 
         def act(index: int, move: Any, branch: Any) -> Any:
             nonlocal total

@@ -1,6 +1,8 @@
 """What all moves of floating parameters share: scale, bounds, fraction and target acceptance."""
 
+import itertools
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,12 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxanneal import _prng
 from jaxanneal._energy import describe
+from jaxanneal._generator import words
 from jaxanneal._numbers import number, refusal
 from jaxanneal._parameters import Parameters, per_parameter
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect, step_between
 from jaxanneal.moves._rounding import real, stored
+
+# The second word of a coordinate lies so far behind the first in the key's draw.
+_SECOND = 2**31
 
 _ADAPT_REMEDY = "Use 'auto', a rate such as 0.234, or None to hold the scale."
 
@@ -64,8 +71,16 @@ class Perturbation:
         )
 
     @abstractmethod
-    def noise(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        """Return noise of unit scale for one chain; the key is consumed."""
+    def noise(self, draw: Callable[[int], jax.Array]) -> jax.Array:
+        """Return noise of unit scale in single precision for one parameter of one chain.
+
+        Args:
+            draw: ``draw(0)`` and ``draw(1)`` return two words for each coordinate, ``uint32``.
+        """
+
+    @abstractmethod
+    def noise_double(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Return the same in double precision; the key is consumed."""
 
     def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, jax.Array]:
         """Return the perturbed parameters of one chain, and a Hastings term of zero.
@@ -75,18 +90,47 @@ class Perturbation:
             params: One chain's parameters.
             factor: Multiplies ``scale``, float ``[]``.
         """
-        parameters = self._floating(params)
-        noises = _split(self._all(key, parameters), parameters)
-        scales = per_parameter(f"{type(self).__name__}.scale", self.scale, parameters)
-        limits = None if self.bounds is None else list(zip(*self._limits(parameters), strict=True))
+        inputs = self, _prng.as_key(key), self._floating(params), jnp.asarray(factor)
+        # A branch around all of it, not a mask of ones: a step that moves every coordinate draws no
+        # mask, and what a branch returns is the proposal, which needs its memory anyway.
+        moved = jax.lax.cond(self.fraction < 1, _some, _every, *inputs)
+        return moved.tree, jnp.zeros(())
+
+    def moved(
+        self, key: jax.Array, old: Parameters, factor: jax.Array, chosen: list[jax.Array] | None
+    ) -> Parameters:
+        """Return the parameters after a step of the chosen coordinates, ``None``: of all."""
+        scales = per_parameter(f"{type(self).__name__}.scale", self.scale, old)
+        limits = None if self.bounds is None else list(zip(*self._limits(old), strict=True))
         moved = []
-        for index, old in enumerate(parameters.leaves):
-            noise, box = noises[index], None if limits is None else limits[index]
-            size = jnp.asarray(factor, noise.dtype) * scales[index].astype(noise.dtype)
+        for index, leaf in enumerate(old.leaves):
+            box = None if limits is None else limits[index]
+            noise = self._noise_of(key, old, index)
+            noise = noise if chosen is None else jnp.where(chosen[index], noise, 0)
+            size = factor.astype(noise.dtype) * scales[index].astype(noise.dtype)
             step = size * noise if box is None else step_between(size, noise, *box)
-            new = real(key, old, index, box) + step
-            moved.append(stored(new if box is None else reflect(new, *box), old))
-        return parameters.with_leaves(moved).tree, jnp.zeros(())
+            new = real(jax.random.fold_in(key, index), leaf, box) + step
+            moved.append(stored(new if box is None else reflect(new, *box), leaf))
+        return old.with_leaves(moved)
+
+    def chosen(self, key: jax.Array, parameters: Parameters) -> list[jax.Array]:
+        """Return which coordinates of each parameter move, at least one of all.
+
+        Maths: u below the fraction for uniform u; where none is, the smallest u.
+        """
+        own_key = jax.random.fold_in(key, len(parameters.leaves))
+        places = zip(parameters.leaves, _firsts(parameters), strict=True)
+        drawn = [words(own_key, first, leaf.shape) >> 8 for leaf, first in places]
+        drawn = [word.astype(jnp.float32) * 2.0**-24 for word in drawn]
+        least = jnp.stack([jnp.min(u, initial=1.0) for u in drawn]).min()
+        fraction = self.fraction.astype(jnp.float32)
+        return [(u < fraction) | (u == least) for u in drawn]
+
+    def _noise_of(self, key: jax.Array, parameters: Parameters, index: int) -> jax.Array:
+        leaf, first = parameters.leaves[index], _firsts(parameters)[index]
+        if leaf.dtype == jnp.float64:
+            return self.noise_double(jax.random.fold_in(key, index), leaf.shape)
+        return self.noise(lambda number: words(key, first + number * _SECOND, leaf.shape))
 
     def target(self, params: Any) -> jax.Array | None:
         """Return the acceptance rate that the factor adapts to, or ``None``."""
@@ -118,41 +162,22 @@ class Perturbation:
             both.append(tuple(limit.astype(leaf.dtype) for limit, leaf in pairs))
         return both
 
-    def _all(self, key: jax.Array, parameters: Parameters) -> jax.Array:
-        """Return the noise of all coordinates of one chain, flat: one draw compiles fastest."""
-        noise_key, choice_key = jax.random.split(key)
-        double = any(leaf.dtype == jnp.float64 for leaf in parameters.leaves)
-        total = sum(leaf.size for leaf in parameters.leaves)
-        noise = self.noise(noise_key, (total,), jnp.float64 if double else jnp.float32)
-        # A branch, not a mask of ones: a step that moves every coordinate draws no mask at all.
-        return jax.lax.cond(self.fraction < 1, _some, _every, choice_key, noise, self.fraction)
+
+def _firsts(parameters: Parameters) -> list[int]:
+    """Return the number of the first coordinate of each parameter."""
+    sizes = [leaf.size for leaf in parameters.leaves]
+    return list(itertools.accumulate(sizes[:-1], initial=0))
 
 
 # The branches are functions of the module, not closures: an eager step would compile closures anew.
-def _every(key: jax.Array, noise: jax.Array, fraction: jax.Array) -> jax.Array:
-    """Return the noise of every coordinate."""
-    del key, fraction
-    return noise
+def _every(move: Perturbation, key: jax.Array, old: Parameters, factor: jax.Array) -> Parameters:
+    """Return the parameters after a step of every coordinate."""
+    return move.moved(key, old, factor, None)
 
 
-def _some(key: jax.Array, noise: jax.Array, fraction: jax.Array) -> jax.Array:
-    """Return the noise of some coordinates, at least one, and zero for the others."""
-    site_key, draw_key = jax.random.split(key)
-    chosen = jax.random.uniform(draw_key, noise.shape, fraction.dtype) < fraction
-    site = jax.random.randint(site_key, (), 0, noise.size)
-    alone = (jnp.arange(noise.size) == site) & ~jnp.any(chosen)
-    return jnp.where(chosen | alone, noise, 0)
-
-
-def _split(flat: jax.Array, parameters: Parameters) -> list[jax.Array]:
-    """Return the part of each leaf, in its shape, in float32 or in its own float64."""
-    parts, offset = [], 0
-    for leaf in parameters.leaves:
-        dtype = jnp.float64 if leaf.dtype == jnp.float64 else jnp.float32
-        part = flat[offset : offset + leaf.size].reshape(leaf.shape)
-        parts.append(part.astype(dtype))
-        offset += leaf.size
-    return parts
+def _some(move: Perturbation, key: jax.Array, old: Parameters, factor: jax.Array) -> Parameters:
+    """Return the parameters after a step of some coordinates, at least one."""
+    return move.moved(key, old, factor, move.chosen(key, old))
 
 
 def best_acceptance(coordinates: ArrayLike) -> jax.Array:

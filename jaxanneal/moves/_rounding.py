@@ -16,13 +16,12 @@ import jax.numpy as jnp
 _HALF = (jnp.bfloat16, jnp.float16)
 
 
-def real(key: jax.Array, leaf: jax.Array, index: int, limits: tuple | None) -> jax.Array:
+def real(key: jax.Array, leaf: jax.Array, limits: tuple | None) -> jax.Array:
     """Return the real number that a proposal starts from, float32 or in double precision float64.
 
     Args:
-        key: The move's key, whose first two parts are the noise's.
+        key: Consumed.
         leaf: A parameter of one chain.
-        index: Number of the parameter.
         limits: Its lower and upper bound, in its dtype; a cell ends there.
     """
     if leaf.dtype not in _HALF:
@@ -34,8 +33,7 @@ def real(key: jax.Array, leaf: jax.Array, index: int, limits: tuple | None) -> j
         end = here + (neighbour - here) / 2
         limit = None if limits is None else limits[side > 0].astype(jnp.float32)
         ends.append(end if limit is None else inward(end, limit))
-    own_key = jax.random.split(key, 3 + index)[2 + index]
-    return ends[0] + jax.random.uniform(own_key, leaf.shape, jnp.float32) * (ends[1] - ends[0])
+    return ends[0] + jax.random.uniform(key, leaf.shape, jnp.float32) * (ends[1] - ends[0])
 
 
 def stored(value: jax.Array, old: jax.Array) -> jax.Array:
