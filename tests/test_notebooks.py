@@ -1,11 +1,17 @@
 """The notebooks: stored as they should be, run as they stand, and saying what their text says."""
 
+import dataclasses
+import math
 import pathlib
 import re
 import warnings
 
+import jax
+import jax.numpy as jnp
 import nbclient
 import nbformat
+import numpy as np
+import optax
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -47,7 +53,7 @@ def well_stored(notebook):
 
 
 def test_there_are_notebooks():
-    assert len(PATHS) == 3
+    assert len(PATHS) == 4
 
 
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
@@ -78,9 +84,15 @@ def test_a_badly_stored_notebook_is_caught(fault):
         well_stored(notebook)
 
 
-def executed(path):
-    """Run a notebook in a kernel of its own, from the root, where this checkout is found first."""
+def executed(path, short=()):
+    """Run a notebook in a kernel of its own, from the root, where this checkout is found first.
+
+    ``short`` holds lines of it, each with what stands in its place.
+    """
     notebook = stored(path)
+    for line, instead in short:
+        (cell,) = [cell for cell in code_cells(notebook) if line in cell.source.splitlines()]
+        cell.source = cell.source.replace(line, instead)
     resources = {"metadata": {"path": str(ROOT)}}
     with warnings.catch_warnings():  # the kernel's sockets are not ours to close
         warnings.simplefilter("ignore")
@@ -126,3 +138,80 @@ def test_annealing_finds_starts_that_restarts_do_not_and_loses_where_any_start_d
     assert number(text, r"anneal \+ polish (\d+) of \d+ seeds") >= seeds - 1
     assert number(text, r"restarts (\d+) of \d+ seeds") <= seeds / 2 + 1
     assert number(text, r"ends lower in (\d+) of") <= seeds / 2
+
+
+def prior_is_kept(source):
+    """Exact draws from the prior are still such after a move, and the angle is what it says."""
+    names = {"dataclasses": dataclasses, "jax": jax, "jnp": jnp, "optax": optax, "SIGMA": 5.0}
+    exec(source, names)
+    count, angle = 2**16, 0.6
+    w = 5 * jax.random.normal(jax.random.key(0), (count,))
+    keys = jax.random.split(jax.random.key(1), count)
+    move = names["TurnToPrior"](angle)
+    new, log_hastings = jax.vmap(move.propose, in_axes=(0, 0, None))(keys, w, 1.0)
+    assert not np.any(log_hastings)
+    # 5 standard errors each: a false alarm once in 800,000 keys.
+    assert abs(np.var(new) / 25 - 1) < 5 * (2 / count) ** 0.5
+    assert (
+        abs(np.mean(w * new) / 25 - np.cos(angle)) < 5 * ((1 + np.cos(angle) ** 2) / count) ** 0.5
+    )
+
+
+def test_the_move_of_the_posterior_keeps_the_prior_and_a_broken_twin_does_not():
+    (cell,) = [c for c in code_cells(stored(PATHS[3])) if "class TurnToPrior" in c.source]
+    source = cell.source.partition("HOTTEST")[0]
+    prior_is_kept(source)
+    with pytest.raises(AssertionError):
+        prior_is_kept(source.replace("w * jnp.cos(angle)", "w"))
+
+
+def ladder_is_sound(text):
+    (trips,) = re.findall(r"round trips per ladder \[(.*)\]", text)
+    assert sum(int(n) for n in trips.split(",")) >= 8
+    assert number(text, r"swap rates ([\d.]+)") > 0.4
+    # 1.01 to 1.05 on three splits; ladders that stay apart are far above.
+    assert number(text, r"R-hat of the energy at T = 1: ([\d.]+)") < 1.1
+
+
+def ensemble_is_calibrated(text):
+    """On the cancer data it beats the best fit by far, and the MAP."""
+    log_probability, error = r"cancer +{} +[\d.]+% +(-[\d.]+)", r"cancer +{} .* ([\d.]+)"
+    ensemble = number(text, log_probability.format("ensemble"))
+    assert ensemble > number(text, log_probability.format("best fit")) + 0.2
+    assert ensemble > number(text, log_probability.format("MAP"))
+    assert number(text, error.format("ensemble")) < number(text, error.format("best fit"))
+
+
+def evidence_agrees_with_plain_draws(text):
+    pair = r"(-[\d.]+) \+- ([\d.]+)"
+    rows = re.findall(rf"T = \d+ {pair}, plain draws {pair}", text)
+    assert rows
+    for row in rows:
+        ladder, error, plain, spread = (float(part) for part in row)
+        assert abs(ladder - plain) < 5 * math.hypot(error, spread)
+
+
+@pytest.mark.slow
+def test_the_posterior_is_sampled_and_its_predictions_are_calibrated():
+    sizes = ("sizes = {1: None, 3: None, UNITS: result}", "sizes = {1: None, UNITS: result}")
+    text = printed(executed(PATHS[3], short=[("SPLITS = 3", "SPLITS = 1"), sizes]))
+    ladder_is_sound(text)
+    ensemble_is_calibrated(text)
+    evidence_agrees_with_plain_draws(text)
+    evidence = dict(re.findall(r"(\d+) units: evidence (-[\d.]+)", text))
+    assert float(evidence["1"]) < float(evidence["12"]) - 5
+
+
+def test_claims_about_the_posterior_can_fail():
+    text = printed(stored(PATHS[3]))
+    ladder_is_sound(text)
+    ensemble_is_calibrated(text)
+    evidence_agrees_with_plain_draws(text)
+    with pytest.raises(AssertionError):
+        ladder_is_sound(re.sub(r"ladder \[.*\]", "ladder [0, 0, 0, 0, 0, 0, 0, 0]", text))
+    other = {"ensemble": "best fit", "best fit": "ensemble"}
+    twin = re.sub("ensemble|best fit", lambda found: other[found.group()], text)
+    with pytest.raises(AssertionError):
+        ensemble_is_calibrated(twin)
+    with pytest.raises(AssertionError):
+        evidence_agrees_with_plain_draws(text.replace("plain draws -", "plain draws -1"))
