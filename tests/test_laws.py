@@ -148,6 +148,11 @@ METHODS = {
 }
 
 
+def of_the_run(result):
+    """Return the diagnostics but for those of the records of one call."""
+    return result.diagnostics._replace(effective_sample_size=None, rhat=None)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_n_and_then_m_steps_equal_both_together(name):
     together = run(method=METHODS[name])
@@ -157,7 +162,7 @@ def test_n_and_then_m_steps_equal_both_together(name):
         for field in ("chains", "log_factor", "nonfinite", "accepted", "exchange", "watch", "key"):
             same(getattr(second.state.state, field), getattr(together.state.state, field))
         same(second.params, together.params)
-        same(second.diagnostics, together.diagnostics)
+        same(of_the_run(second), of_the_run(together))
         assert (second.energy, second.steps) == (together.energy, together.steps)
         assert second.evaluations == together.evaluations == CHAINS * (STEPS + 1)
 

@@ -32,7 +32,7 @@ def test_energies_of_any_size_are_calibrated():
 
 def test_min_temperature_does_not_end_a_calibration():
     method = ja.SimulatedAnnealing(16, min_temperature=1.0)
-    result = ja.anneal(terraces, START, key=0, method=method, steps=200)
+    result = ja.anneal(terraces, START, key=1, method=method, steps=200)
     assert (result.stop_reason, result.energy) == (StopReason.MIN_TEMPERATURE, 0)
     assert 0 < result.steps < 200
     assert result.history.temperature.min() > 1.0
