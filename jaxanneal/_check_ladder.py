@@ -27,7 +27,7 @@ _EXPLORED, _ERRORS = 0.6, 3
 
 # What is left of a rung's energy from one exchange to the next where two thirds of the possible
 # round trips and more are made.
-_WANTED = 0.5
+LEFT_AT_MOST = 0.5
 
 
 def broken(state: State, health: Diagnostics) -> list[str]:
@@ -133,14 +133,14 @@ def _exploration(state: State, health: Diagnostics) -> list[str]:
         f"exchanges are faster than exploration: replicas made {made:,} round trips where "
         f"their swap rates allow {expected:,.0f}"
     )
-    if again <= _WANTED:
+    if again <= LEFT_AT_MOST:
         return [
             f"{trips}, although the energy at a rung is renewed from one exchange to the next. "
             f"Raise swap_every from {every} to about the number of coordinates or sites; if that "
             "does not help, the hottest rung is too cold to cross every barrier."
         ]
     # What is left of the energy falls by the same factor with every move, to a first guess.
-    wanted = math.ceil(every * math.log(_WANTED) / math.log(min(again, 0.999)))
+    wanted = math.ceil(every * math.log(LEFT_AT_MOST) / math.log(min(again, 0.999)))
     return [
         f"{trips}, and {again:.0%} of the energy at a rung is left from one exchange to the next. "
         f"Raise swap_every from {every} to at least {_rounded(wanted)}."

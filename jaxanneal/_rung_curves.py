@@ -5,11 +5,9 @@ from typing import Any
 import numpy as np
 
 from jaxanneal._axes import finish, over_decades, over_temperature, remark, rung_colours
+from jaxanneal._check_ladder import LEFT_AT_MOST
 
 _TEMPERATURE = "temperature (units of energy)"
-
-# More of a rung's energy left from one exchange to the next costs round trips.
-_LEFT = 0.5
 
 # Up to so many rungs each has a line to the axis, whose equal distances show equal rejection.
 _LINES = 20
@@ -68,7 +66,9 @@ def draw_exploration(axes: Any, health: Any, swap_every: int) -> None:
                 f"\nleast effective sample size {np.nanmin(independent):,.0f}, "
                 f"largest R-hat {np.nanmax(rhat):.3g}"
             )
-    axes.axhspan(_LEFT, 1.02, color="C3", alpha=0.08, lw=0, label="too much: raise swap_every")
+    axes.axhspan(
+        LEFT_AT_MOST, 1.02, color="C3", alpha=0.08, lw=0, label="too much: raise swap_every"
+    )
     _dots(axes, health.temperatures, left, "left at each rung")
     axes.set_ylim(float(np.min(known - 0.02, initial=-0.02)), 1.02)
     over_temperature(axes, health.temperatures)
