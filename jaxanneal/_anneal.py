@@ -4,10 +4,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxanneal._calibrate import first_factors, pilot
+from jaxanneal._calibrate import calibrated, pilot
 from jaxanneal._clock import Clock
 from jaxanneal._continuation import Continuation
 from jaxanneal._diagnostics import diagnose
@@ -86,6 +85,7 @@ def anneal(
         RuntimeError: The call is made under ``jit`` or ``vmap``.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> import jaxanneal as ja
         >>> def energy(p, x, y):
         ...     return jnp.mean((p["w"] * x + p["b"] - y) ** 2)
@@ -119,11 +119,9 @@ def _first_state(
         method = problem.method.bind(limits.steps)
         return problem.state(method, chains, chains), method, None
     bar.calibrating()
-    found = pilot(problem, driver, chains, limits.steps)
-    method = problem.method.calibrated(found.start, found.end).bind(limits.steps)
-    temperatures = np.asarray(method.temperatures_at(method.init(), jnp.zeros((), jnp.int32)))
-    factors = first_factors(found.rises, temperatures)
-    state = problem.state(method, chains, found.best, factors)
+    found, best = pilot(problem, driver, chains, limits.steps)
+    method, factors = calibrated(problem.method, found, limits.steps)
+    state = problem.state(method, chains, best, factors)
     return state, method, None if found.reason is StopReason.STEPS else found.reason
 
 

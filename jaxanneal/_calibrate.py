@@ -1,7 +1,9 @@
 """Calibration: the temperature range of a problem, from a short greedy run."""
 
+from collections.abc import Generator
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jax import dtypes
 
@@ -12,7 +14,6 @@ from jaxanneal._interrupt import interruptible
 from jaxanneal._limits import as_limits
 from jaxanneal._methods._protocol import NEVER
 from jaxanneal._problem import Problem
-from jaxanneal._state import State
 from jaxanneal._stop_reason import StopReason
 from jaxanneal._tracing import refuse_tracing
 
@@ -35,50 +36,107 @@ class Calibration(NamedTuple):
     Args:
         start: Temperature to start from, in units of energy.
         end: Temperature to end at.
-        best: The pilots' chains, whose best states must not be lost.
         rises: Energy of one trial move of each chain less that of its start, float ``[chains]``.
         reason: Why the pilots ended.
     """
 
     start: float
     end: float
-    best: Chain
     rises: np.ndarray
     reason: StopReason
 
 
-def pilot(problem: Problem, driver: Driver, chains: Chain, steps: int) -> Calibration:
+class Pilot(NamedTuple):
+    """A short run that is asked for, from the starts at one temperature.
+
+    Args:
+        log_factor: Logarithms of the step-size factors, float ``[chains]``.
+        temperature: In units of energy.
+        moves: Moves per chain.
+    """
+
+    log_factor: np.ndarray
+    temperature: float
+    moves: int
+
+
+class Seen(NamedTuple):
+    """What became of a pilot: energies, factors and counts of its chains, and why it ended."""
+
+    energy: np.ndarray
+    best_energy: np.ndarray
+    log_factor: np.ndarray
+    nonfinite: np.ndarray
+    reason: StopReason
+
+
+def pilots(
+    energies: np.ndarray, coordinates: int, steps: int
+) -> Generator[Pilot, Seen, Calibration]:
     """Make one trial move of every chain, descend greedily, and read the range off both.
+
+    A generator, so that one run makes its pilots alone and many runs make theirs together.
+
+    Args:
+        energies: Energies of the starts, float ``[chains]``.
+        coordinates: Number of parameters of one chain.
+        steps: Moves of the run to come; a short run gets a short pilot.
+
+    Yields:
+        The next pilot, whose best states those before it must not lose.
+    """
+    moves = int(np.clip(steps // 8, 32, _PILOT))
+    spread = _spread(len(energies))
+    found = yield Pilot(spread, _BLIND, 1)
+    starts = np.asarray(energies, dtype=np.float64)
+    rises = np.asarray(found.energy, dtype=np.float64) - starts
+    rises[np.asarray(found.nonfinite) > 0] = np.inf
+    if found.reason is StopReason.STEPS:
+        found = yield Pilot(spread, _GREEDY, moves // 4)
+    if found.reason is StopReason.STEPS:  # again, with the step size that fell farthest
+        fell = int(np.argmin(found.best_energy))
+        factor = np.full_like(spread, found.log_factor[fell])
+        found = yield Pilot(factor, _GREEDY, moves - moves // 4)
+    fall = float(np.mean(starts[np.isfinite(starts)])) - float(np.min(found.best_energy))
+    fall = min(fall, float(np.finfo(energies.dtype).max))  # of -3e38 and 3e38, in float32
+    start, end = _range(fall if fall > 0 else _typical(rises), coordinates)
+    return Calibration(start, end, rises, found.reason)
+
+
+def pilot(problem: Problem, driver: Driver, chains: Chain, steps: int) -> tuple[Calibration, Chain]:
+    """Make the pilots of one run; return what they found, and their chains with the best states.
 
     Args:
         problem: The problem.
         driver: Its driver, which counts the evaluations.
         chains: The evaluated starts.
-        steps: Moves of the run to come; a short run gets a short pilot.
+        steps: Moves of the run to come.
     """
-    count = problem.method.chains
-    moves = int(np.clip(steps // 8, 32, _PILOT))
-    spread = _spread(count)
-    tried, reason = _short_run(problem, driver, chains, chains, spread, _BLIND, 1)
-    starts = np.asarray(chains.energy, dtype=np.float64)
-    rises = np.asarray(tried.chains.energy, dtype=np.float64)[:count] - starts
-    rises[np.asarray(tried.nonfinite)[:count] > 0] = np.inf
-    found = tried
-    if reason is StopReason.STEPS:
-        found, reason = _short_run(
-            problem, driver, chains, tried.chains, spread, _GREEDY, moves // 4
-        )
-    if reason is StopReason.STEPS:  # again, with the step size that fell farthest
-        fell = int(np.argmin(np.asarray(found.chains.best_energy)[:count]))
-        factor = np.full_like(spread, np.asarray(found.log_factor)[fell])
-        found, reason = _short_run(
-            problem, driver, chains, found.chains, factor, _GREEDY, moves - moves // 4
-        )
-    best = float(np.min(np.asarray(found.chains.best_energy)[:count]))
-    fall = float(np.mean(starts[np.isfinite(starts)])) - best
-    fall = min(fall, float(np.finfo(chains.energy.dtype).max))  # of -3e38 and 3e38, in float32
-    start, end = _range(fall if fall > 0 else _typical(rises), problem.coordinates)
-    return Calibration(start, end, found.chains, rises, reason)
+    count, best = problem.method.chains, chains
+    asked = pilots(np.asarray(chains.energy), problem.coordinates, steps)
+    wanted = next(asked)
+    while True:
+        method = pilot_method(problem.method, wanted)
+        state = problem.state(method, chains, best, wanted.log_factor)
+        state, _, reason = driver.run(state, method, wanted.moves, NEVER)
+        best = state.chains
+        fields = (best.energy, best.best_energy, state.log_factor, state.nonfinite)
+        try:
+            wanted = asked.send(Seen(*(np.asarray(x)[:count] for x in fields), reason))
+        except StopIteration as found:
+            return found.value, best
+
+
+def pilot_method(method: Any, wanted: Pilot) -> Any:
+    """Return the method of a pilot: of the same structure as any run, whose program it shares."""
+    return method.calibrated(wanted.temperature, wanted.temperature).bind(wanted.moves)
+
+
+def calibrated(method: Any, found: Calibration, steps: int) -> tuple[Any, np.ndarray]:
+    """Return the method for a run of ``steps`` moves, and logarithms of its first factors."""
+    method = method.calibrated(found.start, found.end).bind(steps)
+    temperatures = np.asarray(method.temperatures_at(method.init(), jnp.zeros((), jnp.int32)))
+    return method, first_factors(found.rises, temperatures)
 
 
 def _range(fall: float, coordinates: int) -> tuple[float, float]:
@@ -90,22 +148,6 @@ def _range(fall: float, coordinates: int) -> tuple[float, float]:
     """
     share = min(1.0, 2 / coordinates)
     return fall * share**0.5, fall * share * _RATIO
-
-
-def _short_run(
-    problem: Problem,
-    driver: Driver,
-    chains: Chain,
-    best: Chain,
-    log_factor: np.ndarray,
-    temperature: float,
-    moves: int,
-) -> tuple[State, StopReason]:
-    """Run from the starts at one temperature, with the program of the run to come."""
-    method = problem.method.calibrated(temperature, temperature).bind(moves)
-    state = problem.state(method, chains, best, log_factor)
-    state, _, reason = driver.run(state, method, moves, NEVER)
-    return state, reason
 
 
 def _spread(chains: int) -> np.ndarray:
@@ -137,11 +179,12 @@ def first_factors(rises: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
     if window == 0:
         return first
     factors = np.convolve(_spread(len(rises)), np.full(window, 1 / window), "valid")
-    for chain, temperature in enumerate(temperatures.astype(np.float64)):
+    distinct, place = np.unique(temperatures.astype(np.float64), return_inverse=True)
+    for index, temperature in enumerate(distinct):  # one in simulated annealing
         acceptance = np.exp(-np.maximum(rises, 0) / temperature)
         smooth = np.convolve(acceptance, np.full(window, 1 / window), "valid")
         refused = np.flatnonzero(smooth < 0.5)
-        first[chain] = factors[refused[0]] if refused.size else 0.0
+        first[place == index] = factors[refused[0]] if refused.size else 0.0
     return first
 
 
@@ -190,5 +233,5 @@ def calibrate(
     with interruptible() as interruption:
         problem = Problem(energy, params, key, args, None, move, None, clock)
         driver = problem.prepare(limits, interruption)
-        found = pilot(problem, driver, problem.start(driver), limits.steps)
+        found, _ = pilot(problem, driver, problem.start(driver), limits.steps)
     return found.start, found.end

@@ -75,13 +75,8 @@ class Diagnostics(NamedTuple):
 def diagnose(state: State, history: History) -> Diagnostics:
     """Return the diagnostics of a state, and of what was recorded on the way to it."""
     method, count = state.method, state.method.chains
-    accepted = np.asarray(state.accepted, dtype=np.int64)
-    step, warm = int(state.step), int(method.warmup_end())
-    if step > warm > 0:  # until the warm-up is over there is nothing else to report
-        accepted, moves = accepted - np.asarray(state.warm_accepted), step - warm
-    else:
-        moves = step
-    rate = _ratio(accepted, np.full(count, moves)).reshape(method.shape)
+    counts = state.accepted, state.warm_accepted, state.step, method.warmup_end()
+    rate = acceptance_rate(*counts, method.shape)
     order = np.asarray(method.order(state.exchange))
     factor = np.exp(np.asarray(state.log_factor, dtype=np.float64)[:count][order])
     factor = factor.reshape(method.shape)
@@ -90,7 +85,29 @@ def diagnose(state: State, history: History) -> Diagnostics:
         return Diagnostics(rate, factor, nonfinite)
     factor = np.exp(np.log(factor).mean(axis=0))
     made = _swapped(state.exchange) | _explored(state.exchange) | _recorded(history)
-    return Diagnostics(rate.mean(axis=0), factor, nonfinite, **made)
+    return Diagnostics(rate, factor, nonfinite, **made)
+
+
+def acceptance_rate(
+    accepted: Any, warm_accepted: Any, step: Any, warm: Any, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Return accepted over all proposals after the warm-up, by chain, or by rung over all ladders.
+
+    Args:
+        accepted: Proposals accepted in each slot, int ``[chains]``.
+        warm_accepted: The same at the end of the warm-up, int ``[chains]``.
+        step: Moves made, int ``[]``.
+        warm: Moves of the warm-up, int ``[]``.
+        shape: Shape in which results list the slots.
+    """
+    accepted = np.asarray(accepted, dtype=np.int64)
+    step, warm = int(step), int(warm)
+    if step > warm > 0:  # until the warm-up is over there is nothing else to report
+        accepted, moves = accepted - np.asarray(warm_accepted), step - warm
+    else:
+        moves = step
+    rate = _ratio(accepted, np.full(accepted.shape, moves)).reshape(shape)
+    return rate if len(shape) == 1 else rate.mean(axis=0)
 
 
 def _swapped(ladders: Ladders) -> dict[str, Any]:
