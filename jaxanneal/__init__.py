@@ -16,6 +16,7 @@ from jaxanneal._polish import polish as polish
 from jaxanneal._result import Result as Result
 from jaxanneal._start import stacked as stacked
 from jaxanneal._stop_reason import StopReason as StopReason
+from jaxanneal._sweep import sweep as sweep
 from jaxanneal._version import __version__ as __version__
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "moves",
     "polish",
     "stacked",
+    "sweep",
 ]

@@ -17,7 +17,7 @@ from jaxanneal._parameters import Parameters
 from jaxanneal._program import Setup, chunk_program, row_shapes
 from jaxanneal._progress import Bar, Progress
 from jaxanneal._pytree import replace
-from jaxanneal._schedule import Function, Table, tabulate
+from jaxanneal._schedule import Function, Table, is_cold, tabulate
 from jaxanneal._state import State
 from jaxanneal._stop_reason import StopReason
 
@@ -212,8 +212,7 @@ class _Run:
         if limit is None or self.pilot:
             return end, False
         values = tabulate(self.cooling, self._coming(self.step))
-        # A schedule that ends exactly there may miss it by a rounding error.
-        cold = np.flatnonzero(values <= float(limit) * (1 + 1e-6))
+        cold = np.flatnonzero(is_cold(values, limit))
         if cold.size == 0:
             return min(end, self.step + _TABLE), False
         found = self.step + int(cold[0])

@@ -82,6 +82,11 @@ def tabulate(cooling: Any, steps: np.ndarray) -> np.ndarray:
     return values
 
 
+def is_cold(temperatures: np.ndarray, limit: Any) -> np.ndarray:
+    """Return where a lowest temperature is reached; rounding must not miss it."""
+    return temperatures <= float(limit) * (1 + 1e-6)
+
+
 def _one(cooling: Any, step: int) -> float:
     value = _call(cooling, step)
     if isinstance(value, str) or np.shape(value) != () or np.iscomplexobj(value):

@@ -1,0 +1,121 @@
+"""Configurations as problems: each is checked as ``anneal`` checks it, what they share only once."""
+
+import copy
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxanneal._clock import Clock
+from jaxanneal._driver import _on_host, on_device
+from jaxanneal._limits import Limits, as_limits
+from jaxanneal._methods._protocol import NEVER
+from jaxanneal._move import as_move
+from jaxanneal._problem import Problem, as_data, as_method, as_width, check_schedule
+from jaxanneal._program import signature
+from jaxanneal._start import check_start
+from jaxanneal._sweep_settings import Settings
+
+# Data of more bytes than this is not copied for each run of a batch: a batch then shares one.
+_COPIED_BYTES = 2**18
+
+
+class Job(NamedTuple):
+    """One configuration, ready to run.
+
+    Args:
+        index: Its number, c.
+        problem: Its checked inputs.
+        limits: When its runs stop.
+        bound: Its method bound to the run's length; a missing ladder is a placeholder.
+        kind: What its program depends on.
+    """
+
+    index: int
+    problem: Problem
+    limits: Limits
+    bound: Any
+    kind: Any
+
+
+class Jobs:
+    """Make jobs of settings.
+
+    Args:
+        energy: The user's energy.
+        params: One chain's tree, an initialiser, or a stacked tree.
+        key: The user's key, for starts that are only looked at.
+        clock: The call's clock.
+    """
+
+    def __init__(self, energy: Any, params: Any, key: Any, clock: Clock):
+        self.energy, self.params, self.key, self.clock = energy, params, key, clock
+        self._problems: dict[Any, Problem] = {}
+        self._data: dict[Any, tuple[Any, Any]] = {}
+        self._checked: dict[Any, Any] = {}
+
+    def make(self, index: int, settings: Settings) -> Job:
+        """Return the job of one configuration.
+
+        Raises:
+            TypeError, ValueError: As ``anneal`` would with these settings.
+        """
+        limits = as_limits(
+            settings.steps, settings.target, settings.patience, None, NEVER, None, None, False
+        )
+        problem = self._problem(settings)
+        bound = problem.bound(problem.method, limits.steps)
+        self._check_schedule(bound, limits.steps)
+        shared = self.shared_data(problem)
+        kind = signature((on_device(bound), problem.move, problem.data))
+        return Job(index, problem, limits, bound, (*kind, problem.width, shared))
+
+    def shared_data(self, problem: Problem) -> Any:
+        """Return what tells batches apart that each share one copy of large data."""
+        size = sum(leaf.nbytes for leaf in problem.data.leaves)
+        return id(problem.data) if size > _COPIED_BYTES else None
+
+    def _problem(self, settings: Settings) -> Problem:
+        method = as_method(settings.method, self.params)
+        known = self._problems.get(method.chains)
+        if known is None:
+            inputs = (self.energy, self.params, self.key, settings.args, method, settings.move)
+            known = Problem(*inputs, settings.block, self.clock)
+            self._problems[method.chains] = known
+            self._checked[method.chains, id(settings.move)] = settings.move, known.move
+            self._data[_identity(settings.args)] = settings.args, known.data
+            return known
+        problem = copy.copy(known)
+        problem.method, problem.data = method, self._data_of(settings.args)
+        problem.move = self._move_of(settings.move, problem)
+        problem.width = as_width(settings.block, method.chains, problem.starts)
+        return problem
+
+    def _move_of(self, move: Any, problem: Problem) -> Any:
+        place = problem.method.chains, id(move)
+        if place not in self._checked:
+            made = as_move(move)
+            check_start(made, problem.starts)
+            self._checked[place] = move, made  # the move, too, or its number could be another's
+        return self._checked[place][1]
+
+    def _data_of(self, args: Any) -> Any:
+        place = _identity(args)
+        if place not in self._data:
+            self._data[place] = args, as_data(args)
+        return self._data[place][1]
+
+    def _check_schedule(self, bound: Any, steps: int) -> None:
+        cooling = getattr(bound, "cooling", None)
+        if cooling is None:
+            return
+        own = id(cooling) if _on_host(bound) else signature(cooling)
+        place = type(cooling), own, steps
+        if place not in self._checked:
+            check_schedule(bound, 0, steps)
+            self._checked[place] = cooling
+
+
+def _identity(args: Any) -> Any:
+    if not isinstance(args, tuple):
+        return id(args)
+    return tuple(id(leaf) for leaf in jax.tree.leaves(args)), jax.tree.structure(args)

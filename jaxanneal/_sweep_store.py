@@ -1,0 +1,160 @@
+"""A sweep on disk: Zarr, written batch by batch, and read again to go on."""
+
+import json
+import pathlib
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jaxanneal._numbers import refusal
+from jaxanneal._sweep_table import Table
+
+_ATTRIBUTE = "jaxanneal_sweep"
+
+# Numbers in a chunk of the store: a batch rewrites those that it touches.
+_CHUNK = 2**16
+
+# Format 2, because text has no stable form in format 3.
+_FORMAT = 2
+
+
+def required(with_store: bool) -> Any:
+    """Return xarray.
+
+    Raises:
+        ImportError: It is missing, or Zarr where it is needed.
+    """
+    try:
+        import xarray
+
+        if with_store:
+            import zarr  # noqa: F401  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        remedy = f"ja.sweep needs {error.name}: pip install 'jaxanneal[sweep]'."
+        raise ImportError(remedy) from error
+    return xarray
+
+
+class Store:
+    """A directory that holds what is known of a sweep.
+
+    Args:
+        directory: The directory.
+        table: What is known, which has more than the directory while a batch is written.
+        xarray: The module.
+    """
+
+    def __init__(self, directory: pathlib.Path, table: Table, xarray: Any):
+        self.directory, self.table, self.xarray = directory, table, xarray
+        self._works = True
+
+    def create(self, told: dict[str, str]) -> None:
+        """Make the directory, with room for every run."""
+        made = self.table.dataset(self.xarray)
+        made.attrs[_ATTRIBUTE] = json.dumps(told)
+        encoding = {name: {"chunks": _chunks(x.shape)} for name, x in made.data_vars.items()}
+        made.to_zarr(self.directory, mode="w-", zarr_format=_FORMAT, encoding=encoding)
+
+    def read(self) -> None:
+        """Take over what the directory knows."""
+        with self.xarray.open_zarr(self.directory) as found:
+            for name, called in self.table.names().items():
+                array = self.table.arrays[name]
+                array[...] = np.asarray(found[called].values).reshape(array.shape)
+
+    def write(self, places: list[tuple[int, int]] | None) -> None:
+        """Write what is known of some runs, ``None``: of all.
+
+        A full or broken disk does not cost the sweep: it goes on, and the user is told.
+        """
+        if not self._works:
+            return
+        try:
+            box = self._box(places)
+            made = self.table.dataset(self.xarray).isel(box)
+            made = made.drop_vars(list(made.coords))
+            sizes = {str(name): slice(0, length) for name, length in made.sizes.items()}
+            last = ["stop_reason", "error"]  # they say that the rest is there
+            for part in (made.drop_vars(last), made[last]):
+                region = {name: x for name, x in (sizes | box).items() if name in part.dims}
+                part.to_zarr(self.directory, region=region, mode="r+")
+        except OSError as error:
+            self._works = False
+            warnings.warn(
+                f"store: cannot be written ({error}). The sweep goes on without it, and returns "
+                "everything; call it again with the same store to go on from what is there.",
+                stacklevel=2,
+            )
+
+    def _box(self, places: list[tuple[int, int]] | None) -> dict[str, slice]:
+        """Return the smallest box of the grid that holds some runs."""
+        plan = self.table.plan
+        numbers = range(len(plan.values)) if places is None else [c for c, _ in places]
+        index = np.unravel_index(np.asarray(numbers), plan.shape)
+        pairs = zip(plan.dims, index, strict=True)
+        return {dim: slice(int(i.min()), int(i.max()) + 1) for dim, i in pairs}
+
+
+def as_store(
+    store: Any, table: Table, told: Callable[[], dict[str, str]], xarray: Any
+) -> Store | None:
+    """Return the store in a directory, new or of an earlier call of the same sweep.
+
+    Raises:
+        TypeError: ``store`` is no path.
+        ValueError: The directory holds something else, which is named.
+    """
+    if not isinstance(store, str | pathlib.Path):
+        raise TypeError(refusal("store", "a directory", repr(store), "Pass its path."))
+    directory, mine = pathlib.Path(store), told()
+    made = Store(directory, table, xarray)
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            _replace_empty(made, mine)
+        except OSError as error:
+            warnings.warn(f"store: cannot be made ({error}). The sweep goes on.", stacklevel=3)
+            return None
+        return made
+    _require_same(directory, mine, _identity(directory, xarray))
+    made.read()
+    return made
+
+
+def _replace_empty(store: Store, told: dict[str, str]) -> None:
+    store.directory.rmdir()
+    store.create(told)
+
+
+def _identity(directory: pathlib.Path, xarray: Any) -> dict[str, str]:
+    remedy = "Give another directory, or delete this one."
+    try:
+        with xarray.open_zarr(directory) as found:
+            return json.loads(found.attrs[_ATTRIBUTE])
+    except Exception as error:
+        expected = "the store of a sweep, or no directory"
+        raise ValueError(refusal("store", expected, f"{directory}: {error}", remedy)) from error
+
+
+def _require_same(directory: pathlib.Path, mine: dict[str, str], found: dict[str, str]) -> None:
+    names = dict.fromkeys([*mine, *found])
+    differs = [n for n in names if mine.get(n) != found.get(n)]
+    if differs:
+        shown = "; ".join(
+            f"{n}: {found.get(n, 'none')} there, {mine.get(n, 'none')} here" for n in differs
+        )
+        remedy = "Give another directory, or the arguments with which it was begun."
+        raise ValueError(
+            refusal("store", f"this sweep in {directory}", f"another one ({shown})", remedy)
+        )
+
+
+def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return chunks of bounded size, whole along the last axes."""
+    chunks, left = [], _CHUNK
+    for length in reversed(shape):
+        chunks.append(max(1, min(length, left)))
+        left = max(1, left // max(length, 1))
+    return tuple(reversed(chunks))
