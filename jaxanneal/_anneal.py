@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from jaxanneal._calibrate import calibrated, pilot
+from jaxanneal._calibrate import calibrated, first_factors, first_temperatures, pilot
 from jaxanneal._clock import Clock
 from jaxanneal._continuation import Continuation
 from jaxanneal._diagnostics import diagnose
@@ -120,7 +120,8 @@ def _first_state(
         return problem.state(method, chains, chains), method, None
     bar.calibrating()
     found, best = pilot(problem, driver, chains, limits.steps)
-    method, factors = calibrated(problem.method, found, limits.steps)
+    method = calibrated(problem.method, found, limits.steps)
+    factors = first_factors(found.rises, np.asarray(first_temperatures(method)))
     state = problem.state(method, chains, best, factors)
     return state, method, None if found.reason is StopReason.STEPS else found.reason
 

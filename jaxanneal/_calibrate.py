@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import dtypes
@@ -132,11 +133,14 @@ def pilot_method(method: Any, wanted: Pilot) -> Any:
     return method.calibrated(wanted.temperature, wanted.temperature).bind(wanted.moves)
 
 
-def calibrated(method: Any, found: Calibration, steps: int) -> tuple[Any, np.ndarray]:
-    """Return the method for a run of ``steps`` moves, and logarithms of its first factors."""
-    method = method.calibrated(found.start, found.end).bind(steps)
-    temperatures = np.asarray(method.temperatures_at(method.init(), jnp.zeros((), jnp.int32)))
-    return method, first_factors(found.rises, temperatures)
+def calibrated(method: Any, found: Calibration, steps: int) -> Any:
+    """Return the method for a run of ``steps`` moves between the temperatures that were found."""
+    return method.calibrated(found.start, found.end).bind(steps)
+
+
+def first_temperatures(method: Any) -> jax.Array:
+    """Return the temperature of each chain at its first move, float ``[chains]``."""
+    return method.temperatures_at(method.init(), jnp.zeros((), jnp.int32))
 
 
 def _range(fall: float, coordinates: int) -> tuple[float, float]:

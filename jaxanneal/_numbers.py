@@ -1,6 +1,8 @@
 """Checks of numeric settings: each returns the converted value or says what to do instead."""
 
-from collections.abc import Callable
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -19,6 +21,30 @@ def host_array(value: Any, dtype: Any = None) -> Any:
     """Return a NumPy array, typed like the JAX array that it becomes inside a program."""
     with np.errstate(over="ignore"):  # beyond the range of the dtype it is infinite
         return np.asarray(value, dtype)
+
+
+_ON_HOST = contextvars.ContextVar("on_host", default=False)
+
+
+@contextlib.contextmanager
+def numbers_on_host() -> Iterator[None]:
+    """Make settings of NumPy arrays: a sweep makes thousands, and stacks them before they run.
+
+    A program takes either, but putting a number on a device costs more than checking it.
+    """
+    token = _ON_HOST.set(True)
+    try:
+        yield
+    finally:
+        _ON_HOST.reset(token)
+
+
+def setting(value: Any, dtype: Any = None) -> Any:
+    """Return a numeric setting as an array of a strong dtype, where settings are kept."""
+    if not _ON_HOST.get() or isinstance(value, Tracer):
+        return jnp.asarray(value, dtype=dtype)
+    array = np.asarray(value, None if dtype is None else jax.dtypes.canonicalize_dtype(dtype))
+    return array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
 
 
 def number(
@@ -53,7 +79,7 @@ def number(
     if not (np.all(valid(exact)) and np.all(valid(kept))):
         raise ValueError(refusal(path, expected, value, remedy))
     # One strong dtype, or 10, 10.0 and np.float32(10) would each be a new trace.
-    return jnp.asarray(kept if dtype is float else value, dtype=dtype)
+    return setting(kept if dtype is float else value, dtype)
 
 
 def positive(path: str, value: ArrayLike, remedy: str, scalar: bool = False) -> jax.Array:
@@ -84,7 +110,9 @@ def strong(tree: Any) -> Any:
 
     def convert(leaf: Any) -> Any:
         if isinstance(leaf, bool | int | float):
-            return jnp.asarray(leaf, dtype=type(leaf))
+            return setting(leaf, type(leaf))
+        if _ON_HOST.get() and isinstance(leaf, np.ndarray | np.generic):
+            return setting(leaf)
         if isinstance(leaf, np.ndarray | np.generic | jax.Array):
             array = jnp.asarray(leaf)
             return jax.lax.convert_element_type(array, array.dtype)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxanneal._numbers import refusal, strong
+from jaxanneal._numbers import refusal, setting, strong
 from jaxanneal._pytree import pytree_dataclass, replace, static
 from jaxanneal.cooling import Geometric, Linear
 
@@ -56,7 +56,7 @@ def as_cooling(path: str, cooling: Any) -> Any:
 def bind(cooling: Any, steps: int) -> Any:
     """Return ``cooling`` with an unbound length bound to a run of ``steps`` moves."""
     if isinstance(cooling, Geometric | Linear) and cooling.steps is None:
-        return replace(cooling, steps=jnp.asarray(max(steps - 1, 1), dtype=float))
+        return replace(cooling, steps=setting(max(steps - 1, 1), float))
     return cooling
 
 

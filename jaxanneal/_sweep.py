@@ -10,7 +10,7 @@ import numpy as np
 from jaxanneal import _prng
 from jaxanneal._clock import Clock
 from jaxanneal._interrupt import Interruption, interruptible
-from jaxanneal._numbers import refusal
+from jaxanneal._numbers import numbers_on_host, refusal
 from jaxanneal._parameters import Parameters
 from jaxanneal._problem import as_energy, as_method
 from jaxanneal._start import Stacked, is_initialiser
@@ -23,7 +23,7 @@ from jaxanneal._sweep_identity import identity
 from jaxanneal._sweep_jobs import Job, Jobs
 from jaxanneal._sweep_moves import Interrupted
 from jaxanneal._sweep_plan import Plan, as_plan, run_keys, users_key
-from jaxanneal._sweep_settings import Settings, changed, require_known
+from jaxanneal._sweep_settings import Changes, Settings, require_known
 from jaxanneal._sweep_store import Store, as_store, required
 from jaxanneal._sweep_table import Table
 from jaxanneal._tracing import refuse_tracing
@@ -154,9 +154,11 @@ def _jobs(maker: Jobs, base: Settings, plan: Plan) -> tuple[list[Job], dict[int,
     """
     jobs, errors = [], {}
     first: Exception | None = None
+    changed = Changes(base)
     for index, values in enumerate(plan.values):
         try:
-            jobs.append(maker.make(index, changed(base, values)))
+            with numbers_on_host():
+                jobs.append(maker.make(index, changed(values)))
         except Exception as error:  # of the user's initialiser, any
             first = first or error
             errors[index] = told(error)

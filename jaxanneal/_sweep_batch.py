@@ -8,18 +8,32 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal import _prng
-from jaxanneal._calibrate import Pilot, Seen, calibrated, pilot_method, pilots
+from jaxanneal._calibrate import (
+    Pilot,
+    Seen,
+    calibrated,
+    first_factors,
+    pilot_method,
+    pilots,
+)
 from jaxanneal._chain import Chain
 from jaxanneal._diagnostics import acceptance_rate
 from jaxanneal._driver import _TABLE, on_device
 from jaxanneal._methods._protocol import NEVER
+from jaxanneal._numbers import numbers_on_host
 from jaxanneal._program import hashable, initialiser_program, start_program, state_program
 from jaxanneal._schedule import is_cold, tabulate
 from jaxanneal._start import check_start, is_initialiser, require_finite
 from jaxanneal._stop_reason import StopReason
 from jaxanneal._sweep_jobs import Job
 from jaxanneal._sweep_moves import Moves, Wanted
-from jaxanneal._sweep_programs import call, finish_program, mapped, stack
+from jaxanneal._sweep_programs import (
+    call,
+    finish_program,
+    mapped,
+    stack,
+    temperatures_program,
+)
 
 
 class Run(NamedTuple):
@@ -72,7 +86,8 @@ class Batch:
             Exception: Whatever an energy raised in the middle of a run.
         """
         chains = self._start()
-        methods, factors, best, reasons = self._calibrated(chains)
+        with numbers_on_host():
+            methods, factors, best, reasons = self._calibrated(chains)
         state = self._state(methods, chains, best, factors)
         wanted = [self._wanted(i, methods[i], reasons[i]) for i in range(len(self.slots))]
         state, found = self._move(state, methods, wanted)
@@ -135,9 +150,17 @@ class Batch:
         methods, factors = [job.bound for job in self.jobs], zeros
         for i, result in found.items():
             job = self.jobs[i]
-            methods[i], factors[i] = calibrated(job.problem.method, result, job.limits.steps)
+            methods[i] = calibrated(job.problem.method, result, job.limits.steps)
             none[i] = None if result.reason is StopReason.STEPS else result.reason
+        program = mapped(temperatures_program(), (True,))
+        temperatures = np.asarray(call(program, self._stacked(methods)))
+        for i, result in found.items():
+            factors[i] = first_factors(result.rises, temperatures[i])
         return methods, factors, best, none
+
+    def _stacked(self, methods: list[Any]) -> Any:
+        ready = {id(method): on_device(method) for method in methods}
+        return stack([ready[id(method)] for method in methods])
 
     def _pilot(
         self, wanted: dict[int, Pilot], chains: Chain, best: Chain | None
@@ -149,7 +172,7 @@ class Batch:
         limits = [Wanted(0, -np.inf, NEVER, None)] * len(self.slots)
         for i, pilot in wanted.items():
             job = self.jobs[i]
-            place = job.index, pilot.temperature, pilot.moves
+            place = id(job.problem.method), pilot.temperature, pilot.moves
             if place not in made:
                 made[place] = pilot_method(job.problem.method, pilot)
             methods[i], factors[i] = made[place], pilot.log_factor
@@ -172,9 +195,8 @@ class Batch:
         own = (True, self.own_chains, best is not None or self.own_chains, True, True, True)
         program = mapped(state_program(self.problem.width), own)
         move = stack([job.problem.move for job in self.jobs])
-        ready = {id(method): on_device(method) for method in methods}
-        method = stack([ready[id(method)] for method in methods])
-        inputs = (self.keys, chains, chains if best is None else best, method, move, factors)
+        method, kept = self._stacked(methods), chains if best is None else best
+        inputs = (self.keys, chains, kept, method, move, factors)
         return call(program, *inputs)
 
     def _wanted(self, slot: int, method: Any, reason: StopReason | None) -> Wanted:
@@ -213,4 +235,3 @@ def told(error: BaseException) -> str:
     """Return what an error says, with its kind."""
     text = str(error).strip()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-

@@ -1,4 +1,4 @@
-"""Configurations as problems: each is checked as ``anneal`` checks it, what they share only once."""
+"""Configurations as problems: each is checked as ``anneal`` does, what they share only once."""
 
 import copy
 from typing import Any, NamedTuple
@@ -9,11 +9,12 @@ from jaxanneal._clock import Clock
 from jaxanneal._driver import _on_host, on_device
 from jaxanneal._limits import Limits, as_limits
 from jaxanneal._methods._protocol import NEVER
-from jaxanneal._move import as_move
+from jaxanneal._move import as_move, check_of
 from jaxanneal._problem import Problem, as_data, as_method, as_width, check_schedule
 from jaxanneal._program import signature
-from jaxanneal._start import check_start
+from jaxanneal._start import one_chain
 from jaxanneal._sweep_settings import Settings
+from jaxanneal.moves._per_leaf import natural_move
 
 # Data of more bytes than this is not copied for each run of a batch: a batch then shares one.
 _COPIED_BYTES = 2**18
@@ -51,7 +52,11 @@ class Jobs:
         self.energy, self.params, self.key, self.clock = energy, params, key, clock
         self._problems: dict[Any, Problem] = {}
         self._data: dict[Any, tuple[Any, Any]] = {}
+        # By the number of an object, and with it: alone, its number could become another's.
         self._checked: dict[Any, Any] = {}
+        self._methods: dict[Any, Any] = {}
+        self._kinds: dict[Any, Any] = {}
+        self._one: dict[int, Any] = {}
 
     def make(self, index: int, settings: Settings) -> Job:
         """Return the job of one configuration.
@@ -63,13 +68,28 @@ class Jobs:
             settings.steps, settings.target, settings.patience, None, NEVER, None, None, False
         )
         problem = self._problem(settings)
-        bound = problem.bound(problem.method, limits.steps)
-        self._check_schedule(bound, limits.steps)
-        shared = self.shared_data(problem)
-        kind = signature((on_device(bound), problem.move, problem.data))
-        return Job(index, problem, limits, bound, (*kind, problem.width, shared))
+        bound, kind = self._bound(problem, limits.steps)
+        parts = (problem.move, problem.data)
+        kinds = [self._kind(part) for part in parts]
+        kinds += [problem.width, self._shared_data(problem)]
+        return Job(index, problem, limits, bound, (kind, *kinds))
 
-    def shared_data(self, problem: Problem) -> Any:
+    def _bound(self, problem: Problem, steps: int) -> tuple[Any, Any]:
+        """Return the method bound to the run's length, and what a program depends on of it."""
+        place = id(problem.method), steps
+        if place not in self._methods:
+            bound = problem.bound(problem.method, steps)
+            self._check_schedule(bound, steps)
+            made = bound, signature(on_device(bound))
+            self._methods[place] = problem.method, made
+        return self._methods[place][1]
+
+    def _kind(self, part: Any) -> Any:
+        if id(part) not in self._kinds:
+            self._kinds[id(part)] = part, signature(part)
+        return self._kinds[id(part)][1]
+
+    def _shared_data(self, problem: Problem) -> Any:
         """Return what tells batches apart that each share one copy of large data."""
         size = sum(leaf.nbytes for leaf in problem.data.leaves)
         return id(problem.data) if size > _COPIED_BYTES else None
@@ -93,10 +113,17 @@ class Jobs:
     def _move_of(self, move: Any, problem: Problem) -> Any:
         place = problem.method.chains, id(move)
         if place not in self._checked:
-            made = as_move(move)
-            check_start(made, problem.starts)
-            self._checked[place] = move, made  # the move, too, or its number could be another's
+            made = natural_move(self._one_chain(problem)) if move is None else as_move(move)
+            check_of(made, self._one_chain(problem))
+            check_of(made, problem.starts.tree)
+            self._checked[place] = move, made
         return self._checked[place][1]
+
+    def _one_chain(self, problem: Problem) -> Any:
+        count = problem.method.chains
+        if count not in self._one:
+            self._one[count] = one_chain(problem.starts)
+        return self._one[count]
 
     def _data_of(self, args: Any) -> Any:
         place = _identity(args)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxanneal._calibrate import first_temperatures
 from jaxanneal._program import Program, Setup, chunk_program, default_device
 from jaxanneal._state import State, slots
 
@@ -74,6 +75,12 @@ def finish_program() -> Program:
     return Program(finish)
 
 
+@functools.lru_cache(maxsize=1)
+def temperatures_program() -> Program:
+    """Return the program for the temperatures of the first moves."""
+    return Program(first_temperatures)
+
+
 class Structural(Exception):
     """A mistake that shows while a program is traced: every run of this structure has it."""
 
@@ -102,7 +109,7 @@ def call(program: Program, *inputs: Any) -> Any:
 
 
 def stack(trees: Sequence[Any]) -> Any:
-    """Return trees of one structure as one with a leading axis; the same tree twice is read once."""
+    """Return trees of one structure as one with a leading axis; the same tree is read once."""
     distinct = {id(tree): tree for tree in trees}
     place = {name: index for index, name in enumerate(distinct)}
     index = np.array([place[id(tree)] for tree in trees])

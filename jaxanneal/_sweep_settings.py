@@ -39,6 +39,38 @@ class _Change:
         self.parts: dict[str, _Change] = {}
 
 
+class Changes:
+    """Exchange the values of dotted names in settings.
+
+    A method or a move of the same values is made once, so that a grid makes few of them.
+
+    Args:
+        settings: The settings that all configurations begin with.
+    """
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self._made: dict[Any, tuple[Any, Any]] = {}
+
+    def __call__(self, values: Mapping[str, Any]) -> Settings:
+        """Return the settings with some values exchanged.
+
+        Raises:
+            TypeError, ValueError: A value is refused, or a name does not exist there.
+        """
+        by_setting: dict[str, dict[str, Any]] = {}
+        for name, value in values.items():
+            by_setting.setdefault(name.partition(".")[0], {})[name] = value
+        made = {}
+        for setting, own in by_setting.items():
+            place = tuple((name, id(value)) for name, value in own.items())
+            if place not in self._made:  # kept with its values, or their numbers could be others'
+                new = getattr(changed(self.settings, own), setting)
+                self._made[place] = new, own
+            made[setting] = self._made[place][0]
+        return self.settings._replace(**made)
+
+
 def changed(settings: Settings, values: Mapping[str, Any]) -> Settings:
     """Return settings with the values of some dotted names exchanged.
 

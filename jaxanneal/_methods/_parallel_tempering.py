@@ -21,7 +21,7 @@ from jaxanneal._methods._swaps import (
     restarted,
     swap_decisions,
 )
-from jaxanneal._numbers import at_least_one, count, refusal
+from jaxanneal._numbers import at_least_one, count, refusal, setting
 from jaxanneal._pytree import pytree_dataclass, replace, static
 
 _PAIRS, _PHASE = range(2)  # folded into the key of a swap: the decisions, the coin of "seo"
@@ -132,7 +132,7 @@ class ParallelTempering:
             raise ValueError(refusal("ParallelTempering.temperatures", "a ladder", None, remedy))
         if self.warmup is not None:
             return self
-        return replace(self, warmup=jnp.asarray(steps // 2 if self.adapt else 0, jnp.int32))
+        return replace(self, warmup=setting(steps // 2 if self.adapt else 0, jnp.int32))
 
     def keep_bound(self, bound: "ParallelTempering", step: int) -> "ParallelTempering":
         """Return this method with what an earlier call calibrated and bound.
