@@ -123,7 +123,7 @@ def pilot(problem: Problem, driver: Driver, chains: Chain, steps: int) -> tuple[
         best = state.chains
         fields = (best.energy, best.best_energy, state.log_factor, state.nonfinite)
         try:
-            wanted = asked.send(Seen(*(np.asarray(x)[:count] for x in fields), reason))
+            wanted = asked.send(Seen._make((*(np.asarray(x)[:count] for x in fields), reason)))
         except StopIteration as found:
             return found.value, best
 

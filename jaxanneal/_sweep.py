@@ -1,5 +1,6 @@
 """Sweeps: many configurations, each with repeats, in few compiled programs."""
 
+import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,7 +17,8 @@ from jaxanneal._problem import as_energy, as_method
 from jaxanneal._start import Stacked, is_initialiser
 from jaxanneal._stop_reason import StopReason
 from jaxanneal._sweep_bar import SweepBar
-from jaxanneal._sweep_batch import Outcome, Run, told
+from jaxanneal._sweep_batch import Outcome, Run
+from jaxanneal._sweep_batch import told as said
 from jaxanneal._sweep_figure import register_accessor
 from jaxanneal._sweep_groups import grouped, outcomes
 from jaxanneal._sweep_identity import identity
@@ -114,18 +116,14 @@ def sweep(
     require_known(list(plan.columns), base)
     jobs, errors = _jobs(Jobs(energy, params, folded, clock), base, plan)
     table = Table(plan, jobs[0].problem.starts)
-    kept: Store | None = None
-    if store is not None:
-        kept = as_store(store, table, lambda: identity(jobs[0], base, params, plan, folded), xarray)
+    told = functools.partial(identity, jobs[0], base, params, plan, folded)
+    kept = None if store is None else as_store(store, table, told, xarray)
     for configuration, error in errors.items():
         table.fail(configuration, error)
     with interruptible() as interruption:
         _run(_runs(jobs, table, folded), table, params, interruption, kept, progress)
-    made = table.dataset(xarray)
-    if kept is not None:
-        made.attrs["store"] = str(kept.directory)
     _warn(table)
-    return made
+    return table.dataset(xarray)
 
 
 def _require(energy: Any, params: Any, key: Any) -> None:
@@ -161,7 +159,7 @@ def _jobs(maker: Jobs, base: Settings, plan: Plan) -> tuple[list[Job], dict[int,
                 jobs.append(maker.make(index, changed(values)))
         except Exception as error:  # of the user's initialiser, any
             first = first or error
-            errors[index] = told(error)
+            errors[index] = said(error)
     if first is not None and not jobs:
         raise first
     return jobs, errors
@@ -170,10 +168,12 @@ def _jobs(maker: Jobs, base: Settings, plan: Plan) -> tuple[list[Job], dict[int,
 def _runs(jobs: list[Job], table: Table, key: jax.Array) -> list[Run]:
     """Return the runs that are still to be made, each with its key."""
     done = table.done
-    places = [(job, r) for job in jobs for r in range(table.plan.repeats) if not done[job.index, r]]
+    places = [
+        (job, r) for job in jobs for r in range(table.plan.repeats) if not done[job.number, r]
+    ]
     if not places:
         return []
-    numbers = np.array([(job.index, r) for job, r in places])
+    numbers = np.array([(job.number, r) for job, r in places])
     words = run_keys(key, numbers[:, 0], numbers[:, 1])
     return [Run(job, r, own) for (job, r), own in zip(places, words, strict=True)]
 
@@ -205,7 +205,7 @@ def _keep(
     for run, outcome in found:
         table.put(run, outcome)
     if store is not None:
-        store.write([(run.job.index, run.repeat) for run, _ in found])
+        store.write([(run.job.number, run.repeat) for run, _ in found])
     energies = [outcome.energy for _, outcome in found]
     bar.update(energies, sum(outcome.error != "" for _, outcome in found))
 

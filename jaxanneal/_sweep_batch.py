@@ -182,7 +182,7 @@ class Batch:
         count = self.problem.method.chains
         fields = (state.chains.energy, state.chains.best_energy, state.log_factor, state.nonfinite)
         arrays = [np.asarray(x)[:, :count] for x in fields]
-        return lambda i: Seen(*(x[i] for x in arrays), reasons[i]), state.chains
+        return lambda i: Seen._make((*(x[i] for x in arrays), reasons[i])), state.chains
 
     def _move(self, state: Any, methods: list[Any], wanted: list[Wanted]) -> tuple[Any, list[Any]]:
         state, made, reasons = self.moves(state, methods, wanted, self.data)
@@ -220,12 +220,14 @@ class Batch:
     def _outcome(self, slot: int, kept: dict[str, Any], reason: StopReason) -> Outcome:
         if slot in self.failed:
             return Outcome(self.failed[slot])
-        counts = [x[slot] for x in kept["counts"]]
+        accepted, warm_accepted, steps, warm = (x[slot] for x in kept["counts"])
+        shape = self.problem.method.shape
+        rate = acceptance_rate(accepted, warm_accepted, steps, warm, shape)
         return Outcome(
             energy=float(kept["energy"][slot]),
-            steps=int(counts[2]),
+            steps=int(steps),
             evaluations=int(self.evaluations[slot]),
-            acceptance_rate=float(acceptance_rate(*counts, self.problem.method.shape).mean()),
+            acceptance_rate=float(rate.mean()),
             stop_reason=reason.name,
             params=tuple(leaf[slot] for leaf in kept["params"]),
         )

@@ -31,7 +31,7 @@ class SweepAccessor:
         """Return a figure of one or two settings.
 
         Maths: median and quartiles over repeats; of the settings that are not shown, those with the
-        lowest median.
+        lowest median energy.
         Batching: none.
 
         Args:
@@ -89,7 +89,8 @@ def _grid(figure: Any, axes: Any, dataset: Any, names: list[str], value: str) ->
     others = [dim for dim in middle.dims if dim not in names]
     if others:  # the configuration with the lowest median, and its own quartiles
         stacked = [x.stack(other=others).transpose(*names, "other") for x in (low, middle, high)]
-        best = stacked[1].fillna(np.inf).argmin("other")
+        energy = dataset["energy"].median("repeat").stack(other=others).transpose(*names, "other")
+        best = energy.fillna(np.inf).argmin("other")
         low, middle, high = (x.isel(other=best) for x in stacked)
     shown = [x.transpose(*names).values for x in (low, middle, high)]
     also = f", best of {', '.join(others)}" if others else ""

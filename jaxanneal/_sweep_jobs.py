@@ -24,14 +24,14 @@ class Job(NamedTuple):
     """One configuration, ready to run.
 
     Args:
-        index: Its number, c.
+        number: Its place in row-major order, c.
         problem: Its checked inputs.
         limits: When its runs stop.
         bound: Its method bound to the run's length; a missing ladder is a placeholder.
         kind: What its program depends on.
     """
 
-    index: int
+    number: int
     problem: Problem
     limits: Limits
     bound: Any
@@ -58,7 +58,7 @@ class Jobs:
         self._kinds: dict[Any, Any] = {}
         self._one: dict[int, Any] = {}
 
-    def make(self, index: int, settings: Settings) -> Job:
+    def make(self, number: int, settings: Settings) -> Job:
         """Return the job of one configuration.
 
         Raises:
@@ -72,7 +72,7 @@ class Jobs:
         parts = (problem.move, problem.data)
         kinds = [self._kind(part) for part in parts]
         kinds += [problem.width, self._shared_data(problem)]
-        return Job(index, problem, limits, bound, (kind, *kinds))
+        return Job(number, problem, limits, bound, (kind, *kinds))
 
     def _bound(self, problem: Problem, steps: int) -> tuple[Any, Any]:
         """Return the method bound to the run's length, and what a program depends on of it."""
@@ -100,9 +100,10 @@ class Jobs:
         if known is None:
             inputs = (self.energy, self.params, self.key, settings.args, method, settings.move)
             known = Problem(*inputs, settings.block, self.clock)
-            self._problems[method.chains] = known
+            self._problems[method.chains], place = known, _identity(settings.args)
             self._checked[method.chains, id(settings.move)] = settings.move, known.move
-            self._data[_identity(settings.args)] = settings.args, known.data
+            # One object for data that is the same: then a batch shares it.
+            known.data = self._data.setdefault(place, (settings.args, known.data))[1]
             return known
         problem = copy.copy(known)
         problem.method, problem.data = method, self._data_of(settings.args)

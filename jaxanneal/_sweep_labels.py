@@ -10,10 +10,14 @@ _SHOWN = 6
 _LONGEST = 80
 
 
-def labels(values: list[Any]) -> np.ndarray:
+def labels(values: list[Any], distinct: bool) -> np.ndarray:
     """Return the coordinate of a swept setting, one label for each value.
 
-    Numbers stay numbers, ``None`` among them is NaN; other values are named by different texts.
+    Numbers stay numbers, ``None`` among them is NaN; other values are named by short texts.
+
+    Args:
+        values: The values.
+        distinct: Whether texts must differ, because they stand along an axis of their own.
     """
     plain = [np.asarray(v).item() if _is_scalar(v) else v for v in values]
     given = [v for v in plain if v is not None]
@@ -25,7 +29,7 @@ def labels(values: list[Any]) -> np.ndarray:
     for value in plain:
         text = label(value)
         same = sum(other == text or other.startswith(f"{text} #") for other in found)
-        found.append(f"{text} #{same + 1}" if same else text)
+        found.append(f"{text} #{same + 1}" if same and distinct else text)
     return np.array(found)
 
 

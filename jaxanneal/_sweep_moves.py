@@ -93,7 +93,7 @@ class Moves:
             at, why = (np.asarray(x) for x in report)
             self._measure(at - steps, int(going.sum()), time.perf_counter() - began)
             steps = np.where(going, at, steps)
-            for i in np.flatnonzero(going):
+            for i in np.flatnonzero(going).tolist():
                 reasons[i] = _reason(int(why[i]), int(steps[i]), int(goal[i]), wanted[i])
         return state, steps.astype(np.int64), reasons
 
@@ -161,5 +161,6 @@ def _with_tables(
         rows.append(known[place])
     dtype = jax.dtypes.canonicalize_dtype(float)
     values: Any = np.stack(rows).astype(dtype)
-    table = Table(first.astype(np.int32), values)
+    begins: Any = first.astype(np.int32)
+    table = Table(begins, values)
     return replace(state, method=replace(state.method, cooling=table))

@@ -57,7 +57,7 @@ class Table:
 
     def put(self, run: Run, outcome: Outcome) -> None:
         """Write down what became of a run."""
-        place = run.job.index, run.repeat
+        place = run.job.number, run.repeat
         for name in ("energy", "steps", "evaluations", "acceptance_rate", "stop_reason", "error"):
             self.arrays[name][place] = getattr(outcome, name)
         for path, leaf in zip(self.paths, outcome.params, strict=False):  # none of a failed run
@@ -91,7 +91,9 @@ class Table:
         variables = {named[name]: self.variable(name, x) for name, x in self.arrays.items()}
         columns = self.plan.columns
         along = {name: name if self.plan.grid else "configuration" for name in columns}
-        coordinates = {name: (along[name], labels(values)) for name, values in columns.items()}
+        coordinates = {
+            name: (along[name], labels(values, self.plan.grid)) for name, values in columns.items()
+        }
         coordinates |= {"repeat": ("repeat", np.arange(self.plan.repeats))}
         if not self.plan.grid:
             coordinates["configuration"] = "configuration", np.arange(len(self.plan.values))
