@@ -140,7 +140,10 @@ class Problem:
             log_factor: Logarithm of the step-size factors, float ``[chains]``.
         """
         factors = self._factors() if log_factor is None else log_factor
-        return state_program(self.width)(*self._state_inputs(method, chains, best, factors))
+        program = state_program(self.width)
+        inputs = self._state_inputs(method, chains, best, factors)
+        self.clock.compiling += program.prepare(*inputs)()  # chains of a pilot may be padded
+        return program(*inputs)
 
     def bound(self, method: Any, steps: int) -> Any:
         """Return the method bound to ``steps`` moves; a missing ladder is a placeholder."""
