@@ -25,7 +25,7 @@ from jaxanneal._sweep_identity import identity
 from jaxanneal._sweep_jobs import Job, Jobs
 from jaxanneal._sweep_moves import Interrupted
 from jaxanneal._sweep_plan import Plan, as_plan, run_keys, users_key
-from jaxanneal._sweep_settings import Changes, Settings, require_known
+from jaxanneal._sweep_settings import Changes, Settings, names, require_known
 from jaxanneal._sweep_store import Store, as_store, required
 from jaxanneal._sweep_table import Table
 from jaxanneal._tracing import refuse_tracing
@@ -121,7 +121,7 @@ def sweep(
     for configuration, error in errors.items():
         table.fail(configuration, error)
     with interruptible() as interruption:
-        _run(_runs(jobs, table, folded), table, params, interruption, kept, progress)
+        _run(_runs(jobs, table, folded), table, params, interruption, clock, kept, progress)
     _warn(table)
     return table.dataset(xarray)
 
@@ -134,8 +134,9 @@ def _require(energy: Any, params: Any, key: Any) -> None:
 
 
 def _with_natural_move(base: Settings, params: Any, plan: Plan) -> Settings:
-    """Return settings with the move that ``None`` stands for, if a part of it is named."""
-    if base.move is not None or not any(name.startswith("move.") for name in plan.columns):
+    """Return settings with the move that ``None`` stands for, if a part of it may be named."""
+    known = names(base)
+    if base.move is not None or all(name in known for name in plan.columns):
         return base
     if isinstance(params, Stacked):
         one = jax.tree.map(lambda x: x[0], Parameters.of(params.tree)).tree
@@ -183,6 +184,7 @@ def _run(
     table: Table,
     params: Any,
     interruption: Interruption,
+    clock: Clock,
     store: Store | None,
     progress: bool | None,
 ) -> None:
@@ -193,7 +195,7 @@ def _run(
             store.write(None)
         try:
             for group in grouped(runs):
-                for found in outcomes(group, params, interruption):
+                for found in outcomes(group, params, interruption, clock):
                     _keep(found, table, store, bar)
         except Interrupted:
             table.arrays["stop_reason"][~table.done] = StopReason.INTERRUPTED.name

@@ -91,7 +91,7 @@ class Batch:
         state = self._state(methods, chains, best, factors)
         wanted = [self._wanted(i, methods[i], reasons[i]) for i in range(len(self.slots))]
         state, found = self._move(state, methods, wanted)
-        kept = jax.tree.map(np.asarray, call(mapped(finish_program(), (True,)), state))
+        kept = jax.tree.map(np.asarray, self._call(mapped(finish_program(), (True,)), state))
         return [self._outcome(i, kept, reasons[i] or found[i]) for i in range(len(self.runs))]
 
     def _start(self) -> Chain:
@@ -100,7 +100,7 @@ class Batch:
         starts = problem.starts
         if own_starts:
             make = initialiser_program(hashable(self.params), problem.method.chains)
-            starts = call(mapped(make, (True,)), self.keys)
+            starts = self._call(mapped(make, (True,)), self.keys)
             for i, run in enumerate(self.runs):
                 mine = jax.tree.map(lambda x, i=i: x[i], starts)
                 self._or_fail(i, lambda run=run, mine=mine: check_start(run.job.problem.move, mine))
@@ -108,7 +108,7 @@ class Batch:
         self.own_chains = own_starts or self.own_data
         if self.own_chains:
             program = mapped(program, (own_starts, self.own_data))
-        chains = call(program, starts, self.data)
+        chains = self._call(program, starts, self.data)
         self.evaluations += problem.method.chains
         energies = np.asarray(chains.energy).reshape(-1, problem.method.chains)
         for i in range(len(self.runs)):
@@ -118,6 +118,9 @@ class Batch:
                 self._or_fail(i, lambda mine=mine: require_finite(mine))
         self.energies = np.broadcast_to(energies, (len(self.slots), energies.shape[1]))
         return chains
+
+    def _call(self, program: Any, *inputs: Any) -> Any:
+        return call(self.moves.clock, program, *inputs)
 
     def _or_fail(self, slot: int, check: Callable[[], None]) -> None:
         try:
@@ -153,7 +156,7 @@ class Batch:
             methods[i] = calibrated(job.problem.method, result, job.limits.steps)
             none[i] = None if result.reason is StopReason.STEPS else result.reason
         program = mapped(temperatures_program(), (True,))
-        temperatures = np.asarray(call(program, self._stacked(methods)))
+        temperatures = np.asarray(self._call(program, self._stacked(methods)))
         for i, result in found.items():
             factors[i] = first_factors(result.rises, temperatures[i])
         return methods, factors, best, none
@@ -197,7 +200,7 @@ class Batch:
         move = stack([job.problem.move for job in self.jobs])
         method, kept = self._stacked(methods), chains if best is None else best
         inputs = (self.keys, chains, kept, method, move, factors)
-        return call(program, *inputs)
+        return self._call(program, *inputs)
 
     def _wanted(self, slot: int, method: Any, reason: StopReason | None) -> Wanted:
         limits = self.jobs[slot].limits
@@ -235,5 +238,8 @@ class Batch:
 
 def told(error: BaseException) -> str:
     """Return what an error says, with its kind."""
-    text = str(error).strip()
+    lines = str(error).strip().splitlines()
+    if any(line.startswith("Traceback") for line in lines):  # of a callback: its own error is last
+        lines = [lines[0], lines[-1]]
+    text = "\n".join(lines)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

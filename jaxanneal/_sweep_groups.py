@@ -3,10 +3,10 @@
 What goes wrong in a batch is searched by halving it, so that one run cannot stop the others.
 """
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
+from jaxanneal._clock import Clock
 from jaxanneal._history import Layout
 from jaxanneal._interrupt import Interruption
 from jaxanneal._program import Setup, default_device
@@ -30,7 +30,7 @@ def grouped(runs: list[Run]) -> list[list[Run]]:
 
 
 def outcomes(
-    runs: list[Run], params: Any, interruption: Interruption
+    runs: list[Run], params: Any, interruption: Interruption, clock: Clock
 ) -> Iterator[list[tuple[Run, Outcome]]]:
     """Run a group, and yield what was found batch by batch.
 
@@ -40,12 +40,12 @@ def outcomes(
     problem = runs[0].job.problem
     own_data = any(run.job.problem.data is not problem.data for run in runs)
     setup = Setup(problem.energy, None, problem.width, Layout(False, 1))
-    moves = Moves(setup, own_data, interruption)
+    moves = Moves(setup, own_data, interruption, clock)
     size = first_size(problem, len(runs))
     count = min(size, _FIRST) if default_device().platform == "cpu" else size
     left = list(runs)
     while left:
-        taken, began = left[:count], time.perf_counter()
+        taken, began = left[:count], clock.seconds
         try:
             found = Batch(taken, size, params, moves).outcomes()
         except Interrupted:
@@ -55,6 +55,8 @@ def outcomes(
             yield [(run, Outcome(text)) for run in left]
             return
         except Exception as error:
+            if interruption.requested:  # a second Ctrl-C, within the energy
+                raise Interrupted from error
             if is_overflow(error) and size > 1:
                 size, count = _halved(size, count)
             elif len(taken) > 1:
@@ -65,7 +67,7 @@ def outcomes(
         else:
             left = left[len(taken) :]
             yield list(zip(taken, found, strict=True))
-            fitting = count * _BATCH_SECONDS / max(time.perf_counter() - began, 1e-9)
+            fitting = count * _BATCH_SECONDS / max(clock.seconds - began, 1e-9)
             count = int(max(1, min(size, fitting, _GROWTH * count)))
 
 

@@ -14,7 +14,8 @@ _SHARE = 0.5
 # States of a batch: going in, coming out, and copies on the way.
 _COPIES = 6
 
-_LARGEST = 1024
+# Of few sizes few programs are compiled.
+_FEWEST, _LARGEST = 8, 1024
 
 _UNKNOWN = 2**32  # bytes, where nothing tells what is free
 
@@ -47,12 +48,14 @@ def _control_group() -> int | None:
 
 
 def first_size(problem: Problem, runs: int) -> int:
-    """Return how many runs to put into one program: a power of two."""
+    """Return how many slots a program is to have: a power of two."""
     chains = problem.method.chains
     each = sum(leaf.nbytes for leaf in problem.starts.leaves) // chains
     state = padded_count(chains, problem.width) * (2 * each + 64)
     fitting = max(1, int(free_bytes() * _SHARE) // (_COPIES * state))
     wanted = 1 << max(runs - 1, 0).bit_length()
+    if default_device().platform == "cpu":  # where a slot that is not filled costs little
+        wanted = max(wanted, _FEWEST)
     return min(wanted, _LARGEST, 1 << (fitting.bit_length() - 1))
 
 

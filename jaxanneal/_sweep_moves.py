@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxanneal import _engine, _history
+from jaxanneal._clock import Clock
 from jaxanneal._driver import _REASONS, _TABLE, _on_host
 from jaxanneal._interrupt import Interruption
 from jaxanneal._methods._protocol import NEVER
@@ -51,10 +52,12 @@ class Moves:
         setup: The static part of their calls.
         own_data: Whether each run has data of its own.
         interruption: Whether Ctrl-C was pressed.
+        clock: The call's clock.
     """
 
-    def __init__(self, setup: Setup, own_data: bool, interruption: Interruption):
-        self.setup, self.own_data, self.interruption = setup, own_data, interruption
+    def __init__(self, setup: Setup, own_data: bool, interruption: Interruption, clock: Clock):
+        self.setup, self.own_data = setup, own_data
+        self.interruption, self.clock = interruption, clock
         self._length, self._seconds = 0, 0.0
 
     def __call__(
@@ -86,7 +89,7 @@ class Moves:
                 state = _with_tables(state, methods, wanted, steps)
             end = np.where(going, np.minimum(steps + length, goal), steps).astype(np.int32)
             inputs = (state, recorder, data, _control(state, end, goal, wanted))
-            prepare(program, *inputs)
+            prepare(self.clock, program, *inputs)
             require_memory(program.memory(*inputs), len(wanted))
             began = time.perf_counter()
             state, report = program(*inputs)

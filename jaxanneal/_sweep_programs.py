@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._calibrate import first_temperatures
+from jaxanneal._clock import Clock
 from jaxanneal._program import Program, Setup, chunk_program, default_device
 from jaxanneal._state import State, slots
 
@@ -89,8 +90,8 @@ class TooLarge(Exception):
     """A program would not fit into the memory that is left."""
 
 
-def prepare(program: Program, *inputs: Any) -> None:
-    """Compile a program if that is still to be done.
+def prepare(clock: Clock, program: Program, *inputs: Any) -> None:
+    """Compile a program if that is still to be done, which does not count as running.
 
     Raises:
         Structural: It cannot be traced; the cause is the user's error.
@@ -99,12 +100,12 @@ def prepare(program: Program, *inputs: Any) -> None:
         compile_it = program.prepare(*inputs)
     except Exception as error:
         raise Structural from error
-    compile_it()
+    clock.compiling += compile_it()
 
 
-def call(program: Program, *inputs: Any) -> Any:
+def call(clock: Clock, program: Program, *inputs: Any) -> Any:
     """Compile a program if that is still to be done, and run it."""
-    prepare(program, *inputs)
+    prepare(clock, program, *inputs)
     return program(*inputs)
 
 

@@ -162,7 +162,7 @@ def test_ladders_are_the_ladders_alone():
         for every, scale in itertools.product(*over.values())
     ]
     alone_law(dataset, runs, params=drawn)
-    temperatures = [[0.01, 0.1, 1.0], [0.02, 0.1, 0.5], [0.01, 0.03, 0.1, 0.3]]
+    temperatures = [[0.02, 0.1, 0.5], [0.01, 0.03, 0.1, 0.3]]
     over = {"method.temperatures": temperatures}
     dataset = ja.sweep(energy, START, key=7, over=over, repeats=2, **settings)
     methods = [ja.ParallelTempering(ladders=2, temperatures=t) for t in temperatures]
@@ -171,8 +171,7 @@ def test_ladders_are_the_ladders_alone():
 
 @pytest.mark.slow
 def test_structures_of_any_kind_are_programs_of_their_own():
-    moves = [GAUSSIAN, ja.moves.Gaussian(0.1), ja.moves.StudentT(df=1), None]
-    over = {"method.chains": [1, 6], "move": moves}
+    over = {"method.chains": [1, 6], "move": [ja.moves.Gaussian(0.1), None]}
     dataset = ja.sweep(energy, drawn, key=7, over=over, repeats=1, **SETTINGS)
     runs = [
         SETTINGS | {"method": ja.SimulatedAnnealing(n, ANNEALING.cooling), "move": move}
