@@ -52,7 +52,7 @@ def well_stored(notebook):
 
 
 def test_there_are_notebooks():
-    assert len(PATHS) == 4
+    assert len(PATHS) == 5
 
 
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
@@ -215,3 +215,28 @@ def test_claims_about_the_posterior_can_fail():
         ensemble_is_calibrated(twin)
     with pytest.raises(AssertionError):
         evidence_agrees_with_plain_draws(text.replace("plain draws -", "plain draws -1"))
+
+
+def schedule_is_chosen_well(text):
+    """On fresh keys the chosen schedule beats both extremes, and a run alone is the run itself."""
+    quartiles = r"{}: median ([\d.]+) errors, quartiles [\d.]+ to ([\d.]+)"
+    middle, high = map(float, re.search(quartiles.format("chosen"), text).groups())
+    assert middle < number(text, r"greedy: median ([\d.]+)")
+    assert high < number(text, r"hot: median ([\d.]+)")
+    assert number(text, r"in the sweep (\d+) errors") == number(text, r"alone (\d+)")
+    assert "the same weights: True" in text
+
+
+@pytest.mark.slow
+def test_a_schedule_is_chosen_that_is_better_on_fresh_keys():
+    schedule_is_chosen_well(printed(executed(PATHS[4])))
+
+
+def test_claims_about_the_schedule_can_fail():
+    text = printed(stored(PATHS[4]))
+    schedule_is_chosen_well(text)
+    other = {"chosen": "greedy", "greedy": "chosen"}
+    with pytest.raises(AssertionError):
+        schedule_is_chosen_well(re.sub("chosen|greedy", lambda found: other[found.group()], text))
+    with pytest.raises(AssertionError):
+        schedule_is_chosen_well(text.replace("weights: True", "weights: False"))
