@@ -11,7 +11,7 @@ import pytest
 from laws import normal
 
 import jaxanneal as ja
-from jaxanneal import _sweep
+from jaxanneal import _sweep, _sweep_groups, _sweep_memory, _sweep_moves, _sweep_programs
 
 X = normal(0, 30, 5)
 Y = np.sin(X.sum(axis=1))
@@ -190,3 +190,18 @@ def test_schedules_that_the_host_evaluates_are_those_of_the_run_alone():
         for schedule, steps in itertools.product(*over.values())
     ]
     alone_law(dataset, runs, steps="steps_made")
+
+
+def test_runs_of_a_batch_at_once_are_the_runs_to_rounding(monkeypatch):
+    """As on a GPU, where a batch is one vmap."""
+    plain = numbers(steps=1)
+    accelerator = type("Device", (), {"platform": "gpu", "memory_stats": dict})()
+    for module in (_sweep_programs, _sweep_moves, _sweep_memory, _sweep_groups):
+        monkeypatch.setattr(module, "default_device", lambda: accelerator)
+    _sweep_programs.mapped.cache_clear()
+    at_once = numbers(steps=1)
+    _sweep_programs.mapped.cache_clear()
+    assert (at_once.error == "").all()
+    # One move: later the last bit of an energy may decide a proposal.
+    np.testing.assert_allclose(at_once.energy, plain.energy, rtol=1e-5)
+    np.testing.assert_array_equal(at_once.evaluations, plain.evaluations)
