@@ -168,7 +168,7 @@ import sys
 sys.path.insert(0, sys.argv[2])
 import test_sweep_store as own
 own._sweep_groups._FIRST, own._sweep_groups._GROWTH = 2, 1
-own.sweep(sys.argv[1], repeats=40, steps=20_000)
+own.sweep(sys.argv[1], repeats=20, steps=20_000)
 """
 
 
@@ -188,7 +188,7 @@ def test_a_sweep_killed_at_any_moment_ends_as_if_it_had_not_been(tmp_path):
         known = _known(tmp_path / "store")
         assert known
     plain, resumed = (
-        sweep(store, repeats=40, steps=20_000) for store in (None, tmp_path / "store")
+        sweep(store, repeats=20, steps=20_000) for store in (None, tmp_path / "store")
     )
     assert known < resumed.energy.size
     same_law(resumed, plain)
