@@ -16,10 +16,11 @@ from jaxanneal._move import as_move
 from jaxanneal._not_saved import NotSaved, digest
 from jaxanneal._numbers import count, refusal
 from jaxanneal._problem import as_data, as_energy, as_method, check_schedule, make_setup
-from jaxanneal._program import copy_program, default_device, refresh_program
+from jaxanneal._program import copy_program, placed, refresh_program
 from jaxanneal._pytree import replace
+from jaxanneal._sharding import as_spread, everywhere, lanes
 from jaxanneal._start import check_start, require_finite
-from jaxanneal._state import State
+from jaxanneal._state import State, with_lanes
 
 
 def resume(
@@ -29,6 +30,7 @@ def resume(
     move: Any,
     state: Any,
     block: Any,
+    sharding: Any,
     limits: Limits,
     clock: Clock,
     interruption: Interruption,
@@ -37,7 +39,9 @@ def resume(
     if not isinstance(state, Continuation):
         remedy = "Pass state=result.state of an earlier run."
         raise TypeError(refusal("state", "a run's state", type(state).__name__, remedy))
-    energy, data, old = as_energy(energy), as_data(args), state.state
+    energy, old, width = as_energy(energy), state.state, state.width
+    spread = as_spread(sharding, -(-state.method.chains // width))
+    data = everywhere(as_data(args), spread)
     _require_room(block, state, limits)
     new_method, new_move = _renewed(state, method, move)
     check_schedule(new_method, int(old.step), limits.steps)
@@ -46,20 +50,19 @@ def resume(
     if int(new_method.warmup_end()) == int(old.step) < int(old.method.warmup_end()):
         exchange = new_method.restarted(exchange)  # the warm-up ends here
         new = replace(new, warm_accepted=old.accepted, exchange=exchange)
-    new = jax.device_put(new, default_device())
+    new = placed(with_lanes(new, width, lanes(new_method.chains, width, spread)), spread)
     stale = not _same_energy(energy, state.energy) or not _equal(data, state.args)
-    copy = refresh_program(energy, state.width) if stale else copy_program()
+    copy = refresh_program(energy, width, spread) if stale else copy_program(spread)
     inputs = (new, data) if stale else (new,)
     compile_copy = copy.prepare(*inputs)
     ready = copy.shapes(*inputs)  # other data may have energies of another precision
-    setup, limits = make_setup(energy, state.width, ready, data, limits)
+    setup, limits = make_setup(energy, width, spread, ready, data, limits)
     driver = Driver(setup, data, limits, clock, interruption, state.evaluations)
-    for compile_it in [driver.prepare(ready), compile_copy]:
-        clock.compiling += compile_it()
+    clock.compiling += driver.prepare(ready)() + compile_copy()
     new = copy(*inputs)
     if stale:
         driver.evaluations += 2 * new_method.chains
-        require_finite(new.chains)
+        require_finite(new.chains, new_method.chains)
     return driver, new, new_method
 
 
