@@ -5,6 +5,7 @@ import os
 from typing import Any, Generic, TypeVar
 
 from jaxanneal import _check, _plots, _result_file, _summary
+from jaxanneal._box import Box
 from jaxanneal._chain import Chain
 from jaxanneal._diagnostics import Diagnostics
 from jaxanneal._distinct import best_states
@@ -36,6 +37,8 @@ class Result(Exports, Generic[Params]):
         compile_seconds: Wall clock of tracing and compilation in this call.
         state: To go on from: ``ja.anneal(energy, state=result.state, ...)``.
         fixed: Leaves of the tree that were held fixed, a count.
+        box: Of a polished result, the bounds that it kept and the leaves that it left alone, for
+            :func:`polish` to keep them again; ``None`` for a run, whose move has them.
 
     Returns:
         A frozen object with these attributes.
@@ -65,6 +68,7 @@ class Result(Exports, Generic[Params]):
     compile_seconds: float
     state: Any
     fixed: int = 0
+    box: Box | None = None
 
     def top(self, k: int) -> Params:
         """Return the k best distinct states, the best first.
