@@ -178,7 +178,9 @@ class Result(Exports, Generic[Params]):
         """Return the result that :meth:`save` wrote; its ``state`` goes on as if never saved.
 
         To go on, pass the energy of the run, and a ``method`` or ``move`` again if a function of
-        yours was in it. Other ``args`` than the run's are noticed.
+        yours was in it. Other ``args`` than the run's are noticed, and so is an energy that has
+        other values at the current or best states of the chains: as without a file, all
+        energies are then evaluated again before the first move.
 
         Maths: n steps, save, load and m steps are n + m steps, bit for bit.
         Batching: all chains.
