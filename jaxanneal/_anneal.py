@@ -58,7 +58,8 @@ def anneal(
             by JAX. Temperatures are in its units: with a mean loss over N samples, T = 1/N is the
             Bayesian posterior of the summed loss.
         params: One chain's parameters, any pytree: all chains start there. Or a function
-            ``key -> params``, called once per chain; or ``ja.stacked(tree)``.
+            ``key -> params``, called once per chain, in JAX (NumPy would draw once for all of
+            them); or ``ja.stacked(tree)``.
         key: Int seed, typed key or raw ``uint32`` key; folded. Its words make the run's own key, of
             a fast type of our own, which moves and initialisers are given.
         args: Data, a tuple, passed through and never copied per chain.
