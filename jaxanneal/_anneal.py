@@ -102,13 +102,17 @@ def anneal(
         steps, target, patience, max_seconds, record_every, observe, callback, progress
     )
     clock = Clock()
-    with interruptible() as interruption, Bar(limits.steps, limits.progress) as bar:
+    with interruptible() as interruption, _bar(limits) as bar:
         if state is not None:
             run = resume(energy, args, method, move, state, block, limits, clock, interruption)
             return _finish(*run, None, bar)
         problem = Problem(energy, params, key, args, method, move, block, clock)
         driver = problem.prepare(limits, interruption)
         return _finish(driver, *_first_state(problem, driver, limits, bar), bar)
+
+
+def _bar(limits: Limits) -> Bar:
+    return Bar(limits.steps, limits.progress, limits.max_seconds)
 
 
 def _first_state(
