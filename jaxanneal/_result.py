@@ -99,8 +99,9 @@ class Result(Exports, Generic[Params]):
         """Raise if the run is not to be trusted, and warn where it is doubtful.
 
         Maths: stuck is a chain that never moved; a ladder is broken where no swap was accepted, and
-        coarse with fewer than 1.75 pairs per unit of the barrier; a temperature is lost in rounding
-        below 8 units in the last place of the energy.
+        coarse with fewer than 1.75 pairs per unit of the barrier, not settled where the split
+        R-hat at its coldest rung is above 1.1 over 100 records or more; a temperature is lost in
+        rounding below 8 units in the last place of the energy.
         Batching: all chains; those that failed are named.
 
         Args: none.
@@ -115,7 +116,8 @@ class Result(Exports, Generic[Params]):
             >>> ja.anneal(lambda x: x**2, 1.0, key=0, steps=500).check().steps
             500
 
-        Reference: Syed et al., J. R. Stat. Soc. B 84, 321 (2022), for the number of rungs.
+        Reference: Syed et al., J. R. Stat. Soc. B 84, 321 (2022), for the number of rungs; Vehtari
+        et al., Bayesian Analysis 16, 667 (2021), for R-hat.
         """
         _check.require_trust(self)
         return self
