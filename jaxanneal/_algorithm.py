@@ -15,6 +15,7 @@ from jaxanneal._numbers import count, refusal
 from jaxanneal._prng import as_key
 from jaxanneal._problem import as_energy, as_method
 from jaxanneal._pytree import pytree_dataclass
+from jaxanneal._schedule import require_traceable
 from jaxanneal._sharding import default_device
 from jaxanneal._start import check_start, initial_parameters, one_chain
 from jaxanneal._state import State
@@ -72,7 +73,7 @@ def algorithm(energy: Energy, method: Any, move: Any = None, steps: int | None =
         :class:`Chain`, padded to whole blocks; its first ``method.chains`` entries are the chains.
 
     Raises:
-        TypeError: An input is of the wrong kind.
+        TypeError: An input is of the wrong kind, or JAX cannot trace the cooling.
         ValueError: The method's temperatures are not given, or depend on ``steps`` that is not.
 
     Example:
@@ -88,6 +89,9 @@ def algorithm(energy: Energy, method: Any, move: Any = None, steps: int | None =
     """
     energy = as_energy(energy)
     bound = _bound(as_method(method, None), steps)
+    cooling = getattr(bound, "cooling", None)
+    if cooling is not None:
+        require_traceable(cooling)
     given = None if move is None else as_move(move)
 
     def width_of(starts: Any) -> int:

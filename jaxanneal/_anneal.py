@@ -61,7 +61,8 @@ def anneal(
             by JAX. Temperatures are in its units: with a mean loss over N samples, T = 1/N is the
             Bayesian posterior of the summed loss.
         params: One chain's parameters, any pytree: all chains start there. Or a function
-            ``key -> params``, called once per chain; or ``ja.stacked(tree)``.
+            ``key -> params``, called once per chain, in JAX (NumPy would draw once for all of
+            them); or ``ja.stacked(tree)``.
         key: Int seed, typed key or raw ``uint32`` key; folded. Its words make the run's own key, of
             a fast type of our own, which moves and initialisers are given.
         args: Data, a tuple, passed through and never copied per chain.
@@ -106,7 +107,7 @@ def anneal(
         steps, target, patience, max_seconds, record_every, observe, callback, progress
     )
     clock = Clock()
-    with interruptible() as interruption, Bar(limits.steps, limits.progress) as bar:
+    with interruptible() as interruption, _bar(limits) as bar:
         if state is not None:
             run = resume(
                 energy, args, method, move, state, block, sharding, limits, clock, interruption
@@ -115,6 +116,10 @@ def anneal(
         problem = Problem(energy, params, key, args, method, move, block, sharding, clock)
         driver = problem.prepare(limits, interruption)
         return _finish(driver, *_first_state(problem, driver, limits, bar), bar)
+
+
+def _bar(limits: Limits) -> Bar:
+    return Bar(limits.steps, limits.progress, limits.max_seconds)
 
 
 def _first_state(

@@ -108,7 +108,8 @@ def doubts(result: Any) -> list[str]:
     if result.state is None or result.steps == 0:
         return []
     found = _rounding(result) + _lost(result)
-    return found + ladder_doubts(result.state.state, result.diagnostics)
+    records = int(np.count_nonzero(~np.asarray(result.history.warmup)))
+    return found + ladder_doubts(result.state.state, result.diagnostics, records)
 
 
 def _rounding(result: Any) -> list[str]:

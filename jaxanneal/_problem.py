@@ -27,7 +27,7 @@ from jaxanneal._program import (
     start_program,
     state_program,
 )
-from jaxanneal._schedule import tabulate
+from jaxanneal._schedule import Function, require_traceable, tabulate
 from jaxanneal._sharding import Spread, as_spread, by_chain, default_device, everywhere, lanes
 from jaxanneal._start import (
     chain_count,
@@ -201,12 +201,10 @@ def as_method(method: Any, params: Any) -> Any:
 def check_schedule(method: Any, first: int, steps: int) -> None:
     """Refuse a schedule with a temperature that is none, before anything compiles."""
     cooling = getattr(method, "cooling", None)
-    if isinstance(cooling, Geometric | Linear | Logarithmic):  # their numbers are checked already
-        shape = jax.eval_shape(cooling, np.zeros((), np.int32)).shape
-        if shape != ():
-            remedy = "All chains share one temperature; ja.ParallelTempering has many."
-            raise TypeError(refusal("cooling", "one temperature", f"shape {shape}", remedy))
-    elif cooling is not None:
+    if cooling is not None and not isinstance(cooling, Function):
+        require_traceable(cooling)
+    # The numbers of our own are checked already.
+    if cooling is not None and not isinstance(cooling, Geometric | Linear | Logarithmic):
         last = first + steps - 1
         tabulate(cooling, np.linspace(first, last, _PROBES).round().astype(int))
 

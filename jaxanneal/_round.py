@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxanneal import _prng
 from jaxanneal._adaptation import adapted
 from jaxanneal._chain import Chain, Energy, transition
-from jaxanneal._move import target_of
+from jaxanneal._move import largest_factor_of, target_of
 from jaxanneal._pytree import pytree_dataclass, replace
 from jaxanneal._sharding import Axes, gather
 from jaxanneal._state import State
@@ -107,13 +107,16 @@ def _block(
 ) -> Lane:
     method = state.method
     keys = jax.vmap(lambda n: _prng.stream(state.key, _prng.MOVE, n))(number)
+    # Once for all chains of the block and all moves: it depends on no parameter's value.
+    one = jax.tree.map(lambda x: x[0], lanes.chain._params).tree
+    largest = largest_factor_of(state.move, one)
 
     def one_move(index: jax.Array, lanes: Lane) -> Lane:
         step = state.step + index
         # Without the barrier one chain alone gets other last bits: XLA folds its one temperature.
         temperatures = method.temperatures_at(state.exchange, step)[slots]
         temperatures = jax.lax.optimization_barrier(temperatures)
-        step_one = lambda *lane: _step(state, step, args, energy, *lane)  # noqa: E731
+        step_one = lambda *lane: _step(state, step, args, energy, largest, *lane)  # noqa: E731
         return jax.vmap(step_one)(keys, temperatures, lanes)
 
     return jax.lax.fori_loop(0, moves, one_move, lanes)
@@ -124,6 +127,7 @@ def _step(
     step: jax.Array,
     args: tuple[Any, ...],
     energy: Energy,
+    largest: jax.Array,
     key: jax.Array,
     temperature: jax.Array,
     lane: Lane,
@@ -142,7 +146,7 @@ def _step(
     target = target_of(state.move, chain.params)
     if target is not None:
         method = state.method
-        new = adapted(log_factor, log_alpha, target, step, method.adapts_throughout)
+        new = adapted(log_factor, log_alpha, target, step, method.adapts_throughout, largest)
         log_factor = jnp.where(method.adapting(step), new, log_factor)
     return Lane(
         chain,

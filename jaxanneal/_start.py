@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxanneal import _prng
 from jaxanneal._chain import Chain
-from jaxanneal._energy import describe
+from jaxanneal._energy import describe, traced
 from jaxanneal._move import Move, check_of
 from jaxanneal._numbers import refusal
 from jaxanneal._parameters import Parameters
@@ -118,7 +118,10 @@ def start_keys(key: jax.Array, chains: int) -> jax.Array:
 
 def initialised(function: Callable[[jax.Array], Any], keys: jax.Array) -> Parameters:
     """Call an initialiser once per chain, under ``vmap``."""
-    return jax.vmap(lambda key: Parameters.of(function(key)))(keys)
+    remedy = (
+        "Draw with jax.random from its key, or make all starts outside and pass ja.stacked(starts)."
+    )
+    return jax.vmap(lambda key: Parameters.of(traced("params", function, key, remedy=remedy)))(keys)
 
 
 def check_start(move: Move, starts: Parameters) -> None:
