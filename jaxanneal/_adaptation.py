@@ -19,6 +19,7 @@ def adapted(
     target: ArrayLike,
     step: jax.Array,
     forever: bool,
+    largest: jax.Array,
 ) -> jax.Array:
     r"""Return the logarithm of the factor after one step of one chain.
 
@@ -33,6 +34,8 @@ def adapted(
         target: Acceptance rate to move towards, float ``[]``.
         step: Moves before this one, int ``[]``.
         forever: Whether the temperature changes all the time, so that the gain keeps its floor.
+        largest: The factor beyond which no step is wider, float ``[]``. A factor above it would do
+            nothing but take thousands of moves to fall again when the temperature does.
 
     Reference: Andrieu and Thoms, Statistics and Computing 18, 343 (2008), eq. (20).
     """
@@ -40,4 +43,5 @@ def adapted(
     if forever:
         gain = jnp.maximum(gain, _FLOOR)
     error = jnp.exp(log_acceptance).astype(log_factor.dtype) - target
-    return jnp.clip(log_factor + gain * error, *_LOG_LIMITS)
+    limit = jnp.clip(jnp.log(largest.astype(log_factor.dtype)), *_LOG_LIMITS)
+    return jnp.clip(log_factor + gain * error, _LOG_LIMITS[0], limit)

@@ -30,13 +30,13 @@ class Box(NamedTuple):
     upper: tuple[jax.Array, ...]
 
 
-def as_box(bounds: Any, move: Any, starts: Parameters) -> Box:
-    """Return the box that ``bounds`` describe, or where they are ``None`` the move's own.
+def as_box(bounds: Any, held: Any, starts: Parameters) -> Box:
+    """Return the box that ``bounds`` describe, or where they are ``None`` that of the result.
 
     Args:
         bounds: ``(lower, upper)``, each a scalar or prefix of one chain's parameters, or ``None``.
-        move: The move of the run that the starts come from, or ``None``. What it freezes stays
-            frozen, whatever the bounds.
+        held: The move of the run that the starts come from, or the box of a polished result, or
+            ``None``. What it freezes stays frozen, whatever the bounds.
         starts: All chains, ``[chains, ...]``.
 
     Raises:
@@ -45,8 +45,11 @@ def as_box(bounds: Any, move: Any, starts: Parameters) -> Box:
     """
     one = jax.tree.map(lambda x: x[0], starts)
     limits: _Limits = {}
-    if move is not None:
-        _collect(move, _marked(one), one, limits)
+    if isinstance(held, Box):
+        ends = iter(zip(held.lower, held.upper, strict=True))
+        limits = {index: next(ends) if is_free else None for index, is_free in enumerate(held.free)}
+    elif held is not None:
+        _collect(held, _marked(one), one, limits)
     pair = as_bounds("bounds", bounds)
     if pair is not None:
         sides = [per_parameter(f"bounds[{side}]", pair[side], one) for side in range(2)]

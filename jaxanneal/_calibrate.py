@@ -15,6 +15,7 @@ from jaxanneal._interrupt import interruptible
 from jaxanneal._limits import as_limits
 from jaxanneal._methods._protocol import NEVER
 from jaxanneal._problem import Problem
+from jaxanneal._sharding import fetch
 from jaxanneal._stop_reason import StopReason
 from jaxanneal._tracing import refuse_tracing
 
@@ -114,7 +115,7 @@ def pilot(problem: Problem, driver: Driver, chains: Chain, steps: int) -> tuple[
         steps: Moves of the run to come.
     """
     count, best = problem.method.chains, chains
-    asked = pilots(np.asarray(chains.energy), problem.coordinates, steps)
+    asked = pilots(fetch(chains.energy)[:count], problem.coordinates, steps)
     wanted = next(asked)
     while True:
         method = pilot_method(problem.method, wanted)
@@ -123,7 +124,7 @@ def pilot(problem: Problem, driver: Driver, chains: Chain, steps: int) -> tuple[
         best = state.chains
         fields = (best.energy, best.best_energy, state.log_factor, state.nonfinite)
         try:
-            wanted = asked.send(Seen._make((*(np.asarray(x)[:count] for x in fields), reason)))
+            wanted = asked.send(Seen._make((*(fetch(x)[:count] for x in fields), reason)))
         except StopIteration as found:
             return found.value, best
 
@@ -235,7 +236,7 @@ def calibrate(
     limits = as_limits(8 * _PILOT, None, None, None, NEVER, None, None, False)
     clock = Clock()
     with interruptible() as interruption:
-        problem = Problem(energy, params, key, args, None, move, None, clock)
+        problem = Problem(energy, params, key, args, None, move, None, None, clock)
         driver = problem.prepare(limits, interruption)
         found, _ = pilot(problem, driver, problem.start(driver), limits.steps)
     return found.start, found.end

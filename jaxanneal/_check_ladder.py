@@ -17,9 +17,17 @@ _ENOUGH, _BEST = 1.75, 2.0
 # A rejection rate above which it no longer tells how far apart two rungs are.
 _FAR = 0.9
 
+# So many times the rungs of today are named at most: what is farther is to be measured on the way
+# there, and energies of the first moves, where no warm-up hides them, can make any number of it.
+_AT_ONCE = 10
+
 # A barrier below which all rungs sample about the same: nine of ten swaps over the whole ladder at
 # once would be accepted.
 _NONE = 0.1
+
+# Records from which a split R-hat is looked at, and above which the halves of ladders disagree: in
+# 100 independent energies of one ladder they do so by chance once in a thousand runs.
+_RECORDS, _UNSETTLED = 100, 1.1
 
 # Round trips, as a fraction of what the swap rates allow, below which exchanges do not find the
 # rungs explored, and standard errors by which they must be below it.
@@ -34,7 +42,7 @@ def broken(state: State, health: Diagnostics) -> list[str]:
     """Return where no swap was ever accepted, with the remedy."""
     if health.swap_rate is None or health.temperatures is None:
         return []
-    tried = np.asarray(state.exchange.attempts, dtype=np.int64).sum(axis=0)
+    tried = _tried(state)
     where = np.flatnonzero((tried >= _TRIES) & (health.swap_rate == 0))
     if where.size == 0:
         return []
@@ -61,27 +69,36 @@ def rungs_for(health: Diagnostics) -> int:
 
     Maths: a pair that refuses nearly everything has a barrier above its rejection rate; for normal
     energies it is :math:`\int \sqrt{C / \pi} \, d \ln T` with the heat capacity C at both rungs.
+    That of a rung whose energy still drifts, by its R-hat, is no heat capacity, and left out.
 
     Reference: Syed et al., J. R. Stat. Soc. B 84, 321 (2022), section 5.3, for the number.
     """
     assert health.swap_rate is not None and health.heat_capacity is not None
     refused = 1 - health.swap_rate
     spread = np.sqrt(np.maximum(health.heat_capacity, 0) / np.pi)
+    if health.rhat is not None:
+        spread = np.where(health.rhat > _UNSETTLED, 0.0, spread)
     apart = np.diff(np.log(np.asarray(health.temperatures, np.float64)))
     normal = np.nan_to_num((spread[:-1] + spread[1:]) / 2 * apart, posinf=0.0)
     barrier = np.where(refused > _FAR, np.maximum(refused, normal), refused)
-    return math.ceil(_BEST * float(np.sum(barrier))) + 1
+    wanted = math.ceil(_BEST * float(np.sum(barrier))) + 1
+    return min(wanted, _AT_ONCE * len(spread))
 
 
-def ladder_doubts(state: State, health: Diagnostics) -> list[str]:
-    """Return what makes a sound ladder doubtful, each with its remedy."""
+def ladder_doubts(state: State, health: Diagnostics, records: int) -> list[str]:
+    """Return what makes a sound ladder doubtful, each with its remedy.
+
+    Args:
+        state: The state after the run.
+        health: Its diagnostics.
+        records: Records after the warm-up.
+    """
     if health.swap_rate is None or health.barrier is None or health.temperatures is None:
         return []
-    tried = np.asarray(state.exchange.attempts, dtype=np.int64).sum(axis=0)
-    if np.any(tried < _TRIES) or np.any(health.swap_rate == 0):
+    if np.any(_tried(state) < _TRIES) or np.any(health.swap_rate == 0):
         return []
     pairs = len(health.swap_rate)
-    found = few_rungs(health)
+    found = few_rungs(state, health) + _unsettled(health, records, state.method.ladders)
     if health.barrier < _NONE:
         found.append(
             f"all {pairs + 1} rungs sample about the same: the barrier of the ladder is "
@@ -91,9 +108,12 @@ def ladder_doubts(state: State, health: Diagnostics) -> list[str]:
     return found + _exploration(state, health)
 
 
-def few_rungs(health: Diagnostics) -> list[str]:
-    """Say so if neighbours refuse too many of their swaps, and how many rungs there should be."""
-    if health.swap_rate is None or health.barrier is None or not np.isfinite(health.barrier):
+def few_rungs(state: State, health: Diagnostics) -> list[str]:
+    """Say so if neighbours refuse too many of their swaps, and how many rungs there should be.
+
+    Nothing is said of rates of a few swaps: the number of rungs would be anything.
+    """
+    if health.swap_rate is None or health.barrier is None or np.any(_tried(state) < _TRIES):
         return []
     pairs = len(health.swap_rate)
     if pairs >= _ENOUGH * health.barrier:
@@ -102,6 +122,22 @@ def few_rungs(health: Diagnostics) -> list[str]:
         f"{pairs + 1} rungs are few for this ladder: neighbours refuse "
         f"{health.barrier / pairs:.0%} of their swaps. Use about "
         f"ParallelTempering(rungs={rungs_for(health)}), two pairs per unit of the barrier."
+    ]
+
+
+def _tried(state: State) -> np.ndarray:
+    return np.asarray(state.exchange.attempts, dtype=np.int64).sum(axis=0)
+
+
+def _unsettled(health: Diagnostics, records: int, ladders: int) -> list[str]:
+    """Say so if the ladders, or the halves of the run, disagree about the coldest energies."""
+    if health.rhat is None or records < _RECORDS or not health.rhat[0] > _UNSETTLED:
+        return []
+    who = "the two halves of the run" if ladders == 1 else f"the halves of {ladders:,} ladders"
+    return [
+        f"the energy at the coldest rung has not settled: {who} disagree (split R-hat "
+        f"{health.rhat[0]:.3g} over {records:,} records; 1 where they agree). Make more steps, "
+        "with state=result.state; until then trust no average of what was recorded there."
     ]
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from jaxanneal._box import Box
 from jaxanneal._parameters import Parameters
 from jaxanneal._state import State
 
@@ -16,6 +17,7 @@ class Continuation(NamedTuple):
         args: The data, compared by value; after loading, a digest of it.
         width: Chains per block: part of the run's identity.
         evaluations: Energy evaluations so far.
+        box: Bounds and frozen leaves of a move that was not saved in a file, for polish.
     """
 
     state: State
@@ -24,3 +26,4 @@ class Continuation(NamedTuple):
     args: Parameters | str
     width: int
     evaluations: int
+    box: Box | None = None

@@ -30,7 +30,10 @@ def evaluate(energy: Callable[..., Any], params: Any, args: tuple[Any, ...]) -> 
     return real_scalar("energy", traced("energy", energy, params, *args))
 
 
-def traced(name: str, function: Callable[..., Any], *inputs: Any) -> Any:
+_REMEDY = "Write it with jax.numpy, or wrap NumPy code or a simulator in jax.pure_callback."
+
+
+def traced(name: str, function: Callable[..., Any], *inputs: Any, remedy: str = _REMEDY) -> Any:
     """Call a user's function under tracing, or refuse one that needs the numbers themselves."""
     try:
         return function(*inputs)
@@ -44,7 +47,7 @@ def traced(name: str, function: Callable[..., Any], *inputs: Any) -> Any:
                 name,
                 "a function that JAX can trace",
                 f"{type(cause).__name__}: {str(cause).splitlines()[0].rstrip('.')}",
-                "Write it with jax.numpy, or wrap NumPy code or a simulator in jax.pure_callback.",
+                remedy,
             )
         ) from error
 

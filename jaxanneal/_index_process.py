@@ -56,6 +56,7 @@ def draw_index_process(axes: Any, history: Any, title: str) -> None:
     if 0 < warm < shown:  # a shade would be hidden
         axes.axvline(borders[warm], color="black", ls="--", lw=1.5, label="end of the warm-up")
     axes.set(xlim=borders[[0, -1]], ylim=(-0.5, rungs - 0.5))
+    axes.locator_params(axis="y", integer=True)  # there is no rung 2.5
     return finish(axes, title, ylabel, _xlabel(shown, len(history.step)))
 
 

@@ -46,7 +46,7 @@ def ladder_health(made: Any, result: Any) -> None:
     draw_index_process(panels[1, 0], history, round_trips(result))
     draw_rates(panels[1, 1], health)
     draw_overlap(panels[2, 0], history, health.temperatures, health.swap_rate)
-    wanted = rungs_for(health) if few_rungs(health) else None
+    wanted = rungs_for(health) if few_rungs(result.state.state, health) else None
     draw_barrier(panels[2, 1], health, wanted)
     draw_energies(panels[3, 0], health)
     draw_exploration(panels[3, 1], health, int(method.swap_every))

@@ -18,9 +18,10 @@ class Move(Protocol):
     """Propose new parameters of one chain.
 
     A class of your own needs ``propose`` alone. Register it as a pytree to have its numbers traced;
-    otherwise the object is static, and another object compiles again. Two optional methods:
+    otherwise the object is static, and another object compiles again. Three optional methods:
     ``target(params)`` returns the acceptance rate that ``factor`` should adapt to (without it the
-    factor stays 1), and ``check(params)`` refuses a start before anything compiles.
+    factor stays 1), ``largest_factor(params)`` the factor beyond which steps are no wider, where
+    there is one, and ``check(params)`` refuses a start before anything compiles.
     """
 
     def propose(self, key: jax.Array, params: Any, factor: Any) -> tuple[Any, Any]:
@@ -45,6 +46,11 @@ class Symmetric:
         del factor
         return self.function(key, params), 0.0
 
+    def largest_factor(self, params: Any) -> jax.Array:
+        """Return 0: no factor changes the step."""
+        del params
+        return jnp.zeros((), float)
+
 
 @pytree_dataclass
 class Unregistered:
@@ -59,6 +65,10 @@ class Unregistered:
     def target(self, params: Any) -> Any:
         """Return the user's target acceptance rate, if the move has one."""
         return target_of(self.move, params)
+
+    def largest_factor(self, params: Any) -> jax.Array:
+        """Return the user's largest factor, if the move has one."""
+        return largest_factor_of(self.move, params)
 
     def check(self, params: Any) -> None:
         """Run the user's check, if the move has one."""
@@ -87,6 +97,12 @@ def target_of(move: Any, params: Any) -> Any:
     """Return the acceptance rate that a move adapts to, ``None`` for one that does not adapt."""
     target = getattr(move, "target", None)
     return target(params) if callable(target) else None
+
+
+def largest_factor_of(move: Any, params: Any) -> jax.Array:
+    """Return the factor beyond which a move makes no wider steps, infinite where it tells none."""
+    largest = getattr(move, "largest_factor", None)
+    return jnp.asarray(largest(params) if callable(largest) else jnp.inf, float)
 
 
 def check_of(move: Any, params: Any) -> None:

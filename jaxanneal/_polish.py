@@ -21,8 +21,9 @@ from jaxanneal._numbers import count, host_array, refusal
 from jaxanneal._optimizer import Optimizer, as_optimizer
 from jaxanneal._parameters import Parameters
 from jaxanneal._problem import as_data, as_energy
-from jaxanneal._program import default_device, start_program
+from jaxanneal._program import start_program
 from jaxanneal._result import Result
+from jaxanneal._sharding import default_device, everywhere, fetch
 from jaxanneal._start import (
     Stacked,
     chain_count,
@@ -65,17 +66,19 @@ def polish(
         steps: Gradient steps, >= 1.
         args: Data passed to the energy, a tuple.
         top: Start from this many of the best distinct states of a Result.
-        bounds: ``(lower, upper)``, each a scalar or prefix; by default those of the result's move.
+        bounds: ``(lower, upper)``, each a scalar or prefix; by default those of the result's move,
+            or those that the result was polished in.
             Each step is followed by a projection, which a line search does not know of: expect
             less of ``optax.lbfgs()`` where bounds are active.
 
     Returns:
         A :class:`Result` of these chains; ``state`` is ``None``. Integer and bool leaves, and
-        leaves that the result's move froze, stay as they were. Half-precision leaves descend in
-        float32 and are rounded before each evaluation. Start, best and last state are evaluated by
-        one program, for a Result in blocks of its run's width, and the best of them is returned.
-        ``gradients`` counts steps and line searches, ``evaluations`` energies without a gradient;
-        ``diagnostics.nonfinite`` is 1 for each chain that stopped. Ctrl-C returns what was found.
+        leaves that the result's move froze, stay as they were, in a second polish too. Half-
+        precision leaves descend in float32 and are rounded before each evaluation. Start, best and
+        last state are evaluated by one program, for a Result in blocks of its run's width, and the
+        best of them is returned. ``gradients`` counts steps and line searches, ``evaluations``
+        energies without a gradient; ``diagnostics.nonfinite`` is 1 for each chain that stopped.
+        Ctrl-C returns what was found.
 
     Raises:
         TypeError: An input is of the wrong kind, no leaf may move, or the energy has no derivative.
@@ -97,7 +100,7 @@ def polish(
     top = count("top", top, 1, "Use 1 for the best state alone.")
     starts, known = _starts(params_or_result, top)
     state = params_or_result.state if isinstance(params_or_result, Result) else None
-    box = as_box(bounds, None if state is None else state.state.move, starts)
+    box = as_box(bounds, _held(params_or_result), starts)
     with interruptible() as interruption:
         width = None if state is None else state.width
         run = _Run(energy, optimizer_key, starts, known, box, data, steps, width, clock)
@@ -132,14 +135,14 @@ class _Run:
         clock: Clock,
     ):
         self.starts, self.data, self.steps, self.clock = starts, data, steps, clock
-        self.known = known
+        self.known, self.box = known, box
         self.every = default_record_every(steps)
         self.limits = (box.lower, box.upper)
         self.chains = starts.leaves[0].shape[0]
         size = sum(leaf.nbytes for leaf in starts.leaves) // self.chains
         own = default_width(self.chains, size, default_device().platform)
         # In the width of the run that found them, energies of the starts are those of that run.
-        self.evaluate = start_program(energy, own if width is None else width)
+        self.evaluate = start_program(energy, own if width is None else width, None)
         self.begin = begin_program(optimizer, box.free, own)
         self.step = descent_program(energy, optimizer, box.free, own)
         self.settle = settle_program()
@@ -163,7 +166,7 @@ class _Run:
     def descend(self, interruption: Interruption) -> Result[Any]:
         """Make the steps, unless Ctrl-C ends them, and return the result."""
         start: Chain = self.evaluate(self.starts, self.data)
-        require_finite(start)
+        require_finite(start, self.chains)
         descent, records = self.begin(start)
         made, length = 0, 1
         while made < self.steps and not interruption.requested:
@@ -200,6 +203,7 @@ class _Run:
             compile_seconds=self.clock.compiling,
             state=None,
             fixed=len(self.starts.structure.fixed),
+            box=self.box,
         )
 
     def _history(self, records: Records, chains: Chain, made: int) -> History:
@@ -215,12 +219,20 @@ class _Run:
         return History(step, unknown, energy, best, unknown, np.zeros(rows, bool), None)
 
 
+def _held(given: Any) -> Any:
+    """Return what bounds and freezes a result: the box it was polished in, or its run's move."""
+    if not isinstance(given, Result):
+        return None
+    state = given.state
+    return given.box if state is None else state.box or state.state.move
+
+
 def _starts(given: Any, top: int) -> tuple[Parameters, np.ndarray]:
     """Return the starts, stacked, and their energies where these are known, else NaN."""
     if isinstance(given, Result):
         best = np.array(distinct_best(given.chains, top))
         starts = jax.tree.map(lambda x: x[best], given.chains._best_params)
-        return starts, np.asarray(given.chains.best_energy)[best]
+        return everywhere(starts, None), fetch(given.chains.best_energy)[best]
     if is_initialiser(given):
         expected = "a Result, a tree of parameters or ja.stacked(tree)"
         remedy = "Call it: ja.stacked(jax.vmap(function)(jax.random.split(jax.random.key(0), 8)))."

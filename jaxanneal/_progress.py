@@ -1,5 +1,6 @@
 """Progress: what a callback sees, and the bar on a terminal, in a notebook or in a log file."""
 
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -50,10 +51,13 @@ class Bar:
     Args:
         steps: Moves per chain asked for.
         shown: Whether to show anything; ``None``: on a terminal or in a notebook.
+        max_seconds: Seconds after which the run stops. What is nearer decides the percentage and
+            the remaining time: the last move, or the end of the time.
     """
 
-    def __init__(self, steps: int, shown: bool | None):
+    def __init__(self, steps: int, shown: bool | None, max_seconds: float = math.inf):
         self.bar: Any = None
+        self._max_seconds = max_seconds
         self._evaluations, self._seconds = 0, 0.0
         self._log = not (_in_notebook() or _on_terminal())
         if shown or (shown is None and not self._log):
@@ -83,6 +87,8 @@ class Bar:
         """
         self._evaluations, self._seconds = evaluations, seconds
         if self.bar is not None:
+            # What calibration took of the time is no speed of the moves.
+            self.bar.initial = self.bar.n = self.bar.last_print_n = self._timed(seconds)
             self.bar.unpause()
 
     def update(self, progress: Progress) -> None:
@@ -94,7 +100,15 @@ class Bar:
         self.bar.bar_format = self._fitting(progress, rate)
         if self._log:
             self.bar.mininterval = float(np.clip(_LOG_SHARE * spent, *_LOG_SECONDS))
-        self.bar.update(progress.step - self.bar.n)
+        self.bar.update(self._done(progress) - self.bar.n)
+
+    def _done(self, progress: Progress) -> float:
+        """Return how far the run is, in moves, by moves or by time."""
+        return max(progress.step, self._timed(progress.seconds))
+
+    def _timed(self, seconds: float) -> float:
+        """Return the share of the time that is over, in moves."""
+        return min(seconds / self._max_seconds, 1.0) * self.bar.total
 
     def _fitting(self, progress: Progress, rate: float) -> str:
         """Return the most detailed line that fits; tqdm fills in bar, percentage and times."""

@@ -5,6 +5,7 @@ import os
 from typing import Any, Generic, TypeVar
 
 from jaxanneal import _check, _plots, _result_file, _summary
+from jaxanneal._box import Box
 from jaxanneal._chain import Chain
 from jaxanneal._diagnostics import Diagnostics
 from jaxanneal._distinct import best_states
@@ -36,6 +37,8 @@ class Result(Exports, Generic[Params]):
         compile_seconds: Wall clock of tracing and compilation in this call.
         state: To go on from: ``ja.anneal(energy, state=result.state, ...)``.
         fixed: Leaves of the tree that were held fixed, a count.
+        box: Of a polished result, the bounds that it kept and the leaves that it left alone, for
+            :func:`polish` to keep them again; ``None`` for a run, whose move has them.
 
     Returns:
         A frozen object with these attributes.
@@ -65,6 +68,7 @@ class Result(Exports, Generic[Params]):
     compile_seconds: float
     state: Any
     fixed: int = 0
+    box: Box | None = None
 
     def top(self, k: int) -> Params:
         """Return the k best distinct states, the best first.
@@ -95,8 +99,9 @@ class Result(Exports, Generic[Params]):
         """Raise if the run is not to be trusted, and warn where it is doubtful.
 
         Maths: stuck is a chain that never moved; a ladder is broken where no swap was accepted, and
-        coarse with fewer than 1.75 pairs per unit of the barrier; a temperature is lost in rounding
-        below 8 units in the last place of the energy.
+        coarse with fewer than 1.75 pairs per unit of the barrier, not settled where the split
+        R-hat at its coldest rung is above 1.1 over 100 records or more; a temperature is lost in
+        rounding below 8 units in the last place of the energy.
         Batching: all chains; those that failed are named.
 
         Args: none.
@@ -111,7 +116,8 @@ class Result(Exports, Generic[Params]):
             >>> ja.anneal(lambda x: x**2, 1.0, key=0, steps=500).check().steps
             500
 
-        Reference: Syed et al., J. R. Stat. Soc. B 84, 321 (2022), for the number of rungs.
+        Reference: Syed et al., J. R. Stat. Soc. B 84, 321 (2022), for the number of rungs; Vehtari
+        et al., Bayesian Analysis 16, 667 (2021), for R-hat.
         """
         _check.require_trust(self)
         return self
@@ -174,7 +180,9 @@ class Result(Exports, Generic[Params]):
         """Return the result that :meth:`save` wrote; its ``state`` goes on as if never saved.
 
         To go on, pass the energy of the run, and a ``method`` or ``move`` again if a function of
-        yours was in it. Other ``args`` than the run's are noticed.
+        yours was in it. Other ``args`` than the run's are noticed, and so is an energy that has
+        other values at the current or best states of the chains: as without a file, all
+        energies are then evaluated again before the first move.
 
         Maths: n steps, save, load and m steps are n + m steps, bit for bit.
         Batching: all chains.

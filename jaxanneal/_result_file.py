@@ -4,10 +4,11 @@ import os
 from typing import Any
 
 from jaxanneal import _archive
+from jaxanneal._box import Box, as_box
 from jaxanneal._not_saved import NotSaved, digest
 from jaxanneal._parameters import Parameters
-from jaxanneal._saving import UNKNOWN, Decoder, encode, loosely
-from jaxanneal._state import slots
+from jaxanneal._saving import UNKNOWN, Decoder, encode, is_savable, loosely
+from jaxanneal._state import State, slots
 from jaxanneal._version import __version__
 
 _FORMAT, _VERSION = "jaxanneal.Result", 1
@@ -24,12 +25,23 @@ def save(result: Any, path: str | os.PathLike[str]) -> None:
     if going_on is not None:
         data = going_on.args if isinstance(going_on.args, str) else digest(going_on.args)
         energy = NotSaved(getattr(going_on.energy, "__name__", type(going_on.energy).__name__))
-        fields["state"] = going_on._replace(energy=energy, args=data)
+        box = going_on.box or _box_of(going_on.state)
+        fields["state"] = going_on._replace(energy=energy, args=data, box=box)
         del fields["chains"]  # the state holds them, in another order
     arrays: list[Any] = []
     document = {name: encode(field, arrays) for name, field in fields.items()}
     header = {"format": _FORMAT, "version": _VERSION, "jaxanneal": __version__, "result": document}
     _archive.write(path, header, arrays)
+
+
+def _box_of(state: State) -> Box | None:
+    """Return the bounds and frozen leaves of a move that no file can hold."""
+    if is_savable(state.move, "move"):
+        return None
+    try:
+        return as_box(None, state.move, state.chains._best_params)
+    except TypeError:  # nothing floats, so there is nothing to polish
+        return None
 
 
 def load(path: str | os.PathLike[str], like: Any = None) -> dict[str, Any]:

@@ -15,11 +15,16 @@ from jaxanneal._methods._protocol import NEVER, Method
 from jaxanneal._move import as_move
 from jaxanneal._not_saved import NotSaved, digest
 from jaxanneal._numbers import count, refusal
+from jaxanneal._parameters import Parameters
 from jaxanneal._problem import as_data, as_energy, as_method, check_schedule, make_setup
-from jaxanneal._program import copy_program, default_device, refresh_program
+from jaxanneal._program import copy_program, placed, refresh_program, start_program
 from jaxanneal._pytree import replace
+from jaxanneal._sharding import Spread, as_spread, everywhere, fetch, lanes
 from jaxanneal._start import check_start, require_finite
-from jaxanneal._state import State
+from jaxanneal._state import State, with_lanes
+
+# Units in the last place within which another program, or another machine, may find an energy.
+_ROUNDING = 64
 
 
 def resume(
@@ -29,6 +34,7 @@ def resume(
     move: Any,
     state: Any,
     block: Any,
+    sharding: Any,
     limits: Limits,
     clock: Clock,
     interruption: Interruption,
@@ -37,7 +43,9 @@ def resume(
     if not isinstance(state, Continuation):
         remedy = "Pass state=result.state of an earlier run."
         raise TypeError(refusal("state", "a run's state", type(state).__name__, remedy))
-    energy, data, old = as_energy(energy), as_data(args), state.state
+    energy, old, width = as_energy(energy), state.state, state.width
+    spread = as_spread(sharding, -(-state.method.chains // width))
+    data = everywhere(as_data(args), spread)
     _require_room(block, state, limits)
     new_method, new_move = _renewed(state, method, move)
     check_schedule(new_method, int(old.step), limits.steps)
@@ -46,20 +54,21 @@ def resume(
     if int(new_method.warmup_end()) == int(old.step) < int(old.method.warmup_end()):
         exchange = new_method.restarted(exchange)  # the warm-up ends here
         new = replace(new, warm_accepted=old.accepted, exchange=exchange)
-    new = jax.device_put(new, default_device())
-    stale = not _same_energy(energy, state.energy) or not _equal(data, state.args)
-    copy = refresh_program(energy, state.width) if stale else copy_program()
+    new = placed(with_lanes(new, width, lanes(new_method.chains, width, spread)), spread)
+    stale = not _equal(data, state.args) or not _same_energy(
+        energy, state, new, data, spread, clock
+    )
+    copy = refresh_program(energy, width, spread) if stale else copy_program(spread)
     inputs = (new, data) if stale else (new,)
     compile_copy = copy.prepare(*inputs)
     ready = copy.shapes(*inputs)  # other data may have energies of another precision
-    setup, limits = make_setup(energy, state.width, ready, data, limits)
+    setup, limits = make_setup(energy, width, spread, ready, data, limits)
     driver = Driver(setup, data, limits, clock, interruption, state.evaluations)
-    for compile_it in [driver.prepare(ready), compile_copy]:
-        clock.compiling += compile_it()
+    clock.compiling += driver.prepare(ready)() + compile_copy()
     new = copy(*inputs)
     if stale:
         driver.evaluations += 2 * new_method.chains
-        require_finite(new.chains)
+        require_finite(new.chains, new_method.chains)
     return driver, new, new_method
 
 
@@ -101,9 +110,38 @@ def _require_given(name: str, found: Any) -> None:
         raise ValueError(refusal(name, expected, None, remedy))
 
 
-def _same_energy(energy: Any, old: Any) -> bool:
-    """Return whether this is the energy of the run; after loading, the one given is."""
-    return isinstance(old, NotSaved) or energy == old
+def _same_energy(
+    energy: Any,
+    state: Continuation,
+    new: State,
+    data: Parameters,
+    spread: Spread | None,
+    clock: Clock,
+) -> bool:
+    """Return whether this is the energy of the run; after loading, whether it has its values.
+
+    It is asked for where each chain is, and for its best state. These evaluations are not counted:
+    they are no part of the run, whose numbers are those of a run that was never saved.
+    """
+    if not isinstance(state.energy, NotSaved):
+        return energy == state.energy
+    program, chains = start_program(energy, state.width, spread), new.chains
+    clock.compiling += program.prepare(chains._params, data)()
+    pairs = ((chains._best_params, chains.best_energy), (chains._params, chains.energy))
+    count = state.method.chains
+    return all(_agree(known, program(x, data).energy, count) for x, known in pairs)
+
+
+def _agree(known: Any, again: Any, count: int) -> bool:
+    """Return whether the first energies are the same to rounding, and of one precision."""
+    known, again = fetch(known)[:count], fetch(again)[:count]
+    finite = np.isfinite(known)
+    # Energies near 0 may be small differences of terms that are as large as those elsewhere.
+    least = float(np.median(np.abs(known[finite]))) if finite.any() else 0.0
+    size = np.where(finite, np.maximum(np.abs(known), least), 0)
+    with np.errstate(invalid="ignore"):  # of a chain that never had a finite energy
+        close = np.abs(again - known) <= _ROUNDING * np.finfo(known.dtype).eps * size
+    return known.dtype == again.dtype and bool(np.all(close | (again == known)))
 
 
 def _require_same(name: str, old: Any, new: Any) -> None:

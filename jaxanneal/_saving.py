@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from jaxanneal import cooling, moves
+from jaxanneal._box import Box
 from jaxanneal._chain import Chain
 from jaxanneal._continuation import Continuation
 from jaxanneal._diagnostics import Diagnostics
@@ -35,7 +36,7 @@ _MADE_BY_NAME: tuple[type[Any], ...] = (
     *(SimulatedAnnealing, ParallelTempering, Ladders, Ladder, Weights, RungEnergies),
     *(moves.Gaussian, moves.Uniform, moves.Laplace, moves.StudentT, moves.Flip),
     *(moves.IntegerStep, moves.PerLeaf, _Auto, _Frozen, NotSaved),
-    *(History, Summary, Diagnostics, Continuation, State, Watch),
+    *(History, Summary, Diagnostics, Continuation, State, Watch, Box),
 )
 _CLASSES = {cls.__name__: cls for cls in _MADE_BY_NAME}
 # Where a user's function or class may stand, which is then asked for again on going on.
@@ -85,6 +86,15 @@ def encode(value: Any, arrays: list[Any], within: str = "") -> Any:
     if type(value) in (list, tuple):
         return {type(value).__name__: [encode(x, arrays, within) for x in value]}
     return _foreign(value, arrays, within)
+
+
+def is_savable(value: Any, within: str) -> bool:
+    """Return whether no part of ``value`` is a function, or of a class that only it can make."""
+    try:
+        encode(value, [], within)
+    except _Unsavable:
+        return False
+    return True
 
 
 def _fields(value: Any, arrays: list[Any], within: str) -> dict[str, Any]:

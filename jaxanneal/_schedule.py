@@ -1,6 +1,7 @@
 """Schedules as a run uses them: pytrees, tables of a function that is none, bound lengths."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -8,9 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxanneal._energy import describe, traced
 from jaxanneal._numbers import refusal, setting, strong
 from jaxanneal._pytree import pytree_dataclass, replace, static
 from jaxanneal.cooling import Geometric, Linear
+
+_SHARED = "All chains share one temperature; ja.ParallelTempering has many."
 
 
 @pytree_dataclass
@@ -60,6 +64,34 @@ def bind(cooling: Any, steps: int) -> Any:
     return cooling
 
 
+def require_traceable(cooling: Any) -> None:
+    """Refuse a schedule that no compiled program can hold.
+
+    Raises:
+        TypeError: JAX cannot trace it, or it returns anything but one real temperature.
+    """
+    remedy = (
+        "Write it with jax.numpy, such as jnp.exp and jnp.where; only ja.anneal calls a plain "
+        "function on the host."
+    )
+
+    def look(step: jax.Array) -> jax.Array:
+        value = traced("cooling", function, step, remedy=remedy)
+        try:
+            array = jnp.asarray(value)
+        except (TypeError, ValueError):
+            array = None
+        if array is None or array.shape != () or jnp.iscomplexobj(array):
+            got = repr(value) if array is None else describe(array)
+            raise TypeError(refusal("cooling", "one real temperature", got, _SHARED))
+        return array
+
+    on_host = isinstance(cooling, Function)
+    function = cooling.function if on_host else cooling
+    with jax.numpy_dtype_promotion("standard") if on_host else nullcontext():
+        jax.eval_shape(look, np.zeros((), np.int32))
+
+
 def tabulate(cooling: Any, steps: np.ndarray) -> np.ndarray:
     """Return the temperatures at ``steps``, evaluated on the host.
 
@@ -90,9 +122,8 @@ def is_cold(temperatures: np.ndarray, limit: Any) -> np.ndarray:
 def _one(cooling: Any, step: int) -> float:
     value = _call(cooling, step)
     if isinstance(value, str) or np.shape(value) != () or np.iscomplexobj(value):
-        remedy = "All chains share one temperature; ja.ParallelTempering has many."
         expected = f"one real temperature at step {step}"
-        raise TypeError(refusal("cooling", expected, repr(value), remedy))
+        raise TypeError(refusal("cooling", expected, repr(value), _SHARED))
     return float(value)
 
 

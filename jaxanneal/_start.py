@@ -10,10 +10,11 @@ import numpy as np
 
 from jaxanneal import _prng
 from jaxanneal._chain import Chain
-from jaxanneal._energy import describe
+from jaxanneal._energy import describe, traced
 from jaxanneal._move import Move, check_of
 from jaxanneal._numbers import refusal
 from jaxanneal._parameters import Parameters
+from jaxanneal._sharding import fetch
 
 
 class Stacked:
@@ -117,7 +118,10 @@ def start_keys(key: jax.Array, chains: int) -> jax.Array:
 
 def initialised(function: Callable[[jax.Array], Any], keys: jax.Array) -> Parameters:
     """Call an initialiser once per chain, under ``vmap``."""
-    return jax.vmap(lambda key: Parameters.of(function(key)))(keys)
+    remedy = (
+        "Draw with jax.random from its key, or make all starts outside and pass ja.stacked(starts)."
+    )
+    return jax.vmap(lambda key: Parameters.of(traced("params", function, key, remedy=remedy)))(keys)
 
 
 def check_start(move: Move, starts: Parameters) -> None:
@@ -131,13 +135,13 @@ def one_chain(starts: Parameters) -> Any:
     return jax.tree.map(lambda x: x[0], starts).tree
 
 
-def require_finite(chains: Chain) -> None:
-    """Refuse a start at which no chain has a finite energy.
+def require_finite(chains: Chain, count: int) -> None:
+    """Refuse a start at which none of the first ``count`` chains has a finite energy.
 
     Raises:
         ValueError: With the first chain's parameters that are not finite, if there are any.
     """
-    if np.any(np.isfinite(np.asarray(chains.energy))):
+    if np.any(np.isfinite(fetch(chains.energy)[:count])):
         return
     parameters = chains._params
     strange = []

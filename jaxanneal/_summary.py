@@ -67,7 +67,8 @@ def _health(result: Any) -> list[tuple[str, str]]:
         if values is not None and np.any(np.isfinite(values)):
             found.append((name, _range(values)))
     if health.barrier is not None and np.isfinite(health.barrier):
-        wanted = f"; better about {rungs_for(health)} rungs" if few_rungs(health) else ""
+        state = result.state.state
+        wanted = f"; better about {rungs_for(health)} rungs" if few_rungs(state, health) else ""
         found.append(("barrier", f"{health.barrier:.3g}{wanted}"))
         trips, rate = int(np.sum(health.round_trips)), float(np.sum(health.round_trip_rate))
         shown = f"{trips:,} ({rate / len(health.round_trips):.3g} per swap phase and ladder)"

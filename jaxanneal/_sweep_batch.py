@@ -17,11 +17,12 @@ from jaxanneal._calibrate import (
     pilots,
 )
 from jaxanneal._chain import Chain
+from jaxanneal._compiled import hashable
 from jaxanneal._diagnostics import acceptance_rate
 from jaxanneal._driver import _TABLE, on_device
 from jaxanneal._methods._protocol import NEVER
 from jaxanneal._numbers import numbers_on_host
-from jaxanneal._program import hashable, initialiser_program, start_program, state_program
+from jaxanneal._program import start_program, state_program
 from jaxanneal._schedule import is_cold, tabulate
 from jaxanneal._start import check_start, is_initialiser, require_finite
 from jaxanneal._stop_reason import StopReason
@@ -30,6 +31,7 @@ from jaxanneal._sweep_moves import Moves, Wanted
 from jaxanneal._sweep_programs import (
     call,
     finish_program,
+    lanes_program,
     mapped,
     stack,
     temperatures_program,
@@ -97,25 +99,25 @@ class Batch:
     def _start(self) -> Chain:
         """Evaluate the starts; what all runs share is evaluated once."""
         problem, own_starts = self.problem, is_initialiser(self.params)
-        starts = problem.starts
+        starts, count = problem.lanes, problem.method.chains
         if own_starts:
-            make = initialiser_program(hashable(self.params), problem.method.chains)
+            make = lanes_program(hashable(self.params), count, problem.number.shape[0])
             starts = self._call(mapped(make, (True,)), self.keys)
             for i, run in enumerate(self.runs):
-                mine = jax.tree.map(lambda x, i=i: x[i], starts)
+                mine = jax.tree.map(lambda x, i=i: x[i, :count], starts)
                 self._or_fail(i, lambda run=run, mine=mine: check_start(run.job.problem.move, mine))
-        program = start_program(problem.energy, problem.width)
+        program = start_program(problem.energy, problem.width, None)
         self.own_chains = own_starts or self.own_data
         if self.own_chains:
             program = mapped(program, (own_starts, self.own_data))
         chains = self._call(program, starts, self.data)
-        self.evaluations += problem.method.chains
-        energies = np.asarray(chains.energy).reshape(-1, problem.method.chains)
+        self.evaluations += count
+        energies = np.atleast_2d(np.asarray(chains.energy))[:, :count]
         for i in range(len(self.runs)):
             row = i if self.own_chains else 0
             if not np.any(np.isfinite(energies[row])):
                 mine = jax.tree.map(lambda x, i=i: x[i], chains) if self.own_chains else chains
-                self._or_fail(i, lambda mine=mine: require_finite(mine))
+                self._or_fail(i, lambda mine=mine: require_finite(mine, count))
         self.energies = np.broadcast_to(energies, (len(self.slots), energies.shape[1]))
         return chains
 
@@ -195,12 +197,13 @@ class Batch:
     def _state(
         self, methods: list[Any], chains: Chain, best: Chain | None, factors: np.ndarray
     ) -> Any:
-        own = (True, self.own_chains, best is not None or self.own_chains, True, True, True)
-        program = mapped(state_program(self.problem.width), own)
+        own = (True, False, self.own_chains, best is not None or self.own_chains, True, True, True)
+        program, number = mapped(state_program(None), own), self.problem.number
         move = stack([job.problem.move for job in self.jobs])
         method, kept = self._stacked(methods), chains if best is None else best
-        inputs = (self.keys, chains, kept, method, move, factors)
-        return self._call(program, *inputs)
+        missing = number.shape[0] - factors.shape[1]
+        factors = np.concatenate([factors, np.repeat(factors[:, :1], missing, axis=1)], axis=1)
+        return self._call(program, self.keys, number, chains, kept, method, move, factors)
 
     def _wanted(self, slot: int, method: Any, reason: StopReason | None) -> Wanted:
         limits = self.jobs[slot].limits

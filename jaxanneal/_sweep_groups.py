@@ -9,7 +9,8 @@ from typing import Any
 from jaxanneal._clock import Clock
 from jaxanneal._history import Layout
 from jaxanneal._interrupt import Interruption
-from jaxanneal._program import Setup, default_device
+from jaxanneal._program import Setup
+from jaxanneal._sharding import default_device
 from jaxanneal._sweep_batch import Batch, Outcome, Run, told
 from jaxanneal._sweep_memory import first_size, is_overflow
 from jaxanneal._sweep_moves import Interrupted, Moves
@@ -39,7 +40,7 @@ def outcomes(
     """
     problem = runs[0].job.problem
     own_data = any(run.job.problem.data is not problem.data for run in runs)
-    setup = Setup(problem.energy, None, problem.width, Layout(False, 1))
+    setup = Setup(problem.energy, None, problem.width, Layout(False, 1), None)
     moves = Moves(setup, own_data, interruption, clock)
     size = first_size(problem, len(runs))
     count = min(size, _FIRST) if default_device().platform == "cpu" else size

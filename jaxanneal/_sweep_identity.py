@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxanneal._energy import evaluate
 from jaxanneal._parameters import Parameters
-from jaxanneal._program import default_device
+from jaxanneal._sharding import default_device
 from jaxanneal._start import Stacked, is_initialiser, one_chain
 from jaxanneal._sweep_jobs import Job
 from jaxanneal._sweep_labels import label

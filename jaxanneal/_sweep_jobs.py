@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxanneal._clock import Clock
+from jaxanneal._compiled import signature
 from jaxanneal._driver import _on_host, on_device
 from jaxanneal._limits import Limits, as_limits
 from jaxanneal._methods._protocol import NEVER
 from jaxanneal._move import as_move, check_of
-from jaxanneal._problem import Problem, as_data, as_method, as_width, check_schedule
-from jaxanneal._program import signature
+from jaxanneal._problem import Problem, as_data, as_method, check_schedule
+from jaxanneal._sharding import default_device, everywhere
 from jaxanneal._start import one_chain
 from jaxanneal._sweep_settings import Settings
 from jaxanneal.moves._per_leaf import natural_move
@@ -96,19 +97,21 @@ class Jobs:
 
     def _problem(self, settings: Settings) -> Problem:
         method = as_method(settings.method, self.params)
-        known = self._problems.get(method.chains)
+        place = method.chains, settings.block
+        known = self._problems.get(place)
         if known is None:
             inputs = (self.energy, self.params, self.key, settings.args, method, settings.move)
-            known = Problem(*inputs, settings.block, self.clock)
-            self._problems[method.chains], place = known, _identity(settings.args)
+            # A run of a sweep stays on one device, which naming the default says.
+            with jax.default_device(default_device()):
+                known = Problem(*inputs, settings.block, None, self.clock)
+            self._problems[place], args = known, _identity(settings.args)
             self._checked[method.chains, id(settings.move)] = settings.move, known.move
             # One object for data that is the same: then a batch shares it.
-            known.data = self._data.setdefault(place, (settings.args, known.data))[1]
+            known.data = self._data.setdefault(args, (settings.args, known.data))[1]
             return known
         problem = copy.copy(known)
         problem.method, problem.data = method, self._data_of(settings.args)
         problem.move = self._move_of(settings.move, problem)
-        problem.width = as_width(settings.block, method.chains, problem.starts)
         return problem
 
     def _move_of(self, move: Any, problem: Problem) -> Any:
@@ -129,7 +132,7 @@ class Jobs:
     def _data_of(self, args: Any) -> Any:
         place = _identity(args)
         if place not in self._data:
-            self._data[place] = args, as_data(args)
+            self._data[place] = args, everywhere(as_data(args), None)
         return self._data[place][1]
 
     def _check_schedule(self, bound: Any, steps: int) -> None:

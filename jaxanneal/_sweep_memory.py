@@ -5,7 +5,7 @@ from typing import Any
 
 from jaxanneal._blocks import padded_count
 from jaxanneal._problem import Problem
-from jaxanneal._program import default_device
+from jaxanneal._sharding import default_device
 from jaxanneal._sweep_programs import TooLarge
 
 # Of what is free a batch takes no more than this: others work on the machine, too.

@@ -12,9 +12,10 @@ from jaxanneal._clock import Clock
 from jaxanneal._driver import _REASONS, _TABLE, _on_host
 from jaxanneal._interrupt import Interruption
 from jaxanneal._methods._protocol import NEVER
-from jaxanneal._program import Setup, default_device, row_shapes
+from jaxanneal._program import Setup, row_shapes
 from jaxanneal._pytree import replace
 from jaxanneal._schedule import Table, tabulate
+from jaxanneal._sharding import default_device
 from jaxanneal._state import State
 from jaxanneal._stop_reason import StopReason
 from jaxanneal._sweep_memory import require_memory

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal import _prng
+from jaxanneal._compiled import Program
 from jaxanneal._numbers import count, refusal
-from jaxanneal._program import Program
 
 _LAST = 2**31 - 1
 

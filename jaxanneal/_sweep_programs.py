@@ -8,10 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxanneal._blocks import pad
 from jaxanneal._calibrate import first_temperatures
 from jaxanneal._clock import Clock
-from jaxanneal._program import Program, Setup, chunk_program, default_device
-from jaxanneal._state import State, slots
+from jaxanneal._compiled import Program
+from jaxanneal._parameters import Parameters
+from jaxanneal._program import Setup, chunk_program
+from jaxanneal._sharding import default_device
+from jaxanneal._start import initial_parameters
+from jaxanneal._state import State, best_state
 
 _KEPT = 64
 
@@ -44,6 +49,16 @@ def mapped(program: Program, batched: tuple[bool, ...], donate: tuple[int, ...] 
 
 
 @functools.lru_cache(maxsize=_KEPT)
+def lanes_program(function: Any, chains: int, total: int) -> Program:
+    """Return the program that makes the starts of all lanes from the run key."""
+
+    def lanes(key: jax.Array) -> Parameters:
+        return jax.tree.map(lambda x: pad(x, total), initial_parameters(function, key, chains))
+
+    return Program(lanes)
+
+
+@functools.lru_cache(maxsize=_KEPT)
 def moves_program(setup: Setup) -> Program:
     """Return the program of a chunk that keeps no history."""
     chunk = chunk_program(setup)
@@ -60,11 +75,10 @@ def finish_program() -> Program:
     """Return the program that takes out of a state what a sweep keeps."""
 
     def finish(state: State) -> dict[str, Any]:
-        chains = slots(state)
-        best = jnp.argmin(chains.best_energy)
+        params, energy = best_state(state)
         return {
-            "energy": chains.best_energy[best],
-            "params": [leaf[best] for leaf in chains._best_params.leaves],
+            "energy": energy,
+            "params": list(params.leaves),
             "counts": (
                 state.accepted,
                 state.warm_accepted,

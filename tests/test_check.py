@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import jaxanneal as ja
-from jaxanneal import _check
+from jaxanneal import _check, _check_ladder
 from jaxanneal._pytree import replace
 from jaxanneal.cooling import Geometric, Linear
 from jaxanneal.moves import Gaussian
@@ -151,6 +151,49 @@ def test_exchanges_faster_than_exploration_warn():
     few = fine.diagnostics._replace(round_trips=fine.diagnostics.round_trips // 8)
     with pytest.warns(UserWarning, match=r"faster than exploration.*Raise swap_every from 4 to"):
         dataclasses.replace(fine, diagnostics=few).check()
+
+
+def settled_law(result):
+    """Of a sound run whose ladders are then made to disagree, only the latter is doubtful."""
+    assert result.check() is result
+    health = result.diagnostics
+    for rhat, told in ((1.05, False), (1.3, True), (np.inf, True), (np.nan, False)):
+        coldest = health._replace(rhat=np.r_[rhat, health.rhat[1:]])
+        found = _check.doubts(dataclasses.replace(result, diagnostics=coldest))
+        assert told == any("has not settled" in text for text in found), (rhat, found)
+    hot = health._replace(rhat=np.r_[health.rhat[:1], np.full(3, 2.0)])
+    assert not _check.doubts(dataclasses.replace(result, diagnostics=hot))
+
+
+def test_ladders_that_disagree_when_cold_warn_and_a_twin_without_r_hat_is_caught():
+    settled_law(tempered(4))
+    with pytest.raises(AssertionError), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_check_ladder, "_unsettled", lambda *_: [])
+        settled_law(tempered(4))
+
+
+def test_a_run_that_still_falls_is_not_settled_and_one_with_few_records_is_not_judged():
+    far = functools.partial(fallen, np.full(2, 300.0, np.float32))
+    (doubt,) = [text for text in _check.doubts(far()) if "has not settled" in text]
+    assert re.search(r"the halves of 8 ladders disagree \(split R-hat .* Make more steps", doubt)
+    assert not any("settled" in text for text in _check.doubts(far(record_every=50)))  # 80 records
+
+
+def fallen(start, **settings):
+    """Run a ladder without warm-up from afar; its moves are small."""
+    method = ja.ParallelTempering(
+        temperatures=0.1 * 4 ** np.linspace(0, 1, 4), ladders=8, swap_every=4, warmup=0, adapt=False
+    )
+    return run(square, start, method, 4000, Gaussian(0.1), args=(0.0,), **settings)
+
+
+def test_the_rungs_to_use_are_not_named_after_a_few_swaps_nor_from_a_fall():
+    short, fell = tempered(1e3, steps=200), fallen(np.full(2, 1e4, np.float32))
+    assert "better about" not in short.summary() and "rungs" in tempered(1e3).summary()
+    wild = fell.diagnostics._replace(swap_rate=np.full(3, 0.01), rhat=np.ones(4))
+    falling = wild._replace(rhat=np.full(4, 2.0))
+    assert _check_ladder.rungs_for(wild) == 40  # of four: ten times as many at most
+    assert _check_ladder.rungs_for(falling) == 7  # 2 * 3 * 0.99, and one
 
 
 @pytest.mark.parametrize("kind", ["cooled", "ladder"])

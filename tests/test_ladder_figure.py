@@ -1,5 +1,6 @@
 """The figure of ladder health: what each panel counts, and that every run can be drawn."""
 
+import dataclasses
 import functools
 import itertools
 
@@ -71,6 +72,7 @@ def said(figure):
 def test_the_figure_of_a_ladder_is_whole_and_a_broken_one_is_caught():
     figure = drawn(plain())
     whole_figure_law(figure)
+    assert np.all(figure.axes[2].get_yticks() % 1 == 0)  # there is no rung 0.5
     assert said(figure).startswith("2 ladders of 3 rungs, 100 moves, the first 20 of them")
     figure.axes[0].set_title(f"{PANELS[0]}: {'too long ' * 12}")
     figure.canvas.draw()
@@ -169,3 +171,17 @@ def test_a_line_follows_a_replica_only_where_records_do():
     shuffled = np.random.default_rng(0).permuted(np.tile(np.arange(10), (300, 1)), axis=1)
     assert not _index_process.traceable(shuffled)
     assert not _index_process.traceable(walk[:1])
+
+
+@pytest.mark.parametrize(("capacity", "scale"), [([9, 3, 0.01], "log"), ([np.inf, 3, 0], "linear")])
+def test_a_heat_capacity_over_decades_is_drawn_over_decades_unless_it_is_zero_somewhere(
+    capacity, scale
+):
+    health = plain().diagnostics._replace(heat_capacity=np.array(capacity))
+    figure = drawn(dataclasses.replace(plain(), diagnostics=health))
+    whole_figure_law(figure)
+    (axes,) = [one for one in figure.axes if one.get_ylabel().startswith("heat capacity")]
+    low, high = axes.get_ylim()
+    known = [value for value in capacity if np.isfinite(value)]
+    assert low <= min(known) and max(known) <= high
+    assert axes.get_yscale() == scale

@@ -165,6 +165,44 @@ def test_a_log_gets_a_line_now_and_then(hours, fewest, most, capsys):
     assert all(line.isascii() and "2.00k eval/s" in line for line in lines[1:])
 
 
+def timed_law(bar_of, capsys):
+    """Of moves and time the nearer end decides the percentage, and how long it will take."""
+    for step, seconds, percent, left in ((10, 6.0, 60, "00:04"), (80, 6.0, 80, "00:01")):
+        clock = [0.0]
+        with bar_of(100, True, 10.0) as bar:
+            bar.bar._time = lambda clock=clock: clock[0]
+            bar.bar.start_t = bar.bar.last_print_t = 0.0
+            bar.begin(0, 0.0)
+            clock[0] = seconds
+            bar.update(progress(step, seconds=seconds))
+        shown = capsys.readouterr().err
+        assert f"anneal:  {percent}% {step}/100 [00:06<{left}]" in shown
+
+
+def test_time_that_runs_out_moves_the_bar_and_the_twin_that_counts_moves_alone_fails(capsys):
+    timed_law(Bar, capsys)
+    with pytest.raises(AssertionError):
+        timed_law(lambda steps, shown, _: Bar(steps, shown), capsys)
+
+
+def test_calibration_takes_its_share_of_the_time_but_is_no_speed(capsys):
+    clock = [0.0]
+    with Bar(100, True, 10.0) as bar:
+        bar.bar._time = lambda: clock[0]
+        bar.bar.start_t = bar.bar.last_print_t = 0.0
+        bar.begin(0, 5.0)
+        clock[0] = 1.0
+        bar.update(progress(1, seconds=6.0))
+    assert "anneal:  60% 1/100 [00:01<00:04]" in capsys.readouterr().err
+
+
+def test_a_run_that_time_ends_shows_that_it_is_over(capsys):
+    result = run(steps=10**9, max_seconds=0.5, progress=True)
+    assert result.stop_reason is ja.StopReason.TIME
+    last = re.findall(r"anneal: +(\d+)%", capsys.readouterr().err)[-1]
+    assert int(last) > 80  # the last look may come a moment before the end; of moves it is 0 %
+
+
 def test_speed_leaves_out_what_earlier_calls_evaluated(capsys):
     with Bar(100, True) as bar:
         bar.begin(1_000_000, 3.0)

@@ -41,6 +41,14 @@ def whole(method=None, params=ONE, move=None, key=0, args=(), **changes):
     return ja.algorithm(square, method, move, **changes).init(key, params, args)
 
 
+def seeded(key):
+    return np.random.default_rng(int(jax.random.bits(key))).normal(size=2)
+
+
+def by_numpy(key):
+    return np.sin(np.asarray(jax.random.normal(key, (2,))))
+
+
 class Own:
     """A move that returns whatever it is made with."""
 
@@ -57,6 +65,9 @@ TREES = [
     (lambda: attempt(params={}), "params|at least one parameter|{}|Pass arrays"),
     (lambda: attempt(params={"f": jnp.tanh, "s": "x"}), "params|at least one|'x'|held fixed"),
     (lambda: attempt(params=np.zeros(0)), "params|at least one parameter|[]|Pass arrays"),
+    (lambda: attempt(params=seeded), "params|JAX can trace|uint32[]|pass ja.stacked(starts)"),
+    (lambda: whole(params=seeded), "params|JAX can trace|uint32[]|pass ja.stacked(starts)"),
+    (lambda: attempt(params=by_numpy), "params|JAX can trace|float32[2]|Draw with jax.random"),
     (lambda: ja.init_chain({}, energy=ANY), "params|at least one parameter|{}|Pass arrays"),
     (lambda: ja.polish(square, {}), "params|at least one floating leaf|[]|no gradient"),
     (lambda: ja.polish(ANY, WHOLE), "params|at least one floating leaf|int32|no gradient"),

@@ -1,5 +1,7 @@
 """Every bad setting is refused before a program compiles, with path, expected, got and remedy."""
 
+import dataclasses
+import math
 import re
 
 import jax
@@ -47,6 +49,17 @@ class Lopsided:
 
     def propose(self, key, params, factor):
         return params, jnp.zeros(2)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class ByMath:
+    """A schedule that is a pytree, which no host evaluates, and yet asks for the number itself."""
+
+    start: float
+
+    def __call__(self, step):
+        return self.start * math.exp(-step)
 
 
 # Each row: the mistake, and path | expected | got | remedy, of which each is a part of the text.
@@ -148,8 +161,16 @@ WRONG_KINDS = [
     (lambda: ja.init_chain(ONE, energy=square, args=ONE), "args|a tuple|ndarray|args=(x,)"),
     (lambda: attempt(method="sa"), "method|a method|'sa'|method=ja.SimulatedAnnealing"),
     (lambda: attempt(method=SimulatedAnnealing), "method|a method|the class Simulated|Write"),
-    (lambda: attempt(method=cooled(Geometric([1, 2], 1))), "cooling|one temperature|(2,)|share"),
+    (
+        lambda: attempt(method=cooled(Geometric([1, 2], 1))),
+        "cooling|one real|float32[2]|share",
+    ),
     (lambda: attempt(method=cooled(lambda k: ONE)), "cooling|one real temperature|array|share one"),
+    (lambda: attempt(method=cooled(ByMath(1.0))), "cooling|JAX can trace|Concretization|jnp.exp"),
+    (lambda: whole(cooled(lambda k: math.exp(-k / 3))), "cooling|JAX can trace|float|jnp.exp"),
+    (lambda: whole(cooled(lambda k: 1.0 if k < 3 else 0.1)), "cooling|trace|Bool|jnp.where"),
+    (lambda: whole(cooled(lambda k: jnp.ones(4))), "cooling|one real temp|float32[4]|share one"),
+    (lambda: whole(cooled(lambda k: "hot")), "cooling|one real temperature|'hot'|share one"),
     (lambda: cooled("slow"), "SimulatedAnnealing.cooling|step -> temperature|'slow'|an optax"),
     (lambda: cooled(Geometric), ".cooling|step -> temperature|Geometric'>|Use ja.cooling"),
     (lambda: SimulatedAnnealing(1.5), "SimulatedAnnealing.chains|an integer >= 1|1.5|Use 1"),

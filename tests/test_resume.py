@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxanneal as ja
+from jaxanneal import _resume
 from jaxanneal.moves import Gaussian
 
 METHOD = ja.SimulatedAnnealing(4, ja.cooling.Geometric(1.0, 0.01, steps=40))
@@ -27,6 +28,61 @@ def test_missing_values_in_the_data_are_the_same_data():
     second = ja.anneal(misfit, args=(data.copy(),), state=first(data).state, steps=25)
     assert second.evaluations == together.evaluations == 4 * 41
     np.testing.assert_array_equal(second.chains.params, together.chains.params)
+
+
+def same_values(x, data):
+    return jnp.nansum(jnp.square(data - x.astype(data.dtype)))
+
+
+def steeper(x, data):
+    return 2 * misfit(x, data)  # of other values even where the best states are the same
+
+
+def file_law(energy, before, folder):
+    """Going on from a file with any energy is going on without the file, in every number."""
+    before.save(folder / "run")
+    states = before.state, ja.Result.load(folder / "run").state
+    here, there = (
+        ja.anneal(energy, args=(np.float32([1, 2]),), state=state, steps=10) for state in states
+    )
+    assert here.evaluations == there.evaluations
+    for a, b in zip(jax.tree.leaves(here.chains), jax.tree.leaves(there.chains), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_energy_of_other_values_is_noticed_after_loading_and_the_trusting_twin_fails(tmp_path):
+    before = first(np.float32([1, 2]))
+    file_law(misfit, before, tmp_path)
+    file_law(steeper, before, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_resume, "_agree", lambda known, again: True)
+        with pytest.raises(AssertionError):
+            file_law(steeper, before, tmp_path)
+
+
+def test_a_function_of_the_same_values_goes_on_bit_for_bit_after_loading(tmp_path):
+    before = first(np.float32([1, 2]))
+    before.save(tmp_path / "run")
+    state = ja.Result.load(tmp_path / "run").state
+    after = ja.anneal(same_values, args=(np.float32([1, 2]),), state=state, steps=25)
+    assert after.evaluations == 4 * 41
+
+
+@pytest.mark.parametrize(
+    ("known", "again", "same"),
+    [
+        ([1.0, 4.0], [1.0, 4.0 + 1e-5], True),
+        ([1.0, 4.0], [1.0, 4.0 + 1e-3], False),
+        ([0.0, 4.0, 9.0], [1e-6, 4.0, 9.0], True),  # by cancellation
+        ([np.inf, 4.0], [np.inf, 4.0], True),
+        ([np.inf, 4.0], [7.0, 4.0], False),
+        ([7.0, 4.0], [np.inf, 4.0], False),
+        ([np.inf, np.inf], [np.inf, 0.0], False),
+    ],
+)
+def test_energies_agree_to_rounding(known, again, same):
+    assert _resume._agree(np.float32(known), np.float32(again)) is same
+    assert not _resume._agree(np.float32(known), np.float64(again))
 
 
 def test_other_data_are_evaluated_again_and_may_have_another_precision(float64):

@@ -108,7 +108,7 @@ def test_a_full_memory_halves_the_batch_and_changes_no_number(monkeypatch):
 
 
 def test_batches_are_made_to_the_free_memory(monkeypatch):
-    problem = ja._problem.Problem(*(shifted, START, 0, (0.0,), METHOD, None, None), None)
+    problem = ja._problem.Problem(*(shifted, START, 0, (0.0,), METHOD, None, None, None), None)
     assert _sweep_memory.free_bytes() > 2**20
     assert _sweep_memory.first_size(problem, 5) == 8
     monkeypatch.setattr(_sweep_memory, "free_bytes", lambda: 10_000)

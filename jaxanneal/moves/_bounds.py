@@ -95,11 +95,16 @@ def step_between(
     its lattice. A size beyond a turn is one turn: folded, both are uniform to 1e-8, and the step
     keeps its own digits. Both are odd in the noise, so a symmetric move stays symmetric.
     """
-    turn = 2 * (upper.astype(noise.dtype) - lower.astype(noise.dtype))
-    step = jnp.minimum(size, turn) * noise
+    whole = turn(lower, upper, noise.dtype)
+    step = jnp.minimum(size, whole) * noise
     return jnp.where(
-        jnp.isfinite(turn), jnp.fmod(step, jnp.where(jnp.isfinite(turn), turn, 1)), step
+        jnp.isfinite(whole), jnp.fmod(step, jnp.where(jnp.isfinite(whole), whole, 1)), step
     )
+
+
+def turn(lower: jax.Array, upper: jax.Array, dtype: Any) -> jax.Array:
+    """Return twice the width of a box: so far apart two steps lead to the same point."""
+    return 2 * (upper.astype(dtype) - lower.astype(dtype))
 
 
 def reflect(value: jax.Array, lower: jax.Array, upper: jax.Array) -> jax.Array:

@@ -50,6 +50,11 @@ class Flip:
         changed = [leaf ^ here for leaf, here in _one_site(_prng.as_key(key), parameters)]
         return parameters.with_leaves(changed).tree, jnp.zeros(())
 
+    def largest_factor(self, params: Any) -> jax.Array:
+        """Return 0: no factor changes the step."""
+        del params
+        return jnp.zeros((), float)
+
     def check(self, params: Any) -> None:
         """Refuse parameters with a leaf that is not bool."""
         _require("bool", jnp.bool_, params)
@@ -113,6 +118,11 @@ class IntegerStep:
                 for (leaf, here), low, high in zip(sites, lower, upper, strict=True)
             ]
         return parameters.with_leaves(moved).tree, jnp.zeros(())
+
+    def largest_factor(self, params: Any) -> jax.Array:
+        """Return 0: no factor changes the step."""
+        del params
+        return jnp.zeros((), float)
 
     def check(self, params: Any) -> None:
         """Refuse parameters that are no integers or lie outside the bounds."""

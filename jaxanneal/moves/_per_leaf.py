@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from jaxanneal import _prng
 from jaxanneal._energy import describe
-from jaxanneal._move import Move, as_move, check_of, target_of
+from jaxanneal._move import Move, as_move, check_of, largest_factor_of, target_of
 from jaxanneal._numbers import refusal
 from jaxanneal._parameters import Parameters
 from jaxanneal._pytree import pytree_dataclass
@@ -89,6 +89,13 @@ class PerLeaf:
         self._over_branches(lambda _, move, branch: targets.append(target_of(move, branch)), params)
         known = [jnp.asarray(target) for target in targets if target is not None]
         return jnp.min(jnp.stack(known)) if known else None
+
+    def largest_factor(self, params: Any) -> jax.Array:
+        """Return the factor beyond which no part makes a wider step."""
+        found = [jnp.zeros((), float)]
+        act = lambda _, move, branch: found.append(largest_factor_of(move, branch))  # noqa: E731
+        self._over_branches(act, params)
+        return jnp.max(jnp.stack(found))
 
     def check(self, params: Any) -> None:
         """Let each part check its branch; what it refuses is named by its path in the tree."""

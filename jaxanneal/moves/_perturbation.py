@@ -16,7 +16,7 @@ from jaxanneal._generator import words
 from jaxanneal._numbers import number, refusal
 from jaxanneal._parameters import Parameters, per_parameter
 from jaxanneal._pytree import pytree_dataclass
-from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect, step_between
+from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect, step_between, turn
 from jaxanneal.moves._rounding import real, stored
 
 # The second word of a coordinate lies so far behind the first in the key's draw.
@@ -138,6 +138,19 @@ class Perturbation:
             return self.target_acceptance
         coordinates = sum(leaf.size for leaf in self._floating(params).leaves)
         return best_acceptance(jnp.maximum(coordinates * self.fraction, 1.0))
+
+    def largest_factor(self, params: Any) -> jax.Array:
+        """Return the factor beyond which no step is wider: it spans a turn of every box.
+
+        Maths: the largest 2 (upper - lower) / scale of all coordinates; infinite without a box.
+        """
+        if self.bounds is None:
+            return jnp.asarray(jnp.inf, float)
+        parameters = self._floating(params)
+        scales = per_parameter(f"{type(self).__name__}.scale", self.scale, parameters)
+        places = zip(scales, *self._limits(parameters), strict=True)
+        turns = [jnp.where(s > 0, turn(low, high, s.dtype) / s, 0) for s, low, high in places]
+        return jnp.max(jnp.stack([jnp.max(x, initial=0) for x in turns]))
 
     def check(self, params: Any) -> None:
         """Refuse parameters that this move cannot start from; a leading chain axis may be there."""
