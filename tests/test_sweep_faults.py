@@ -62,6 +62,7 @@ def test_a_start_that_is_not_finite_costs_its_own_configuration_alone():
         as_without_the_wrong_law(dataset, shifted, [2], values)
 
 
+@pytest.mark.slow
 def test_an_energy_that_raises_in_the_middle_costs_its_own_configuration_alone():
     values = [0.0, 1.0, -1.0, 2.0, 3.0]
     with pytest.warns(
