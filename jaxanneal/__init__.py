@@ -10,6 +10,7 @@ from jaxanneal._chain import StepInfo as StepInfo
 from jaxanneal._chain import accept as accept
 from jaxanneal._chain import annealing_step as annealing_step
 from jaxanneal._chain import init_chain as init_chain
+from jaxanneal._checkpoint import Checkpoint as Checkpoint
 from jaxanneal._methods import ParallelTempering as ParallelTempering
 from jaxanneal._methods import SimulatedAnnealing as SimulatedAnnealing
 from jaxanneal._polish import polish as polish
@@ -20,6 +21,7 @@ from jaxanneal._version import __version__ as __version__
 
 __all__ = [
     "Chain",
+    "Checkpoint",
     "ParallelTempering",
     "Result",
     "SimulatedAnnealing",

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from jaxanneal._chain import Energy
 from jaxanneal._methods._protocol import next_multiple
+from jaxanneal._parameters import Parameters
 from jaxanneal._pytree import pytree_dataclass, replace
 from jaxanneal._round import advance
 from jaxanneal._state import State, Watch
@@ -51,6 +52,8 @@ class Report:
         best_energy: Best energy of all chains, float ``[]``.
         accepted: Mean number of accepted proposals per chain so far, float ``[]``.
         temperatures: Temperature of each slot at the last move, float ``[chains]``.
+        best: The state of that energy, one chain: it outlives a chunk that fails, which takes the
+            buffers of the state with it.
     """
 
     step: jax.Array
@@ -58,6 +61,7 @@ class Report:
     best_energy: jax.Array
     accepted: jax.Array
     temperatures: jax.Array
+    best: Parameters
 
 
 GOING, TARGET_REACHED, PATIENCE_OVER = range(3)
@@ -117,12 +121,15 @@ def _next_stop(state: State, control: Control) -> jax.Array:
 def _report(state: State, reason: jax.Array) -> Report:
     method = state.method
     before = jnp.maximum(state.step - 1, 0)
+    energies = state.chains.best_energy[: method.chains]
+    best = jnp.argmin(energies)
     return Report(
         state.step,
         reason,
-        jnp.min(state.chains.best_energy[: method.chains]),
+        energies[best],
         jnp.mean(state.accepted.astype(float)),
         method.by_slot(state.exchange, method.temperatures_at(state.exchange, before)),
+        jax.tree.map(lambda x: x[best], state.chains._best_params),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxanneal._clock import Clock
 from jaxanneal._continuation import Continuation
-from jaxanneal._driver import Driver, on_device
+from jaxanneal._driver import Driver
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import Limits
 from jaxanneal._methods._protocol import NEVER, Method
@@ -20,6 +20,7 @@ from jaxanneal._program import copy_program, default_device, refresh_program
 from jaxanneal._pytree import replace
 from jaxanneal._start import check_start, require_finite
 from jaxanneal._state import State
+from jaxanneal._stretch import on_device
 
 
 def resume(
@@ -60,6 +61,7 @@ def resume(
     if stale:
         driver.evaluations += 2 * new_method.chains
         require_finite(new.chains)
+    driver.saw(jax.tree.map(lambda x: x[: new_method.chains], new.chains))
     return driver, new, new_method
 
 
