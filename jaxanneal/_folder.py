@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import pathlib
 import shutil
@@ -49,16 +50,16 @@ class Folder:
         self.path = path.absolute()  # orbax takes no other
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(self.path / _LOCK)
-        for half in self.path.glob(f"{_PREFIX}*tmp*"):  # of a run that was killed while saving
-            shutil.rmtree(half, ignore_errors=True)
+        self._clear()  # after a run that was killed while saving
 
     def close(self) -> None:
         """Let another run have the directory."""
         os.close(self._lock)
 
-    def names(self) -> list[str]:
-        """Return the names of all saves, the newest first."""
-        return names(self.path)
+    def _clear(self) -> None:
+        """Remove what a save left that did not come to its end."""
+        for half in self.path.glob(f"{_PREFIX}*tmp*"):
+            shutil.rmtree(half, ignore_errors=True)
 
     def write(self, save: Save, keep: int) -> None:
         """Write a save, which is there as a whole or not at all, and remove all but ``keep``."""
@@ -73,14 +74,18 @@ class Folder:
                 plain[f"{index:04d}"] = values
         content = json.dumps(save.about | {"arrays": described})
         about = {"sum": zlib.crc32(content.encode()), "content": content}
-        found = self.names()
+        found = names(self.path)
         number = int(found[0].removeprefix(_PREFIX)) + 1 if found else 1
         parts = ocp.args.Composite(
             arrays=ocp.args.PyTreeSave(plain), about=ocp.args.JsonSave(about)
         )
-        with _checkpointer(ocp) as checkpointer:
-            checkpointer.save(self.path / f"{_PREFIX}{number:06d}", args=parts)
-        for name in self.names()[keep:]:
+        try:
+            with _checkpointer(ocp) as checkpointer:
+                checkpointer.save(self.path / f"{_PREFIX}{number:06d}", args=parts)
+        except Exception:
+            self._clear()  # a full disk needs the room
+            raise
+        for name in names(self.path)[keep:]:
             shutil.rmtree(self.path / name, ignore_errors=True)
 
 
@@ -149,9 +154,13 @@ def orbax() -> Any:
 @contextlib.contextmanager
 def _checkpointer(ocp: Any) -> Iterator[Any]:
     checkpointer = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+    log = logging.getLogger("absl")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # or a full disk fills the terminal, once from each thread
     try:
         yield checkpointer
     finally:
+        log.setLevel(level)
         checkpointer.close()
 
 

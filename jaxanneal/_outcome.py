@@ -92,7 +92,7 @@ def _remains(driver: Driver) -> Result[Any] | None:
         energy=float(energies[0]),
         chains=Chain.tree_unflatten(None, (one, energies, one, energies)),
         history=driver.no_history() if run is None else run.history(),
-        diagnostics=Diagnostics(unknown, unknown, unknown),
+        diagnostics=Diagnostics(unknown, unknown, np.zeros(1, np.int64)),
         stop_reason=StopReason.INTERRUPTED,
         steps=0 if run is None else run.step,
         evaluations=driver.evaluations,
@@ -107,7 +107,8 @@ def _remains(driver: Driver) -> Result[Any] | None:
 def _memory(driver: Driver) -> str:
     chains, width = driver.template.method.chains, driver.setup.width
     expected = f"memory for {chains} chains in blocks of {width}"
-    return refusal("anneal", expected, "less", f"Use fewer chains, or block={max(1, width // 2)}.")
+    remedy = f"Use fewer chains, or a smaller block, such as block={max(1, width // 2)}."
+    return refusal("anneal", expected, "less on this device", remedy)
 
 
 def _note(found: Result[Any], keeper: Keeper | None) -> str:
