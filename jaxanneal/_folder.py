@@ -56,6 +56,14 @@ class Folder:
         """Let another run have the directory."""
         os.close(self._lock)
 
+    def _write_at_once(self, ocp: Any, target: pathlib.Path, parts: Any) -> None:
+        try:
+            with _checkpointer(ocp) as checkpointer:
+                checkpointer.save(target, args=parts)
+        except Exception:
+            self._clear()  # a full disk needs the room
+            raise
+
     def _clear(self) -> None:
         """Remove what a save left that did not come to its end."""
         for half in self.path.glob(f"{_PREFIX}*tmp*"):
@@ -79,12 +87,11 @@ class Folder:
         parts = ocp.args.Composite(
             arrays=ocp.args.PyTreeSave(plain), about=ocp.args.JsonSave(about)
         )
+        target = self.path / f"{_PREFIX}{number:06d}"
         try:
-            with _checkpointer(ocp) as checkpointer:
-                checkpointer.save(self.path / f"{_PREFIX}{number:06d}", args=parts)
-        except Exception:
-            self._clear()  # a full disk needs the room
-            raise
+            self._write_at_once(ocp, target, parts)
+        except TimeoutError:  # orbax waits by a clock that may be set meanwhile
+            self._write_at_once(ocp, target, parts)
         for name in names(self.path)[keep:]:
             shutil.rmtree(self.path / name, ignore_errors=True)
 
@@ -122,7 +129,7 @@ def read(path: pathlib.Path, version: int) -> Save:
         raise
     except Exception as error:  # orbax and tensorstore raise errors of many kinds for a bad file
         raise Damaged(f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from error
-    raise ValueError(refusal(str(path), f"format {version}", about["format"], _NEWER))
+    raise ValueError(refusal(f"checkpoint {path}", f"format {version}", about["format"], _NEWER))
 
 
 def _array(plain: dict[str, Any], index: int, kind: dict[str, Any]) -> Any:
@@ -181,7 +188,9 @@ def _locked(path: pathlib.Path) -> int:
         os.close(handle)
         remedy = "Wait until it ends, or give each run a directory of its own."
         got = f"one that process {holder} runs in"
-        raise ValueError(refusal(str(path.parent), "a free directory", got, remedy)) from None
+        raise ValueError(
+            refusal(f"checkpoint {path.parent}", "a free directory", got, remedy)
+        ) from None
     except (ImportError, OSError):  # no such locks here, or a full disk: it is still ours to read
         pass
     return handle

@@ -83,7 +83,7 @@ def test_another_call_is_refused_by_the_name_of_what_differs(name, finished):
 
 def fingerprint_law(function, directory):
     run(function, checkpoint=ja.Checkpoint(directory))
-    with pytest.raises(ValueError, match="energy = .*, got energy ="):
+    with pytest.raises(ValueError, match=r"energy = .*, got energy ="):
         run(energy_with(HIDDEN + 1), checkpoint=ja.Checkpoint(directory))
 
 
@@ -97,7 +97,7 @@ def test_an_energy_with_other_constants_is_another_energy(tmp_path, monkeypatch)
 def test_schedules_of_the_host_are_told_apart_by_their_values(tmp_path):
     method = ja.SimulatedAnnealing(4, downward)
     run(method=method, checkpoint=ja.Checkpoint(tmp_path))
-    with pytest.raises(ValueError, match="method.cooling at some steps = "):
+    with pytest.raises(ValueError, match=r"method\.cooling at some steps = "):
         run(method=ja.SimulatedAnnealing(4, steeper), checkpoint=ja.Checkpoint(tmp_path))
 
 
