@@ -10,6 +10,7 @@ from jaxanneal._chain import StepInfo as StepInfo
 from jaxanneal._chain import accept as accept
 from jaxanneal._chain import annealing_step as annealing_step
 from jaxanneal._chain import init_chain as init_chain
+from jaxanneal._host_devices import use_host_devices as use_host_devices
 from jaxanneal._methods import ParallelTempering as ParallelTempering
 from jaxanneal._methods import SimulatedAnnealing as SimulatedAnnealing
 from jaxanneal._polish import polish as polish
@@ -36,4 +37,5 @@ __all__ = [
     "moves",
     "polish",
     "stacked",
+    "use_host_devices",
 ]

@@ -7,16 +7,16 @@ import jax
 import jax.numpy as jnp
 
 from jaxanneal import _engine, _state
-from jaxanneal._blocks import default_width
+from jaxanneal._blocks import default_width, pad, padded_count
 from jaxanneal._chain import Energy
 from jaxanneal._energy import as_args
 from jaxanneal._move import Move, as_move
 from jaxanneal._numbers import count, refusal
 from jaxanneal._prng import as_key
 from jaxanneal._problem import as_energy, as_method
-from jaxanneal._program import default_device
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal._schedule import require_traceable
+from jaxanneal._sharding import default_device
 from jaxanneal._start import check_start, initial_parameters, one_chain
 from jaxanneal._state import State
 from jaxanneal.moves._per_leaf import natural_move
@@ -104,9 +104,11 @@ def algorithm(energy: Energy, method: Any, move: Any = None, steps: int | None =
         used: Move = natural_move(one_chain(starts)) if given is None else given
         check_start(used, starts)
         width = width_of(starts)
-        chains = _state.start_chains(starts, energy, as_args(args), width)
-        zeros = jnp.zeros(bound.chains, dtype=float)
-        return _state.start(key, chains, bound, used, width, zeros)
+        total = padded_count(bound.chains, width)
+        lanes = jax.tree.map(lambda x: pad(x, total), starts)
+        chains = _state.start_chains(lanes, energy, as_args(args), width)
+        number = jnp.arange(total, dtype=jnp.int32)
+        return _state.start(key, number, chains, bound, used, jnp.zeros(total, dtype=float))
 
     def step(state: State, args: tuple[Any, ...] = ()) -> tuple[State, RoundInfo]:
         new = _engine.one_exchange(state, as_args(args), energy, _width(state))
@@ -142,5 +144,5 @@ def _info(before: State, after: State) -> RoundInfo:
         temperatures=slots(method.temperatures_at(after.exchange, after.step - 1)),
         energies=slots(after.chains.energy),
         acceptance_rate=(after.accepted - before.accepted) / made,
-        best_energy=jnp.min(after.chains.best_energy[: method.chains]),
+        best_energy=_state.best_of_all(after, None),
     )

@@ -18,9 +18,11 @@ from jaxanneal._methods._protocol import Method
 from jaxanneal._problem import (
     Problem,
 )
+from jaxanneal._program import best_program
 from jaxanneal._progress import Bar
 from jaxanneal._result import Result
 from jaxanneal._resume import resume
+from jaxanneal._sharding import default_device, fetch
 from jaxanneal._state import State, slots
 from jaxanneal._stop_reason import StopReason
 from jaxanneal._tracing import refuse_tracing
@@ -46,6 +48,7 @@ def anneal(
     callback: Callable[..., Any] | None = None,
     progress: bool | None = None,
     block: int | None = None,
+    sharding: Any = None,
 ) -> Result[Params]:
     r"""Minimise an energy without gradients, with many chains in one compiled program.
 
@@ -77,6 +80,8 @@ def anneal(
         callback: ``callback(progress) -> bool``, about every half second; True stops the run.
         progress: Whether to show a bar; ``None``: on a terminal or in a notebook.
         block: Chains per block, part of the run's identity; by default from backend and size.
+        sharding: A mesh or a sharding over the chain axis; by default the local devices, as many as
+            there are blocks. It changes no number of the result.
 
     Returns:
         A :class:`Result` with the best state that any chain ever saw.
@@ -104,9 +109,11 @@ def anneal(
     clock = Clock()
     with interruptible() as interruption, _bar(limits) as bar:
         if state is not None:
-            run = resume(energy, args, method, move, state, block, limits, clock, interruption)
+            run = resume(
+                energy, args, method, move, state, block, sharding, limits, clock, interruption
+            )
             return _finish(*run, None, bar)
-        problem = Problem(energy, params, key, args, method, move, block, clock)
+        problem = Problem(energy, params, key, args, method, move, block, sharding, clock)
         driver = problem.prepare(limits, interruption)
         return _finish(driver, *_first_state(problem, driver, limits, bar), bar)
 
@@ -141,12 +148,11 @@ def _finish(
     moves = limits.steps if reason is None else 0
     state, history, found = driver.run(state, method, moves, limits.record_every or 1, bar)
     chains = slots(state)
-    energies = np.asarray(chains.best_energy)
-    best = int(np.argmin(energies))
+    params, energy = _best(driver, state)
     setup = driver.setup
     return Result(
-        params=jax.tree.map(lambda x: x[best], chains._best_params).tree,
-        energy=float(energies[best]),
+        params=params,
+        energy=energy,
         chains=chains,
         history=history,
         diagnostics=diagnose(state, history),
@@ -161,3 +167,14 @@ def _finish(
         ),
         fixed=len(chains._params.structure.fixed),
     )
+
+
+def _best(driver: Driver, state: State) -> tuple[Any, float]:
+    """Return the best parameters of all chains, and their energy."""
+    spread = driver.setup.spread
+    program = best_program(spread)
+    driver.clock.compiling += program.prepare(state)()
+    params, energy = program(state)
+    if spread is not None:  # every device has them; the user gets them on one
+        params = jax.device_put(jax.tree.map(fetch, params), default_device())
+    return params.tree, float(fetch(energy))

@@ -15,6 +15,7 @@ import numpy as np
 from jaxanneal._generator import IMPLEMENTATION
 from jaxanneal._numbers import refusal
 from jaxanneal._prng import from_data
+from jaxanneal._sharding import fetch
 
 _HEADER = "header.json"
 _REMEDY = "Pass a file that Result.save wrote, whole and unchanged."
@@ -92,7 +93,7 @@ def _as_plain(array: Any) -> tuple[dict[str, Any], np.ndarray]:
         if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
             kind["key"] = str(jax.random.key_impl(array))
             array = jax.random.key_data(array)
-    values = np.asarray(array, order="C")
+    values = np.asarray(fetch(array), order="C")
     if values.dtype.kind == "V":  # bfloat16 and its kin, which NumPy would read back as bytes
         kind["dtype"] = values.dtype.name
         values = values.view(f"u{values.dtype.itemsize}")

@@ -12,6 +12,7 @@ from jaxanneal._interrupt import interruptible
 from jaxanneal._limits import as_limits
 from jaxanneal._methods._protocol import NEVER
 from jaxanneal._problem import Problem
+from jaxanneal._sharding import fetch
 from jaxanneal._state import State
 from jaxanneal._stop_reason import StopReason
 from jaxanneal._tracing import refuse_tracing
@@ -60,21 +61,21 @@ def pilot(problem: Problem, driver: Driver, chains: Chain, steps: int) -> Calibr
     moves = int(np.clip(steps // 8, 32, _PILOT))
     spread = _spread(count)
     tried, reason = _short_run(problem, driver, chains, chains, spread, _BLIND, 1)
-    starts = np.asarray(chains.energy, dtype=np.float64)
-    rises = np.asarray(tried.chains.energy, dtype=np.float64)[:count] - starts
-    rises[np.asarray(tried.nonfinite)[:count] > 0] = np.inf
+    starts = fetch(chains.energy)[:count].astype(np.float64)
+    rises = fetch(tried.chains.energy)[:count].astype(np.float64) - starts
+    rises[fetch(tried.nonfinite)[:count] > 0] = np.inf
     found = tried
     if reason is StopReason.STEPS:
         found, reason = _short_run(
             problem, driver, chains, tried.chains, spread, _GREEDY, moves // 4
         )
     if reason is StopReason.STEPS:  # again, with the step size that fell farthest
-        fell = int(np.argmin(np.asarray(found.chains.best_energy)[:count]))
-        factor = np.full_like(spread, np.asarray(found.log_factor)[fell])
+        fell = int(np.argmin(fetch(found.chains.best_energy)[:count]))
+        factor = np.full_like(spread, fetch(found.log_factor)[fell])
         found, reason = _short_run(
             problem, driver, chains, found.chains, factor, _GREEDY, moves - moves // 4
         )
-    best = float(np.min(np.asarray(found.chains.best_energy)[:count]))
+    best = float(np.min(fetch(found.chains.best_energy)[:count]))
     fall = float(np.mean(starts[np.isfinite(starts)])) - best
     fall = min(fall, float(np.finfo(chains.energy.dtype).max))  # of -3e38 and 3e38, in float32
     start, end = _range(fall if fall > 0 else _typical(rises), problem.coordinates)
@@ -188,7 +189,7 @@ def calibrate(
     limits = as_limits(8 * _PILOT, None, None, None, NEVER, None, None, False)
     clock = Clock()
     with interruptible() as interruption:
-        problem = Problem(energy, params, key, args, None, move, None, clock)
+        problem = Problem(energy, params, key, args, None, move, None, None, clock)
         driver = problem.prepare(limits, interruption)
         found = pilot(problem, driver, problem.start(driver), limits.steps)
     return found.start, found.end

@@ -9,6 +9,7 @@ import numpy as np
 from jaxanneal._check_ladder import broken, ladder_doubts, named
 from jaxanneal._history import Summary
 from jaxanneal._methods import ParallelTempering
+from jaxanneal._sharding import fetch
 from jaxanneal._state import State
 
 # Without an acceptance in so many moves a chain is stuck, whatever the others do; earlier if all of
@@ -50,10 +51,10 @@ def status_of(state: State) -> np.ndarray:
     pooled = accepted.reshape(method.shape).mean(axis=0)  # at the same temperature
     pooled = np.broadcast_to(pooled, method.shape).reshape(-1)
     long = (moves >= _MOVES) | (pooled >= _EXPECTED)
-    energies = np.asarray(state.chains.energy)[order]
-    long &= energies > np.min(np.asarray(state.chains.best_energy)[order])
+    energies = fetch(state.chains.energy)[order]
+    long &= energies > np.min(fetch(state.chains.best_energy)[order])
     long |= np.all(accepted == 0) & (moves >= _MOVES_OF_ALL)
-    lost = np.asarray(state.nonfinite)[order]
+    lost = fetch(state.nonfinite)[order]
     stuck = (accepted == 0) & long & ~_swapped(state)
     status = np.full(method.chains, Status.SOUND)
     for one, where in (
@@ -86,7 +87,7 @@ def failures(result: Any) -> list[str]:
     """Return why a result is not to be trusted, each with its remedy."""
     if result.state is None:  # polished: descent makes no moves
         status = np.full(result.chains.best_energy.shape, Status.SOUND)
-        status[~np.isfinite(np.asarray(result.chains.best_energy))] = Status.NEVER_FINITE
+        status[~np.isfinite(fetch(result.chains.best_energy))] = Status.NEVER_FINITE
         return _told(status, len(status))
     state = result.state.state
     return _told(status_of(state), state.method.shape[-1]) + broken(state, result.diagnostics)
@@ -117,11 +118,11 @@ def _rounding(result: Any) -> list[str]:
         cooled = result.history.temperature
         cooled = cooled.min if isinstance(cooled, Summary) else cooled
         coldest = float(np.min(cooled[-1])) if len(cooled) else 0.0
-        energies = np.asarray(result.chains.energy)
+        energies = fetch(result.chains.energy)
     else:
         coldest = float(temperatures[0])
         shape = result.state.state.method.shape
-        energies = np.asarray(result.chains.energy).reshape(shape)[:, 0]
+        energies = fetch(result.chains.energy).reshape(shape)[:, 0]
     energies = energies[np.isfinite(energies)]
     if energies.size == 0 or _counts(result.history) or coldest == 0:  # greedy on purpose
         return []

@@ -9,12 +9,12 @@ import optax
 
 from jaxanneal._blocks import over_chains
 from jaxanneal._chain import Chain
+from jaxanneal._compiled import Program
 from jaxanneal._energy import evaluate
 from jaxanneal._history import RECORDS
 from jaxanneal._numbers import refusal, strong
 from jaxanneal._optimizer import Optimizer
 from jaxanneal._parameters import Parameters
-from jaxanneal._program import Program
 from jaxanneal._pytree import pytree_dataclass
 
 _KEPT = 16  # programs, and with them the energies that they were made from

@@ -9,6 +9,7 @@ from jaxanneal._history import History, Summary
 from jaxanneal._methods import ParallelTempering
 from jaxanneal._methods._free_energy import log_means, log_partition, log_partition_error
 from jaxanneal._methods._swaps import Ladders
+from jaxanneal._sharding import fetch
 from jaxanneal._state import State
 
 # Recorded energies from which the effective sample size is found: a tenth of a second's work.
@@ -83,9 +84,9 @@ def diagnose(state: State, history: History) -> Diagnostics:
         moves = step
     rate = _ratio(accepted, np.full(count, moves)).reshape(method.shape)
     order = np.asarray(method.order(state.exchange))
-    factor = np.exp(np.asarray(state.log_factor, dtype=np.float64)[:count][order])
+    factor = np.exp(fetch(state.log_factor).astype(np.float64)[:count][order])
     factor = factor.reshape(method.shape)
-    nonfinite = np.asarray(state.nonfinite, dtype=np.int64)[:count][order]
+    nonfinite = fetch(state.nonfinite).astype(np.int64)[:count][order]
     if not isinstance(method, ParallelTempering):
         return Diagnostics(rate, factor, nonfinite)
     factor = np.exp(np.log(factor).mean(axis=0))

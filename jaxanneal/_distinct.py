@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxanneal._chain import Chain
 from jaxanneal._numbers import count
+from jaxanneal._sharding import fetch
 
 
 def distinct_best(chains: Chain, top: int) -> list[int]:
@@ -14,8 +15,8 @@ def distinct_best(chains: Chain, top: int) -> list[int]:
 
     Chains that never had a finite energy are left out.
     """
-    leaves = [np.asarray(leaf) for leaf in chains._best_params.leaves]
-    energies = np.asarray(chains.best_energy)
+    leaves = [fetch(leaf) for leaf in chains._best_params.leaves]
+    energies = fetch(chains.best_energy)
     chosen: list[int] = []
     seen: set[bytes] = set()
     for chain in np.argsort(energies, kind="stable"):

@@ -18,12 +18,11 @@ from jaxanneal._program import Setup, chunk_program, row_shapes
 from jaxanneal._progress import Bar, Progress
 from jaxanneal._pytree import replace
 from jaxanneal._schedule import Function, Table, tabulate
+from jaxanneal._sharding import agreed
 from jaxanneal._state import State
 from jaxanneal._stop_reason import StopReason
 
-# The host looks at the clock, at Ctrl-C and at the callback about this often.
-_LOOK_SECONDS = 0.5
-_GROWTH = 8
+_LOOK_SECONDS, _GROWTH = 0.5, 8  # how often the host looks at the clock, Ctrl-C, the callback
 
 # Steps for which a schedule is tabulated on the host: one length, so that one compilation serves.
 _TABLE = 4096
@@ -62,9 +61,8 @@ class Driver:
 
     def prepare(self, state: Any) -> Callable[[], float]:
         """Trace the chunk for a state of this kind; the returned function compiles it."""
-        control = self._control(state, 0, 0, 0, 1)
-        program = chunk_program(self.setup)
-        return program.prepare(state, self._recorder(state, 0), self.args, control)
+        inputs = (state, self._recorder(state, 0), self.args, self._control(state, 0, 0, 0, 1))
+        return chunk_program(self.setup).prepare(*inputs)
 
     def run(
         self,
@@ -92,7 +90,8 @@ class Driver:
         while True:
             if reason is None and run.made:
                 reason = self._host_reason()
-            found = run.chunk(self._next_length() if reason is None else 0)
+            length, reason = self._agreed(self._next_length(), reason)
+            found = run.chunk(length if reason is None else 0)
             told = bar is not None and reason is None and self._tell(bar, run.progress())
             if reason is not None or found is not None:
                 break
@@ -100,6 +99,11 @@ class Driver:
                 reason = StopReason.CALLBACK
         result = _history.join(run.rows, run.recorder.rows)
         return run.state, result, reason or found or StopReason.STEPS
+
+    def _agreed(self, length: int, reason: StopReason | None) -> tuple[int, StopReason | None]:
+        kinds = [None, *StopReason]
+        length, kind = agreed([length, kinds.index(reason)], self.setup.spread)
+        return length, kinds[kind]
 
     def _host_reason(self) -> StopReason | None:
         if self.interruption.requested:

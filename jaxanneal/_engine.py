@@ -14,7 +14,8 @@ from jaxanneal._chain import Energy
 from jaxanneal._methods._protocol import next_multiple
 from jaxanneal._pytree import pytree_dataclass, replace
 from jaxanneal._round import advance
-from jaxanneal._state import State, Watch
+from jaxanneal._sharding import Axes
+from jaxanneal._state import State, Watch, best_of_all
 
 # Target and patience are looked at where the step count is a multiple of this.
 _WATCH_EVERY = 64
@@ -72,6 +73,7 @@ def chunk(
     width: int,
     record: Callable[[Any, State], Any],
     capacity: int,
+    axes: Axes = None,
 ) -> tuple[State, Any, Report]:
     """Run until ``control.end``, until the record buffer is full, or until a reason to stop.
 
@@ -85,16 +87,15 @@ def chunk(
     def one_round(carry: tuple[State, Any, jax.Array]) -> tuple[State, Any, jax.Array]:
         state, recorder, _ = carry
         stop = _next_stop(state, control)
-        state = look(advance(state, stop, args, energy, width))
+        state = advance(state, stop, args, energy, width, axes)
         due = stop % control.record_every == 0
         recorder = jax.lax.cond(due, record, lambda recorder, _: recorder, recorder, state)
-        return state, recorder, reason_to_stop(state, control)
+        watch, reason = look(state, control, axes)
+        return replace(state, watch=watch), recorder, reason
 
     # Not at the start of every chunk, or the answer would depend on the chunks.
-    reached = (state.step == control.begin) & (
-        jnp.min(state.chains.best_energy[: state.method.chains]) <= control.target
-    )
-    first = jnp.where(reached, TARGET_REACHED, GOING)
+    reached = (state.step == control.begin) & (best_of_all(state, axes) <= control.target)
+    first = jnp.where(reached, TARGET_REACHED, GOING).astype(jnp.int32)
     state, recorder, reason = jax.lax.while_loop(going, one_round, (state, recorder, first))
     last = (state.step == control.finish) | (reason != GOING)
     recorder = jax.lax.cond(
@@ -104,7 +105,7 @@ def chunk(
         recorder,
         state,
     )
-    return state, recorder, _report(state, reason)
+    return state, recorder, _report(state, reason, axes)
 
 
 def _next_stop(state: State, control: Control) -> jax.Array:
@@ -114,38 +115,35 @@ def _next_stop(state: State, control: Control) -> jax.Array:
     return jnp.minimum(stop, jnp.minimum(watch, next_multiple(state.step, control.record_every)))
 
 
-def _report(state: State, reason: jax.Array) -> Report:
+def _report(state: State, reason: jax.Array, axes: Axes) -> Report:
     method = state.method
     before = jnp.maximum(state.step - 1, 0)
     return Report(
         state.step,
         reason,
-        jnp.min(state.chains.best_energy[: method.chains]),
+        best_of_all(state, axes),
         jnp.mean(state.accepted.astype(float)),
         method.by_slot(state.exchange, method.temperatures_at(state.exchange, before)),
     )
 
 
-def look(state: State) -> State:
-    """At multiples of 64 steps, see whether the best energy of all has fallen."""
-    best = jnp.min(state.chains.best_energy[: state.method.chains])
-    better = (state.step % _WATCH_EVERY == 0) & (best < state.watch.energy)
-    watch = Watch(
-        jnp.where(better, best, state.watch.energy),
-        jnp.where(better, state.step, state.watch.step),
-    )
-    return replace(state, watch=watch)
-
-
-def reason_to_stop(state: State, control: Control) -> jax.Array:
-    """Return why to stop, looked at only where the answer cannot depend on chunks."""
+def look(state: State, control: Control, axes: Axes) -> tuple[Watch, jax.Array]:
+    """Return since when the best energy of all has not fallen, and why to stop, if there is why."""
+    # Where the answer cannot depend on chunks; devices talk, so not in every round.
     looked = (state.step % _WATCH_EVERY == 0) | (state.step == control.finish)
-    best = jnp.min(state.chains.best_energy[: state.method.chains])
-    reached = looked & (best <= control.target)
+    keep = lambda state: (state.watch, jnp.full_like(state.step, GOING))  # noqa: E731
+    return jax.lax.cond(looked, lambda state: _judged(state, control, axes), keep, state)
+
+
+def _judged(state: State, control: Control, axes: Axes) -> tuple[Watch, jax.Array]:
+    best, watch = best_of_all(state, axes), state.watch
+    reached, still = best <= control.target, best >= watch.energy
     # At the end of a call the best may have fallen since the last multiple of 64.
-    still = best >= state.watch.energy
-    over = looked & still & (state.step - state.watch.step >= control.patience)
-    return jnp.where(reached, TARGET_REACHED, jnp.where(over, PATIENCE_OVER, GOING))
+    better = ~still & (state.step % _WATCH_EVERY == 0)
+    watch = Watch(jnp.where(better, best, watch.energy), jnp.where(better, state.step, watch.step))
+    over = still & (state.step - watch.step >= control.patience)
+    reason = jnp.where(reached, TARGET_REACHED, jnp.where(over, PATIENCE_OVER, GOING))
+    return watch, reason.astype(jnp.int32)
 
 
 def one_exchange(state: State, args: tuple[Any, ...], energy: Energy, width: int) -> State:

@@ -11,6 +11,7 @@ from jaxanneal._blocks import over_chains
 from jaxanneal._energy import traced
 from jaxanneal._numbers import host_array
 from jaxanneal._pytree import pytree_dataclass, replace
+from jaxanneal._sharding import Axes, from_owner, gather
 from jaxanneal._state import State
 
 RECORDS = 1000
@@ -115,18 +116,25 @@ def layout(state: State, observed: Any, steps: int, record_every: int | None) ->
 
 
 def observe_slots(
-    observe: Callable[..., Any] | None, state: State, args: tuple[Any, ...], width: int
+    observe: Callable[..., Any] | None,
+    state: State,
+    args: tuple[Any, ...],
+    width: int,
+    axes: Axes = None,
 ) -> Any:
     """Observe every chain, or in parallel tempering the coldest rung of each ladder."""
     if observe is None:
         return None
-    method = state.method
-    order = method.order(state.exchange).reshape(method.shape)
-    cold = order if len(method.shape) == 1 else order[:, 0]
-    params = jax.tree.map(lambda x: x[cold], state.chains._params)
-    result = over_chains(
-        lambda p: traced("observe", observe, p.tree, *args), params, min(width, cold.shape[0])
-    )
+    method, params, mine = state.method, state.chains._params, state.number.shape[0]
+    see = lambda p: traced("observe", observe, p.tree, *args)  # noqa: E731
+    if len(method.shape) == 1:
+        seen = over_chains(see, params, width)
+        result = jax.tree.map(lambda x: gather(x, axes)[: method.chains], seen)
+    else:
+        cold = method.order(state.exchange).reshape(method.shape)[:, 0]
+        params = jax.tree.map(lambda x: x[cold % mine], params)
+        seen = over_chains(see, params, min(width, cold.shape[0]))
+        result = from_owner(seen, cold // mine, axes)
     return jax.tree.map(jnp.asarray, result)
 
 
@@ -154,9 +162,10 @@ def record(
     observe: Callable[..., Any] | None,
     layout: Layout,
     width: int,
+    axes: Axes = None,
 ) -> Recorder:
     """Add one row to the buffer."""
-    row = make_row(recorder.step, recorder.accepted, state, args, observe, layout, width)
+    row = make_row(recorder.step, recorder.accepted, state, args, observe, layout, width, axes)
     rows = jax.tree.map(
         lambda buffer, value: buffer.at[recorder.count].set(value), recorder.rows, row
     )
@@ -171,21 +180,23 @@ def make_row(
     observe: Callable[..., Any] | None,
     layout: Layout,
     width: int,
+    axes: Axes = None,
 ) -> History:
     """Return one record of the run as it stands."""
     method, count = state.method, state.method.chains
-    slots = lambda x: method.by_slot(state.exchange, x[:count])  # noqa: E731
+    slots = lambda x: method.by_slot(state.exchange, gather(x, axes)[:count])  # noqa: E731
     last = jnp.maximum(state.step - 1, 0)
     temperature = method.temperatures_at(state.exchange, last)
     moves = jnp.maximum(state.step - since, 1)
     fields = {
-        "temperature": slots(temperature),
+        "temperature": method.by_slot(state.exchange, temperature),
         "energy": slots(state.chains.energy),
         "best_energy": slots(state.chains.best_energy),
         "acceptance_rate": (state.accepted - accepted) / moves,
     }
     fields = {name: x.reshape(method.shape) for name, x in fields.items()}
-    observed, replica = observe_slots(observe, state, args, width), replicas(state)
+    observed = observe_slots(observe, state, args, width, axes)
+    replica = replicas(state)
     if layout.summarise:
         fields = {name: summary(x) for name, x in fields.items()}
         observed = jax.tree.map(summary, observed)

@@ -21,8 +21,9 @@ from jaxanneal._numbers import count, host_array, refusal
 from jaxanneal._optimizer import Optimizer, as_optimizer
 from jaxanneal._parameters import Parameters
 from jaxanneal._problem import as_data, as_energy
-from jaxanneal._program import default_device, start_program
+from jaxanneal._program import start_program
 from jaxanneal._result import Result
+from jaxanneal._sharding import default_device, everywhere, fetch
 from jaxanneal._start import (
     Stacked,
     chain_count,
@@ -141,7 +142,7 @@ class _Run:
         size = sum(leaf.nbytes for leaf in starts.leaves) // self.chains
         own = default_width(self.chains, size, default_device().platform)
         # In the width of the run that found them, energies of the starts are those of that run.
-        self.evaluate = start_program(energy, own if width is None else width)
+        self.evaluate = start_program(energy, own if width is None else width, None)
         self.begin = begin_program(optimizer, box.free, own)
         self.step = descent_program(energy, optimizer, box.free, own)
         self.settle = settle_program()
@@ -165,7 +166,7 @@ class _Run:
     def descend(self, interruption: Interruption) -> Result[Any]:
         """Make the steps, unless Ctrl-C ends them, and return the result."""
         start: Chain = self.evaluate(self.starts, self.data)
-        require_finite(start)
+        require_finite(start, self.chains)
         descent, records = self.begin(start)
         made, length = 0, 1
         while made < self.steps and not interruption.requested:
@@ -231,7 +232,7 @@ def _starts(given: Any, top: int) -> tuple[Parameters, np.ndarray]:
     if isinstance(given, Result):
         best = np.array(distinct_best(given.chains, top))
         starts = jax.tree.map(lambda x: x[best], given.chains._best_params)
-        return starts, np.asarray(given.chains.best_energy)[best]
+        return everywhere(starts, None), fetch(given.chains.best_energy)[best]
     if is_initialiser(given):
         expected = "a Result, a tree of parameters or ja.stacked(tree)"
         remedy = "Call it: ja.stacked(jax.vmap(function)(jax.random.split(jax.random.key(0), 8)))."

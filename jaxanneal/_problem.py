@@ -6,9 +6,10 @@ import jax
 import numpy as np
 
 from jaxanneal import _history
-from jaxanneal._blocks import default_width
+from jaxanneal._blocks import default_width, pad
 from jaxanneal._chain import Chain
 from jaxanneal._clock import Clock
+from jaxanneal._compiled import hashable
 from jaxanneal._driver import Driver, on_device
 from jaxanneal._energy import as_args
 from jaxanneal._interrupt import Interruption
@@ -21,14 +22,13 @@ from jaxanneal._parameters import Parameters
 from jaxanneal._prng import as_key
 from jaxanneal._program import (
     Setup,
-    default_device,
-    hashable,
     initialiser_program,
     observed_shapes,
     start_program,
     state_program,
 )
 from jaxanneal._schedule import Function, require_traceable, tabulate
+from jaxanneal._sharding import Spread, as_spread, by_chain, default_device, everywhere, lanes
 from jaxanneal._start import (
     chain_count,
     check_start,
@@ -56,6 +56,7 @@ class Problem:
         method: The method, or ``None``.
         move: The move, or ``None``.
         block: Chains per block, or ``None``.
+        sharding: A mesh or a sharding over the chain axis, or ``None``.
         clock: The call's clock.
 
     Raises:
@@ -71,9 +72,10 @@ class Problem:
         method: Any,
         move: Any,
         block: Any,
+        sharding: Any,
         clock: Clock,
     ):
-        self.energy, self.data, self.clock = as_energy(energy), as_data(args), clock
+        self.energy, self.clock, data = as_energy(energy), clock, as_data(args)
         if params is None or key is None:
             missing = "params" if params is None else "key"
             remedy = "Only a call with state= needs neither params nor key."
@@ -86,6 +88,12 @@ class Problem:
         self.move: Move = natural_move(one) if move is None else as_move(move)
         check_start(self.move, self.starts)
         self.width = as_width(block, self.method.chains, self.starts)
+        self.spread = as_spread(sharding, -(-self.method.chains // self.width))
+        self.data = everywhere(data, self.spread)
+        total = lanes(self.method.chains, self.width, self.spread)
+        self.number = by_chain(np.arange(total, dtype=np.int32), self.spread)
+        padded = jax.tree.map(lambda x: pad(x, total), self.starts)
+        self.lanes = by_chain(padded, self.spread)
 
     def _starts(self, params: Any) -> Parameters:
         if not is_initialiser(params):
@@ -103,14 +111,14 @@ class Problem:
         """
         method = self.bound(self.method, limits.steps)
         check_schedule(method, 0, limits.steps)
-        start = start_program(self.energy, self.width)
-        compile_start = start.prepare(self.starts, self.data)
-        chains = start.shapes(self.starts, self.data)
+        start = start_program(self.energy, self.width, self.spread)
+        compile_start = start.prepare(self.lanes, self.data)
+        chains = start.shapes(self.lanes, self.data)
         inputs = self._state_inputs(method, chains, chains, self._factors())
-        make = state_program(self.width)
+        make = state_program(self.spread)
         compile_make = make.prepare(*inputs)
         state = make.shapes(*inputs)
-        setup, limits = make_setup(self.energy, self.width, state, self.data, limits)
+        setup, limits = make_setup(self.energy, self.width, self.spread, state, self.data, limits)
         driver = Driver(setup, self.data, limits, self.clock, interruption, 0)
         compile_chunk = driver.prepare(state)
         for compile_it in (compile_start, compile_make, compile_chunk):
@@ -118,14 +126,14 @@ class Problem:
         return driver
 
     def start(self, driver: Driver) -> Chain:
-        """Evaluate the starts of all chains.
+        """Evaluate the start of every lane.
 
         Raises:
             ValueError: No chain starts at a finite energy.
         """
-        chains = start_program(self.energy, self.width)(self.starts, self.data)
+        chains = start_program(self.energy, self.width, self.spread)(self.lanes, self.data)
         driver.evaluations += self.method.chains
-        require_finite(chains)
+        require_finite(chains, self.method.chains)
         return chains
 
     def state(
@@ -140,7 +148,7 @@ class Problem:
             log_factor: Logarithm of the step-size factors, float ``[chains]``.
         """
         factors = self._factors() if log_factor is None else log_factor
-        return state_program(self.width)(*self._state_inputs(method, chains, best, factors))
+        return state_program(self.spread)(*self._state_inputs(method, chains, best, factors))
 
     def bound(self, method: Any, steps: int) -> Any:
         """Return the method bound to ``steps`` moves; a missing ladder is a placeholder."""
@@ -155,8 +163,14 @@ class Problem:
     def _factors(self) -> np.ndarray:
         return np.zeros(self.method.chains, jax.dtypes.canonicalize_dtype(float))
 
-    def _state_inputs(self, method: Any, chains: Any, best: Any, factors: Any) -> tuple[Any, ...]:
-        return self.key, chains, best, on_device(method), self.move, factors
+    def _state_inputs(
+        self, method: Any, chains: Any, best: Any, factors: np.ndarray
+    ) -> tuple[Any, ...]:
+        missing = self.number.shape[0] - factors.shape[0]
+        factors = by_chain(np.concatenate([factors, np.repeat(factors[:1], missing)]), self.spread)
+        told = (self.key, on_device(method), self.move)
+        key, method, move = told if self.spread is None else everywhere(told, self.spread)
+        return key, self.number, chains, best, method, move, factors
 
 
 def as_energy(energy: Any) -> Any:
@@ -168,8 +182,8 @@ def as_energy(energy: Any) -> Any:
 
 
 def as_data(args: Any) -> Parameters:
-    """Return the data of a call on the device where it runs."""
-    return jax.device_put(Parameters.of_args(as_args(args)), default_device())
+    """Return the data of a call as parameters."""
+    return Parameters.of_args(as_args(args))
 
 
 def as_method(method: Any, params: Any) -> Any:
@@ -206,10 +220,10 @@ def as_width(block: Any, chains: int, starts: Parameters) -> int:
 
 
 def make_setup(
-    energy: Any, width: int, state: Any, data: Parameters, limits: Limits
+    energy: Any, width: int, spread: Spread | None, state: Any, data: Parameters, limits: Limits
 ) -> tuple[Setup, Limits]:
     """Return the static part of a call, for a state or its shapes, and limits with a thinning."""
     observe = None if limits.observe is None else hashable(limits.observe)
     observed = observed_shapes(observe, state, data, width)
     layout, every = _history.layout(state, observed, limits.steps, limits.record_every)
-    return Setup(energy, observe, width, layout), limits._replace(record_every=every)
+    return Setup(energy, observe, width, layout, spread), limits._replace(record_every=every)

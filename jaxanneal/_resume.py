@@ -17,10 +17,11 @@ from jaxanneal._not_saved import NotSaved, digest
 from jaxanneal._numbers import count, refusal
 from jaxanneal._parameters import Parameters
 from jaxanneal._problem import as_data, as_energy, as_method, check_schedule, make_setup
-from jaxanneal._program import copy_program, default_device, refresh_program, start_program
+from jaxanneal._program import copy_program, placed, refresh_program, start_program
 from jaxanneal._pytree import replace
+from jaxanneal._sharding import Spread, as_spread, everywhere, fetch, lanes
 from jaxanneal._start import check_start, require_finite
-from jaxanneal._state import State
+from jaxanneal._state import State, with_lanes
 
 # Units in the last place within which another program, or another machine, may find an energy.
 _ROUNDING = 64
@@ -33,6 +34,7 @@ def resume(
     move: Any,
     state: Any,
     block: Any,
+    sharding: Any,
     limits: Limits,
     clock: Clock,
     interruption: Interruption,
@@ -41,7 +43,9 @@ def resume(
     if not isinstance(state, Continuation):
         remedy = "Pass state=result.state of an earlier run."
         raise TypeError(refusal("state", "a run's state", type(state).__name__, remedy))
-    energy, data, old = as_energy(energy), as_data(args), state.state
+    energy, old, width = as_energy(energy), state.state, state.width
+    spread = as_spread(sharding, -(-state.method.chains // width))
+    data = everywhere(as_data(args), spread)
     _require_room(block, state, limits)
     new_method, new_move = _renewed(state, method, move)
     check_schedule(new_method, int(old.step), limits.steps)
@@ -50,20 +54,19 @@ def resume(
     if int(new_method.warmup_end()) == int(old.step) < int(old.method.warmup_end()):
         exchange = new_method.restarted(exchange)  # the warm-up ends here
         new = replace(new, warm_accepted=old.accepted, exchange=exchange)
-    new = jax.device_put(new, default_device())
-    stale = not _equal(data, state.args) or not _same_energy(energy, state, new, data, clock)
-    copy = refresh_program(energy, state.width) if stale else copy_program()
-    inputs = (new, data) if stale else (new,)
+    new = placed(with_lanes(new, width, lanes(new_method.chains, width, spread)), spread)
+    same = _equal(data, state.args) and _same_energy(energy, state, new, data, spread, clock)
+    copy = copy_program(spread) if same else refresh_program(energy, width, spread)
+    inputs = (new,) if same else (new, data)
     compile_copy = copy.prepare(*inputs)
     ready = copy.shapes(*inputs)  # other data may have energies of another precision
-    setup, limits = make_setup(energy, state.width, ready, data, limits)
+    setup, limits = make_setup(energy, width, spread, ready, data, limits)
     driver = Driver(setup, data, limits, clock, interruption, state.evaluations)
-    for compile_it in [driver.prepare(ready), compile_copy]:
-        clock.compiling += compile_it()
+    clock.compiling += driver.prepare(ready)() + compile_copy()
     new = copy(*inputs)
-    if stale:
+    if not same:
         driver.evaluations += 2 * new_method.chains
-        require_finite(new.chains)
+        require_finite(new.chains, new_method.chains)
     return driver, new, new_method
 
 
@@ -106,7 +109,12 @@ def _require_given(name: str, found: Any) -> None:
 
 
 def _same_energy(
-    energy: Any, state: Continuation, new: State, data: Parameters, clock: Clock
+    energy: Any,
+    state: Continuation,
+    new: State,
+    data: Parameters,
+    spread: Spread | None,
+    clock: Clock,
 ) -> bool:
     """Return whether this is the energy of the run; after loading, whether it has its values.
 
@@ -115,16 +123,17 @@ def _same_energy(
     """
     if not isinstance(state.energy, NotSaved):
         return energy == state.energy
-    program, chains = start_program(energy, state.width), new.chains
+    program, chains = start_program(energy, state.width, spread), new.chains
     clock.compiling += program.prepare(chains._params, data)()
     pairs = ((chains._best_params, chains.best_energy), (chains._params, chains.energy))
     count = state.method.chains
-    return all(_agree(known[:count], program(x, data).energy[:count]) for x, known in pairs)
+    return all(
+        _agree(fetch(known)[:count], fetch(program(x, data).energy)[:count]) for x, known in pairs
+    )
 
 
-def _agree(known: Any, again: Any) -> bool:
+def _agree(known: np.ndarray, again: np.ndarray) -> bool:
     """Return whether energies are the same to rounding, and of one precision."""
-    known, again = np.asarray(known), np.asarray(again)
     finite = np.isfinite(known)
     # Energies near 0 may be small differences of terms that are as large as those elsewhere.
     least = float(np.median(np.abs(known[finite]))) if finite.any() else 0.0

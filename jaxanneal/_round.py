@@ -14,6 +14,7 @@ from jaxanneal._adaptation import adapted
 from jaxanneal._chain import Chain, Energy, transition
 from jaxanneal._move import largest_factor_of, target_of
 from jaxanneal._pytree import pytree_dataclass, replace
+from jaxanneal._sharding import Axes, gather
 from jaxanneal._state import State
 
 
@@ -35,7 +36,12 @@ class Lane:
 
 
 def advance(
-    state: State, stop: jax.Array, args: tuple[Any, ...], energy: Energy, width: int
+    state: State,
+    stop: jax.Array,
+    args: tuple[Any, ...],
+    energy: Energy,
+    width: int,
+    axes: Axes = None,
 ) -> State:
     """Make the moves up to step ``stop``, then the exchange if one is due there.
 
@@ -44,20 +50,19 @@ def advance(
     lanes = Lane(state.chains, state.log_factor, jnp.zeros_like(state.nonfinite), state.nonfinite)
     lanes = _all_blocks(state, lanes, stop - state.step, args, energy, width)
     method, count = state.method, state.method.chains
-    slots = method.by_slot(state.exchange, lanes.accepted[:count])
-    accepted = state.accepted + slots
+    told = lambda x: gather(x, axes)[:count]  # noqa: E731
+    accepted = state.accepted + method.by_slot(state.exchange, told(lanes.accepted))
     exchange, log_factor = method.after_round(
-        state.key,
-        state.exchange,
-        stop,
-        lanes.chain.energy[:count],
-        lanes.log_factor[:count],
+        state.key, state.exchange, stop, told(lanes.chain.energy), told(lanes.log_factor)
     )
+    if log_factor is not None:
+        given = log_factor[jnp.minimum(state.number, count - 1)]
+        log_factor = jnp.where(state.number < count, given, lanes.log_factor)
     return replace(
         state,
         step=stop,
         chains=lanes.chain,
-        log_factor=lanes.log_factor.at[:count].set(log_factor),
+        log_factor=lanes.log_factor if log_factor is None else log_factor,
         nonfinite=lanes.nonfinite,
         accepted=accepted,
         warm_accepted=jnp.where(stop == method.warmup_end(), accepted, state.warm_accepted),
@@ -69,17 +74,16 @@ def _all_blocks(
     state: State, lanes: Lane, moves: jax.Array, args: tuple[Any, ...], energy: Energy, width: int
 ) -> Lane:
     """Let every block take all its moves before the next one does: a block stays in cache."""
-    total = state.number.shape[0]
-    order = jnp.arange(total, dtype=jnp.int32)  # padding runs at the temperature of chain 0
-    slots = jnp.where(order < state.method.chains, order, 0)
-    if total == width:
-        return _block(state, lanes, state.number, slots, moves, args, energy)
+    number, chains = state.number, state.method.chains
+    slots = jnp.where(number < chains, number, 0)  # padding runs at the temperature of chain 0
+    if number.shape[0] == width:
+        return _block(state, lanes, number, slots, moves, args, energy)
 
     def one_block(index: jax.Array, lanes: Lane) -> Lane:
         first = index * width
         cut = lambda x: jax.lax.dynamic_slice_in_dim(x, first, width)  # noqa: E731
         moved = _block(
-            state, jax.tree.map(cut, lanes), cut(state.number), cut(slots), moves, args, energy
+            state, jax.tree.map(cut, lanes), cut(number), cut(slots), moves, args, energy
         )
         return jax.tree.map(
             lambda whole, part: jax.lax.dynamic_update_slice_in_dim(whole, part, first, 0),
@@ -87,7 +91,9 @@ def _all_blocks(
             moved,
         )
 
-    return jax.lax.fori_loop(0, total // width, one_block, lanes)
+    # Blocks of nothing but padding, where they do not divide among the devices, are left alone.
+    blocks = jnp.sum((number[::width] < chains).astype(jnp.int32))
+    return jax.lax.fori_loop(0, blocks, one_block, lanes)
 
 
 def _block(

@@ -14,6 +14,7 @@ from jaxanneal._energy import describe, traced
 from jaxanneal._move import Move, check_of
 from jaxanneal._numbers import refusal
 from jaxanneal._parameters import Parameters
+from jaxanneal._sharding import fetch
 
 
 class Stacked:
@@ -134,13 +135,13 @@ def one_chain(starts: Parameters) -> Any:
     return jax.tree.map(lambda x: x[0], starts).tree
 
 
-def require_finite(chains: Chain) -> None:
-    """Refuse a start at which no chain has a finite energy.
+def require_finite(chains: Chain, count: int) -> None:
+    """Refuse a start at which none of the first ``count`` chains has a finite energy.
 
     Raises:
         ValueError: With the first chain's parameters that are not finite, if there are any.
     """
-    if np.any(np.isfinite(np.asarray(chains.energy))):
+    if np.any(np.isfinite(fetch(chains.energy)[:count])):
         return
     parameters = chains._params
     strange = []

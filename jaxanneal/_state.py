@@ -11,6 +11,7 @@ from jaxanneal._methods._protocol import Method
 from jaxanneal._move import Move
 from jaxanneal._parameters import Parameters
 from jaxanneal._pytree import pytree_dataclass, replace
+from jaxanneal._sharding import Axes, from_owner, gather, lowest
 
 
 @pytree_dataclass
@@ -61,50 +62,58 @@ class State:
     move: Any
 
 
-def start_chains(chains: Parameters, energy: Energy, args: tuple[Any, ...], width: int) -> Chain:
-    """Evaluate the starts of all chains, ``[chains, ...]``."""
-    return over_chains(lambda p: init_chain(p, energy=energy, args=args), chains, width)
+def start_chains(lanes: Parameters, energy: Energy, args: tuple[Any, ...], width: int) -> Chain:
+    """Evaluate the start of every lane, in whole blocks of ``width``."""
+    return over_chains(lambda p: init_chain(p, energy=energy, args=args), lanes, width)
 
 
 def start(
     key: jax.Array,
+    number: jax.Array,
     chains: Chain,
     method: Method,
     move: Move,
-    width: int,
     log_factor: jax.Array,
+    axes: Axes = None,
 ) -> State:
     """Return the state of a run before its first move.
 
     Args:
         key: The run key, folded.
-        chains: The evaluated starts, ``[chains, ...]``.
+        number: Number of the chain in each lane, int ``[padded]``.
+        chains: The evaluated starts, ``[padded, ...]``.
         method: The method, with every number bound.
         move: The move.
-        width: Chains per block.
-        log_factor: Logarithm of the first step-size factor of each chain, float ``[chains]``.
+        log_factor: Logarithm of the first step-size factor, float ``[padded]``.
+        axes: Axes over which chains are spread.
     """
-    count = method.chains
-    total = padded_count(count, width)
-    best = jnp.min(chains.best_energy)
-    zero = jnp.zeros((), jnp.int32)
-    return State(
+    zero, none = jnp.zeros((), jnp.int32), jnp.zeros(method.chains, jnp.int32)
+    state = State(
         key=key,
         step=zero,
-        number=jnp.arange(total, dtype=jnp.int32),
-        chains=jax.tree.map(lambda x: pad(x, total), chains),
-        log_factor=pad(log_factor, total),
-        nonfinite=jnp.zeros(total, jnp.int32),
-        accepted=jnp.zeros(count, jnp.int32),
-        warm_accepted=jnp.zeros(count, jnp.int32),
+        number=number,
+        chains=chains,
+        log_factor=log_factor,
+        nonfinite=jnp.zeros_like(number),
+        accepted=none,
+        warm_accepted=none,
         exchange=method.init(),
-        watch=Watch(best, zero),
+        watch=Watch(jnp.zeros_like(chains.best_energy[0]), zero),
         method=method,
         move=move,
     )
+    return replace(state, watch=Watch(best_of_all(state, axes), zero))
 
 
-def refresh(state: State, args: tuple[Any, ...], energy: Energy, width: int) -> State:
+def best_of_all(state: State, axes: Axes) -> jax.Array:
+    """Return the best energy that any chain has seen, on every device."""
+    real = state.number < state.method.chains
+    return lowest(jnp.min(jnp.where(real, state.chains.best_energy, jnp.inf)), axes)
+
+
+def refresh(
+    state: State, args: tuple[Any, ...], energy: Energy, width: int, axes: Axes = None
+) -> State:
     """Evaluate current and best states again, for other data; what held no longer is forgotten."""
 
     def again(chain: Chain) -> Chain:
@@ -115,12 +124,40 @@ def refresh(state: State, args: tuple[Any, ...], energy: Energy, width: int) -> 
         kept = now._params.with_leaves(jnp.where(better, a, b) for a, b in pairs)
         return Chain(now._params, now.energy, kept, jnp.minimum(best.energy, now.energy))
 
-    chains = over_chains(again, state.chains, width)
-    best = jnp.min(chains.best_energy[: state.method.chains])
-    return replace(state, chains=chains, watch=Watch(best, state.step))
+    new = replace(state, chains=over_chains(again, state.chains, width))
+    return replace(new, watch=Watch(best_of_all(new, axes), state.step))
+
+
+def with_lanes(state: State, width: int, total: int) -> State:
+    """Return the state in ``total`` lanes, whole blocks of ``width`` on every device."""
+    if state.number.shape[0] == total:
+        return state
+    used = padded_count(state.method.chains, width)
+    fit = lambda x: pad(x[:used], total)  # noqa: E731
+    return replace(
+        state,
+        number=jnp.arange(total, dtype=jnp.int32),
+        chains=jax.tree.map(fit, state.chains),
+        log_factor=fit(state.log_factor),
+        nonfinite=fit(state.nonfinite),
+    )
 
 
 def slots(state: State) -> Chain:
     """Return all chains in the order of the results, without padding."""
-    order = state.method.order(state.exchange)
+    method = state.method
+    if len(method.shape) == 1:  # in the order of the lanes: nothing moves between devices
+        return jax.tree.map(lambda x: x[: method.chains], state.chains)
+    order = method.order(state.exchange)
     return jax.tree.map(lambda x: x[order], state.chains)
+
+
+def best_state(state: State, axes: Axes = None) -> tuple[Parameters, jax.Array]:
+    """Return the best state of all chains, on every device, and its energy."""
+    order = state.method.order(state.exchange)
+    energies = gather(state.chains.best_energy, axes)
+    best = order[jnp.argmin(energies[order])]  # of equal ones the first in the results
+    mine = state.number.shape[0]
+    here = jax.tree.map(lambda x: x[best % mine][None], state.chains._best_params)
+    found = from_owner(here, (best // mine)[None], axes)
+    return jax.tree.map(lambda x: x[0], found), energies[best]

@@ -11,7 +11,7 @@ import pytest
 
 import jaxanneal as ja
 from jaxanneal import _polish
-from jaxanneal._program import Program
+from jaxanneal._compiled import Program
 
 MATRIX = np.random.default_rng(0).normal(size=(5, 5)).astype(np.float32)
 STARTS = np.random.default_rng(1).normal(size=(6, 5)).astype(np.float32)

@@ -8,8 +8,8 @@ import pytest
 
 import jaxanneal as ja
 from jaxanneal import _polish
+from jaxanneal._compiled import ByIdentity
 from jaxanneal._optimizer import as_optimizer
-from jaxanneal._program import ByIdentity
 
 STARTS = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
 TRACES = []

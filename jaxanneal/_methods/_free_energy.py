@@ -58,7 +58,9 @@ def with_weights(before: Weights, log_weight: jax.Array, count: jax.Array) -> We
     ratio = jnp.exp(-jnp.abs(above))  # the one exponential that both ways need
     ratio = jnp.where(jnp.isnan(ratio), 0, ratio)
     mean, weight = jnp.where(larger, before.mean * ratio, before.mean), jnp.where(larger, 1, ratio)
-    mean = mean + (weight - mean) / (count.astype(mean.dtype) + 1)
+    # A share, not a division: of that XLA makes a product, but not in every program.
+    share = 1 / (count.astype(mean.dtype) + 1)
+    mean = mean + (weight - mean) * share
     return Weights(jnp.where(larger, log_weight, top), mean)
 
 

@@ -1,7 +1,7 @@
 """Parallel tempering: replicas on a ladder of temperatures that swap their rungs."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -203,33 +203,30 @@ class ParallelTempering:
     ) -> tuple[Ladders, jax.Array]:
         """Swap rungs if a swap is due at ``step``; while warming up, move rungs and share factors.
 
-        Args:
-            key: The run key, folded.
-            state: The ladders.
-            step: Moves so far, int ``[]``.
-            energies: Energy of each replica, float ``[ladders * rungs]``.
-            log_factor: Logarithm of each replica's step-size factor, float ``[ladders * rungs]``.
-
-        Returns:
-            The ladders after the swaps, and the factors, which stay with the rungs.
+        Energies and factors are by replica, float ``[ladders * rungs]``; what is returned are the
+        ladders after the swaps, and the factors, which stay with the rungs.
         """
         due, warm_end = step % self.swap_every == 0, self.warmup_end()
-        by_rung = jnp.take_along_axis(energies.reshape(self.shape), state.replica, axis=1)
-        temperatures = state.ladder.temperatures
-        log_ratio = log_swap_acceptance(temperatures, by_rung)
-        tried, accepted = self._swaps(key, state, step, due, log_ratio)
-        weights = log_weights(temperatures, by_rung)
-        ladders = after_phase(state, due, tried, accepted, by_rung, weights)
         fresh = step == warm_end
-        ladders = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), restarted(ladders), ladders)
-        factors = jnp.take_along_axis(log_factor.reshape(self.shape), state.replica, axis=1)
-        shared = jnp.mean(factors, axis=0)
-        if self.adapt:
-            ladder, shared = after_swaps(state.ladder, shared, due, log_ratio, step, warm_end)
-            ladders = replace(ladders, ladder=ladder)
-        share = (step <= warm_end) & (due | fresh)
-        factors = jnp.where(share, jnp.broadcast_to(shared, self.shape), factors)
-        return ladders, jnp.take_along_axis(factors, ladders.rung, axis=1).reshape(-1)
+
+        def phase(state: Ladders, energies: jax.Array, log_factor: jax.Array) -> Any:
+            by_rung = jnp.take_along_axis(energies.reshape(self.shape), state.replica, axis=1)
+            log_ratio = log_swap_acceptance(state.ladder.temperatures, by_rung)
+            tried, accepted = self._swaps(key, state, step, due, log_ratio)
+            weights = log_weights(state.ladder.temperatures, by_rung)
+            new = after_phase(state, due, tried, accepted, by_rung, weights)
+            new = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), restarted(new), new)
+            factors = jnp.take_along_axis(log_factor.reshape(self.shape), state.replica, axis=1)
+            shared = jnp.mean(factors, axis=0)
+            if self.adapt:
+                ladder, shared = after_swaps(state.ladder, shared, due, log_ratio, step, warm_end)
+                new = replace(new, ladder=ladder)
+            factors = jnp.where(step <= warm_end, jnp.broadcast_to(shared, self.shape), factors)
+            return new, jnp.take_along_axis(factors, new.rung, axis=1).reshape(-1)
+
+        # A branch is compiled by itself, so that its last bits do not depend on what is around it.
+        same = lambda state, _, log_factor: (state, log_factor)  # noqa: E731
+        return jax.lax.cond(due | fresh, phase, same, state, energies, log_factor)
 
     def _swaps(
         self, key: jax.Array, state: Ladders, step: jax.Array, due: jax.Array, log_ratio: jax.Array

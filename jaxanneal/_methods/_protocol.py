@@ -96,8 +96,13 @@ class Method(Protocol):
         step: jax.Array,
         energies: jax.Array,
         log_factor: jax.Array,
-    ) -> tuple[Any, jax.Array]:
-        """Exchange if an exchange is due at ``step``; return the state and the step sizes."""
+    ) -> tuple[Any, jax.Array | None]:
+        """Exchange if an exchange is due at ``step``.
+
+        Returns:
+            The state, and the logarithms of the step-size factors, float ``[chains]``; ``None``
+            where every chain keeps its own.
+        """
         ...
 
 

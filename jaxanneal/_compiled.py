@@ -1,0 +1,130 @@
+"""A function compiled ahead of time, on one device or spread over many."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from jaxanneal._sharding import Spread, default_device
+
+# Settings of JAX that a traced function may depend on, besides the shapes and dtypes of its inputs.
+_TRACED = (
+    "jax_numpy_dtype_promotion",
+    "jax_numpy_rank_promotion",
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_threefry_partitionable",
+)
+
+
+class ByIdentity:
+    """An unhashable callable, such as a module with arrays: the same object is the same program."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        """Call the function."""
+        return self.function(*args)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ByIdentity) and self.function is other.function
+
+    def __hash__(self) -> int:
+        return id(self.function)
+
+
+def hashable(function: Any) -> Any:
+    """Return ``function``, wrapped if it cannot be a dictionary key."""
+    try:
+        hash(function)
+    except TypeError:
+        return ByIdentity(function)
+    return function
+
+
+class Program:
+    """A function compiled ahead of time, so that compilation can be told from running.
+
+    Args:
+        function: The function; with ``spread`` every device calls it for its own chains.
+        donate: Arguments whose buffers it takes over.
+        spread: The devices, or ``None`` for one.
+        takes: For each argument a prefix of its tree: ``True`` where chains lead, ``False`` where
+            every device has the whole.
+        returns: The same for the results.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        donate: tuple[int, ...] = (),
+        spread: Spread | None = None,
+        takes: Any = None,
+        returns: Any = None,
+    ):
+        if spread is None:
+            self.jitted = jax.jit(function, donate_argnums=donate)
+        else:
+            takes, returns = (_specs(x, spread) for x in (takes, returns))
+            on_each = jax.shard_map(
+                function, mesh=spread.mesh, in_specs=takes, out_specs=returns, check_vma=False
+            )
+            placed = lambda specs: jax.tree.map(lambda s: NamedSharding(spread.mesh, s), specs)  # noqa: E731
+            self.jitted = jax.jit(
+                on_each,
+                in_shardings=placed(takes),
+                out_shardings=placed(returns),
+                donate_argnums=donate,
+            )
+        self._compiled: dict[Any, Any] = {}
+        self._shapes: dict[Any, Any] = {}
+
+    def prepare(self, *inputs: Any) -> Callable[[], float]:
+        """Trace for inputs of this kind; the returned function compiles, and says how long it took.
+
+        ``inputs`` may be abstract. Tracing is where a user's mistake shows, before any compilation.
+        """
+        kind = signature(inputs)
+        if kind in self._compiled:
+            return lambda: 0.0
+        begin = time.perf_counter()
+        # Compiled whatever a user debugs: JAX refuses to do so ahead of time under disable_jit.
+        with jax.disable_jit(False):
+            traced = self.jitted.trace(*inputs)
+        self._shapes[kind] = traced.out_info
+        spent = time.perf_counter() - begin
+
+        def compile_it() -> float:
+            begin = time.perf_counter()
+            with jax.disable_jit(False):
+                self._compiled[kind] = traced.lower().compile()
+            return spent + time.perf_counter() - begin
+
+        return compile_it
+
+    def shapes(self, *inputs: Any) -> Any:
+        """Return the shapes of the results; inputs of this kind must have been traced."""
+        return self._shapes[signature(inputs)]
+
+    def memory(self, *inputs: Any) -> Any:
+        """Return XLA's memory analysis; inputs of this kind must have been compiled."""
+        return self._compiled[signature(inputs)].memory_analysis()
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Run; inputs of this kind must have been compiled."""
+        with jax.disable_jit(False):
+            return self._compiled[signature(inputs)](*inputs)
+
+
+def _specs(prefix: Any, spread: Spread) -> Any:
+    return jax.tree.map(lambda x: PartitionSpec(spread.axes) if x else PartitionSpec(), prefix)
+
+
+def signature(inputs: Any) -> Any:
+    """Return what a compilation depends on: structure, shapes, dtypes, device and settings."""
+    leaves, treedef = jax.tree.flatten(inputs)
+    kinds = tuple((x.shape, x.dtype, getattr(x, "weak_type", False)) for x in leaves)
+    return treedef, kinds, default_device(), tuple(getattr(jax.config, name) for name in _TRACED)
