@@ -10,6 +10,7 @@ from jaxanneal._chain import StepInfo as StepInfo
 from jaxanneal._chain import accept as accept
 from jaxanneal._chain import annealing_step as annealing_step
 from jaxanneal._chain import init_chain as init_chain
+from jaxanneal._checkpoint import Checkpoint as Checkpoint
 from jaxanneal._host_devices import use_host_devices as use_host_devices
 from jaxanneal._methods import ParallelTempering as ParallelTempering
 from jaxanneal._methods import SimulatedAnnealing as SimulatedAnnealing
@@ -22,6 +23,7 @@ from jaxanneal._version import __version__ as __version__
 
 __all__ = [
     "Chain",
+    "Checkpoint",
     "ParallelTempering",
     "Result",
     "SimulatedAnnealing",

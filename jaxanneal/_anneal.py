@@ -1,28 +1,28 @@
 """The main call."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 
 from jaxanneal._calibrate import calibrated, first_factors, first_temperatures, pilot
+from jaxanneal._checkpoint import Checkpoint, as_checkpoint
 from jaxanneal._clock import Clock
 from jaxanneal._continuation import Continuation
-from jaxanneal._diagnostics import diagnose
 from jaxanneal._driver import Driver
-from jaxanneal._interrupt import interruptible
+from jaxanneal._fingerprint import fingerprint, from_start, from_state
+from jaxanneal._interrupt import Interruption, interruptible
+from jaxanneal._keeper import keeping, own_lanes
 from jaxanneal._limits import Limits, as_limits
 from jaxanneal._methods._protocol import Method
-from jaxanneal._problem import (
-    Problem,
-)
-from jaxanneal._program import best_program
+from jaxanneal._outcome import outcome, rescuing
+from jaxanneal._problem import Problem
+from jaxanneal._program import placed
 from jaxanneal._progress import Bar
 from jaxanneal._result import Result
 from jaxanneal._resume import resume
-from jaxanneal._sharding import default_device, fetch
-from jaxanneal._state import State, slots
+from jaxanneal._state import State
 from jaxanneal._stop_reason import StopReason
 from jaxanneal._tracing import refuse_tracing
 
@@ -46,6 +46,7 @@ def anneal(
     observe: Callable[..., Any] | None = None,
     callback: Callable[..., Any] | None = None,
     progress: bool | None = None,
+    checkpoint: Checkpoint | None = None,
     block: int | None = None,
     sharding: Any = None,
 ) -> Result[Params]:
@@ -78,12 +79,15 @@ def anneal(
         observe: ``(params, *args) -> pytree`` to record, in parallel tempering at the coldest rung.
         callback: ``callback(progress) -> bool``, about every half second; True stops the run.
         progress: Whether to show a bar; ``None``: on a terminal or in a notebook.
+        checkpoint: ``ja.Checkpoint(directory)``: the run is saved there, and the same call goes on
+            from the last save. A directory of another call is refused.
         block: Chains per block, part of the run's identity; by default from backend and size.
         sharding: A mesh or a sharding over the chain axis; by default the local devices, as many as
             there are blocks. It changes no number of the result.
 
     Returns:
-        A :class:`Result` with the best state that any chain ever saw.
+        A :class:`Result` with the best state that any chain ever saw. Ctrl-C and SIGTERM end a run
+        with its result; an error that ends it has what was found as its attribute ``result``.
 
     Raises:
         TypeError: An input is of the wrong kind, before anything compiles.
@@ -106,16 +110,61 @@ def anneal(
     limits = as_limits(
         steps, target, patience, max_seconds, record_every, observe, callback, progress
     )
-    clock = Clock()
+    clock, kept_in = Clock(), as_checkpoint(checkpoint)
     with interruptible() as interruption, _bar(limits) as bar:
         if state is not None:
             run = resume(
                 energy, args, method, move, state, block, sharding, limits, clock, interruption
             )
-            return _finish(*run, None, bar)
+            return _run(_continued(*run, state), kept_in, bar)
         problem = Problem(energy, params, key, args, method, move, block, sharding, clock)
-        driver = problem.prepare(limits, interruption)
-        return _finish(driver, *_first_state(problem, driver, limits, bar), bar)
+        return _run(_started(problem, limits, interruption, bar), kept_in, bar)
+
+
+class _Call(NamedTuple):
+    """A call that is ready to begin.
+
+    Args:
+        driver: Runs it.
+        bound: The method bound to its length; what is calibrated may still be a placeholder.
+        parts: Returns the fingerprint.
+        compile_all: Compiles what is not compiled yet.
+        first: Returns the state before the first move, its method, and a reason not to make one.
+    """
+
+    driver: Driver
+    bound: Method
+    parts: Callable[[], dict[str, str]]
+    compile_all: Callable[[], None]
+    first: Callable[[], tuple[State, Method, StopReason | None]]
+
+
+def _started(problem: Problem, limits: Limits, interruption: Interruption, bar: Bar) -> _Call:
+    """Return a call that begins at its own starts."""
+    driver, compile_all = problem.prepare(limits, interruption)
+
+    def parts() -> dict[str, str]:
+        origin = from_start(problem.key, problem.starts, problem.move)
+        return fingerprint(
+            driver.setup, driver.template, driver.args, driver.limits, problem.method, origin
+        )
+
+    def first() -> tuple[State, Method, StopReason | None]:
+        return _first_state(problem, driver, limits, bar)
+
+    return _Call(driver, problem.bound(problem.method, limits.steps), parts, compile_all, first)
+
+
+def _continued(driver: Driver, state: State, method: Method, given: Continuation) -> _Call:
+    """Return a call that goes on from a given state, of which ``state`` is a copy."""
+
+    def parts() -> dict[str, str]:
+        origin = from_state(own_lanes(given.state, given.width), state.move)
+        return fingerprint(
+            driver.setup, driver.template, driver.args, driver.limits, method, origin
+        )
+
+    return _Call(driver, method, parts, lambda: None, lambda: (state, method, None))
 
 
 def _bar(limits: Limits) -> Bar:
@@ -138,42 +187,26 @@ def _first_state(
     return state, method, None if found.reason is StopReason.STEPS else found.reason
 
 
-def _finish(
-    driver: Driver, state: State, method: Method, reason: StopReason | None, bar: Bar
-) -> Result[Any]:
-    """Run, and return the result."""
+def _run(call: _Call, checkpoint: Checkpoint | None, bar: Bar) -> Result[Any]:
+    """Run, or go on from what was saved, and return the result."""
+    driver = call.driver
     limits = driver.limits
-    bar.begin(driver.evaluations, driver.clock.seconds)
-    moves = limits.steps if reason is None else 0
-    state, history, found = driver.run(state, method, moves, limits.record_every or 1, bar)
-    chains = slots(state)
-    params, energy = _best(driver, state)
-    setup = driver.setup
-    return Result(
-        params=params,
-        energy=energy,
-        chains=chains,
-        history=history,
-        diagnostics=diagnose(state, history),
-        stop_reason=found if reason is None else reason,
-        steps=int(state.step),
-        evaluations=driver.evaluations,
-        gradients=0,
-        seconds=driver.clock.seconds,
-        compile_seconds=driver.clock.compiling,
-        state=Continuation(
-            state, method, setup.energy, driver.args, setup.width, driver.evaluations
-        ),
-        fixed=len(chains._params.structure.fixed),
-    )
-
-
-def _best(driver: Driver, state: State) -> tuple[Any, float]:
-    """Return the best parameters of all chains, and their energy."""
-    spread = driver.setup.spread
-    program = best_program(spread)
-    driver.clock.compiling += program.prepare(state)()
-    params, energy = program(state)
-    if spread is not None:  # every device has them; the user gets them on one
-        params = jax.device_put(jax.tree.map(fetch, params), default_device())
-    return params.tree, float(fetch(energy))
+    with keeping(checkpoint, call.parts) as keeper:
+        kept, reason = None, None
+        if keeper is not None:
+            width, rows = driver.setup.width, driver.no_history()
+            kept = keeper.restore(driver.template, width, call.bound, rows)
+        with rescuing(driver, keeper):
+            if kept is None or kept.reason is None:
+                call.compile_all()
+            if kept is None:
+                state, method, reason = call.first()
+            else:
+                state, method = placed(kept.state, driver.setup.spread), kept.method
+                driver.take_up(kept)
+            bar.begin(driver.evaluations, driver.clock.seconds)
+            moves = limits.steps if reason is None else 0
+            keeper = keeper if reason is None else None  # a calibration that was cut short
+            every = limits.record_every or 1
+            state, history, found = driver.run(state, method, moves, every, bar, keeper, kept)
+            return outcome(driver, state, method, history, found if reason is None else reason)

@@ -32,7 +32,7 @@ def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: list[Any
     path = pathlib.Path(path)
     kinds, plain = [], []
     for array in arrays:
-        kind, values = _as_plain(array)
+        kind, values = as_plain(array)
         kinds.append(kind)
         plain.append(values)
     # In the same folder, because a file can be renamed only within one file system.
@@ -85,7 +85,7 @@ def read(path: str | os.PathLike[str], form: str, version: int) -> tuple[dict[st
     return header, arrays
 
 
-def _as_plain(array: Any) -> tuple[dict[str, Any], np.ndarray]:
+def as_plain(array: Any) -> tuple[dict[str, Any], np.ndarray]:
     """Return what NumPy's format can hold, and what it cannot say of it."""
     kind: dict[str, Any] = {}
     if isinstance(array, jax.Array):
@@ -101,7 +101,11 @@ def _as_plain(array: Any) -> tuple[dict[str, Any], np.ndarray]:
 
 
 def _array(data: bytes, kind: dict[str, Any]) -> Any:
-    values = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    return from_plain(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False), kind)
+
+
+def from_plain(values: np.ndarray, kind: dict[str, Any]) -> Any:
+    """Return the array that :func:`as_plain` made ``values`` of."""
     if "dtype" in kind:
         values = values.view(jnp.dtype(kind["dtype"]))
     if not kind.get("jax"):

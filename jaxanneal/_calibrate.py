@@ -237,6 +237,7 @@ def calibrate(
     clock = Clock()
     with interruptible() as interruption:
         problem = Problem(energy, params, key, args, None, move, None, None, clock)
-        driver = problem.prepare(limits, interruption)
+        driver, compile_all = problem.prepare(limits, interruption)
+        compile_all()
         found, _ = pilot(problem, driver, problem.start(driver), limits.steps)
     return found.start, found.end

@@ -9,6 +9,7 @@ class Clock:
     def __init__(self) -> None:
         self.begin = time.perf_counter()
         self.compiling = 0.0
+        self.earlier = 0.0  # seconds of earlier calls that this one goes on from by a checkpoint
 
     @property
     def seconds(self) -> float:

@@ -10,7 +10,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxanneal._sharding import Spread, default_device
 
 # Settings of JAX that a traced function may depend on, besides the shapes and dtypes of its inputs.
-_TRACED = (
+TRACED = (
     "jax_numpy_dtype_promotion",
     "jax_numpy_rank_promotion",
     "jax_enable_x64",
@@ -127,4 +127,4 @@ def signature(inputs: Any) -> Any:
     """Return what a compilation depends on: structure, shapes, dtypes, device and settings."""
     leaves, treedef = jax.tree.flatten(inputs)
     kinds = tuple((x.shape, x.dtype, getattr(x, "weak_type", False)) for x in leaves)
-    return treedef, kinds, default_device(), tuple(getattr(jax.config, name) for name in _TRACED)
+    return treedef, kinds, default_device(), tuple(getattr(jax.config, name) for name in TRACED)

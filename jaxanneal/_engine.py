@@ -12,10 +12,11 @@ import jax.numpy as jnp
 
 from jaxanneal._chain import Energy
 from jaxanneal._methods._protocol import next_multiple
+from jaxanneal._parameters import Parameters
 from jaxanneal._pytree import pytree_dataclass, replace
 from jaxanneal._round import advance
 from jaxanneal._sharding import Axes
-from jaxanneal._state import State, Watch, best_of_all
+from jaxanneal._state import State, Watch, best_of_all, best_state
 
 # Target and patience are looked at where the step count is a multiple of this.
 _WATCH_EVERY = 64
@@ -52,6 +53,8 @@ class Report:
         best_energy: Best energy of all chains, float ``[]``.
         accepted: Mean number of accepted proposals per chain so far, float ``[]``.
         temperatures: Temperature of each slot at the last move, float ``[chains]``.
+        best: The state of that energy, one chain: it outlives a chunk that fails, which takes the
+            buffers of the state with it.
     """
 
     step: jax.Array
@@ -59,6 +62,7 @@ class Report:
     best_energy: jax.Array
     accepted: jax.Array
     temperatures: jax.Array
+    best: Parameters
 
 
 GOING, TARGET_REACHED, PATIENCE_OVER = range(3)
@@ -118,12 +122,14 @@ def _next_stop(state: State, control: Control) -> jax.Array:
 def _report(state: State, reason: jax.Array, axes: Axes) -> Report:
     method = state.method
     before = jnp.maximum(state.step - 1, 0)
+    best, best_energy = best_state(state, axes)
     return Report(
         state.step,
         reason,
-        best_of_all(state, axes),
+        best_energy,
         jnp.mean(state.accepted.astype(float)),
         method.by_slot(state.exchange, method.temperatures_at(state.exchange, before)),
+        best,
     )
 
 

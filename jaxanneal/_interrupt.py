@@ -1,13 +1,14 @@
-"""Ctrl-C that ends a run with its result, instead of a traceback without one."""
+"""Ctrl-C and SIGTERM that end a run with its result, instead of a traceback without one."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
 
 
 class Interruption:
-    """Whether the user asked to stop."""
+    """Whether the user, or whoever ends processes, asked to stop."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -15,23 +16,29 @@ class Interruption:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Note the first Ctrl-C, so that a run ends between two chunks; a second one raises at once.
+    """Note the first Ctrl-C or SIGTERM, so that a run ends between two chunks.
 
-    Off the main thread, or where the application has its own handler, nothing is installed.
+    A second Ctrl-C raises at once, a second SIGTERM kills. Off the main thread, or where the
+    application has its own handler, nothing is installed.
     """
     interruption = Interruption()
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield interruption
-        return
 
     def note(signum: int, frame: object) -> None:
         if interruption.requested:
-            raise KeyboardInterrupt
+            if signum == signal.SIGINT:
+                raise KeyboardInterrupt
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
         interruption.requested = True
 
-    signal.signal(signal.SIGINT, note)
+    replaced = {}
+    if threading.current_thread() is threading.main_thread():
+        defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+        replaced = {n: old for n, old in defaults.items() if signal.getsignal(n) is old}
+    for number in replaced:
+        signal.signal(number, note)
     try:
         yield interruption
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, old in replaced.items():
+            signal.signal(number, old)

@@ -1,5 +1,6 @@
 """A problem: the checked inputs of a call, and its first state."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ from jaxanneal._blocks import default_width, pad
 from jaxanneal._chain import Chain
 from jaxanneal._clock import Clock
 from jaxanneal._compiled import hashable
-from jaxanneal._driver import Driver, on_device
+from jaxanneal._driver import Driver
 from jaxanneal._energy import as_args
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import Limits
@@ -38,6 +39,7 @@ from jaxanneal._start import (
     require_finite,
 )
 from jaxanneal._state import State
+from jaxanneal._stretch import on_device
 from jaxanneal.cooling import Geometric, Linear, Logarithmic
 from jaxanneal.moves._per_leaf import natural_move
 
@@ -102,12 +104,17 @@ class Problem:
         self.clock.compiling += program.prepare(self.key)()
         return program(self.key)
 
-    def prepare(self, limits: Limits, interruption: Interruption) -> Driver:
-        """Trace everything, so that a mistake shows before anything compiles; then compile.
+    def prepare(
+        self, limits: Limits, interruption: Interruption
+    ) -> tuple[Driver, Callable[[], None]]:
+        """Trace everything, so that a mistake shows before anything compiles.
 
         Args:
             limits: When the call stops, what it records.
-            interruption: Whether Ctrl-C was pressed.
+            interruption: Whether somebody asked to stop.
+
+        Returns:
+            The driver, and a function that compiles everything.
         """
         method = self.bound(self.method, limits.steps)
         check_schedule(method, 0, limits.steps)
@@ -121,9 +128,12 @@ class Problem:
         setup, limits = make_setup(self.energy, self.width, self.spread, state, self.data, limits)
         driver = Driver(setup, self.data, limits, self.clock, interruption, 0)
         compile_chunk = driver.prepare(state)
-        for compile_it in (compile_start, compile_make, compile_chunk):
-            self.clock.compiling += compile_it()
-        return driver
+
+        def compile_all() -> None:
+            for compile_it in (compile_start, compile_make, compile_chunk):
+                self.clock.compiling += compile_it()
+
+        return driver, compile_all
 
     def start(self, driver: Driver) -> Chain:
         """Evaluate the start of every lane.
@@ -134,6 +144,7 @@ class Problem:
         chains = start_program(self.energy, self.width, self.spread)(self.lanes, self.data)
         driver.evaluations += self.method.chains
         require_finite(chains, self.method.chains)
+        driver.saw(jax.tree.map(lambda x: x[: self.method.chains], chains))
         return chains
 
     def state(

@@ -92,13 +92,6 @@ def refresh_program(energy: Any, width: int, spread: Spread | None) -> Program:
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def best_program(spread: Spread | None) -> Program:
-    """Return the program that finds the best state of all chains, and its energy."""
-    find = lambda state: _state.best_state(state, _axes(spread))  # noqa: E731
-    return Program(find, (), spread, (_STATE,), False)
-
-
-@functools.lru_cache(maxsize=_KEPT)
 def chunk_program(setup: Setup) -> Program:
     """Return the program that runs a chunk; it takes over the buffers of state and recorder."""
     energy, observe, width, layout, spread = setup

@@ -3,11 +3,14 @@
 import os
 from typing import Any
 
+import jax
+
 from jaxanneal import _archive
 from jaxanneal._box import Box, as_box
 from jaxanneal._not_saved import NotSaved, digest
 from jaxanneal._parameters import Parameters
 from jaxanneal._saving import UNKNOWN, Decoder, encode, is_savable, loosely
+from jaxanneal._sharding import fetch
 from jaxanneal._state import State, slots
 from jaxanneal._version import __version__
 
@@ -39,7 +42,7 @@ def _box_of(state: State) -> Box | None:
     if is_savable(state.move, "move"):
         return None
     try:
-        return as_box(None, state.move, state.chains._best_params)
+        return as_box(None, state.move, jax.tree.map(fetch, state.chains._best_params))
     except TypeError:  # nothing floats, so there is nothing to polish
         return None
 

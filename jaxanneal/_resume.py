@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxanneal._clock import Clock
 from jaxanneal._continuation import Continuation
-from jaxanneal._driver import Driver, on_device
+from jaxanneal._driver import Driver
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import Limits
 from jaxanneal._methods._protocol import NEVER, Method
@@ -21,7 +21,8 @@ from jaxanneal._program import copy_program, placed, refresh_program, start_prog
 from jaxanneal._pytree import replace
 from jaxanneal._sharding import Spread, as_spread, everywhere, fetch, lanes
 from jaxanneal._start import check_start, require_finite
-from jaxanneal._state import State, with_lanes
+from jaxanneal._state import State, slots, with_lanes
+from jaxanneal._stretch import on_device
 
 # Units in the last place within which another program, or another machine, may find an energy.
 _ROUNDING = 64
@@ -49,27 +50,33 @@ def resume(
     _require_room(block, state, limits)
     new_method, new_move = _renewed(state, method, move)
     check_schedule(new_method, int(old.step), limits.steps)
-    exchange = new_method.carried(old.exchange, state.method)
-    new = replace(old, method=on_device(new_method), move=new_move, exchange=exchange)
-    if int(new_method.warmup_end()) == int(old.step) < int(old.method.warmup_end()):
-        exchange = new_method.restarted(exchange)  # the warm-up ends here
-        new = replace(new, warm_accepted=old.accepted, exchange=exchange)
+    new = _taken_over(state, new_method, new_move)
     new = placed(with_lanes(new, width, lanes(new_method.chains, width, spread)), spread)
-    stale = not _equal(data, state.args) or not _same_energy(
-        energy, state, new, data, spread, clock
-    )
-    copy = refresh_program(energy, width, spread) if stale else copy_program(spread)
-    inputs = (new, data) if stale else (new,)
+    same = _equal(data, state.args) and _same_energy(energy, state, new, data, spread, clock)
+    copy = copy_program(spread) if same else refresh_program(energy, width, spread)
+    inputs = (new,) if same else (new, data)
     compile_copy = copy.prepare(*inputs)
     ready = copy.shapes(*inputs)  # other data may have energies of another precision
     setup, limits = make_setup(energy, width, spread, ready, data, limits)
     driver = Driver(setup, data, limits, clock, interruption, state.evaluations)
     clock.compiling += driver.prepare(ready)() + compile_copy()
     new = copy(*inputs)
-    if stale:
+    if not same:
         driver.evaluations += 2 * new_method.chains
         require_finite(new.chains, new_method.chains)
+    driver.saw(slots(new))
     return driver, new, new_method
+
+
+def _taken_over(state: Continuation, method: Any, move: Any) -> State:
+    """Return the state of the run as method and move go on with it."""
+    old = state.state
+    exchange = method.carried(old.exchange, state.method)
+    new = replace(old, method=on_device(method), move=move, exchange=exchange)
+    if int(method.warmup_end()) == int(old.step) < int(old.method.warmup_end()):
+        exchange = method.restarted(exchange)  # the warm-up ends here
+        new = replace(new, warm_accepted=old.accepted, exchange=exchange)
+    return new
 
 
 def _require_room(block: Any, state: Continuation, limits: Limits) -> None:
@@ -129,12 +136,13 @@ def _same_energy(
     clock.compiling += program.prepare(chains._params, data)()
     pairs = ((chains._best_params, chains.best_energy), (chains._params, chains.energy))
     count = state.method.chains
-    return all(_agree(known, program(x, data).energy, count) for x, known in pairs)
+    return all(
+        _agree(fetch(known)[:count], fetch(program(x, data).energy)[:count]) for x, known in pairs
+    )
 
 
-def _agree(known: Any, again: Any, count: int) -> bool:
-    """Return whether the first energies are the same to rounding, and of one precision."""
-    known, again = fetch(known)[:count], fetch(again)[:count]
+def _agree(known: np.ndarray, again: np.ndarray) -> bool:
+    """Return whether energies are the same to rounding, and of one precision."""
     finite = np.isfinite(known)
     # Energies near 0 may be small differences of terms that are as large as those elsewhere.
     least = float(np.median(np.abs(known[finite]))) if finite.any() else 0.0

@@ -163,6 +163,16 @@ def fetch(array: Any) -> np.ndarray:
     return np.asarray(array)
 
 
+def entry(array: jax.Array, index: int) -> jax.Array:
+    """Return one entry of an array whose leading axis may be split: as the device has it."""
+    if not array.is_fully_replicated:
+        for shard in array.addressable_shards:
+            inside = index - (shard.index[0].start or 0)
+            if 0 <= inside < shard.data.shape[0]:
+                return shard.data[inside]
+    return array[index]
+
+
 def agreed(numbers: list[int], spread: Spread | None) -> list[int]:
     """Return the numbers of the first process, where a run is spread over more than one.
 

@@ -33,4 +33,4 @@ class StopReason(enum.Enum):
     PATIENCE = "the best energy has not improved for `patience` steps"
     TIME = "max_seconds were over"
     CALLBACK = "the callback returned True"
-    INTERRUPTED = "the run was interrupted (Ctrl-C)"
+    INTERRUPTED = "the run was interrupted (Ctrl-C, SIGTERM, or an error)"

@@ -19,13 +19,13 @@ from jaxanneal._calibrate import (
 from jaxanneal._chain import Chain
 from jaxanneal._compiled import hashable
 from jaxanneal._diagnostics import acceptance_rate
-from jaxanneal._driver import _TABLE, on_device
 from jaxanneal._methods._protocol import NEVER
 from jaxanneal._numbers import numbers_on_host
 from jaxanneal._program import start_program, state_program
 from jaxanneal._schedule import is_cold, tabulate
 from jaxanneal._start import check_start, is_initialiser, require_finite
 from jaxanneal._stop_reason import StopReason
+from jaxanneal._stretch import _TABLE, on_device
 from jaxanneal._sweep_jobs import Job
 from jaxanneal._sweep_moves import Moves, Wanted
 from jaxanneal._sweep_programs import (

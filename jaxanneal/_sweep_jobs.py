@@ -7,13 +7,13 @@ import jax
 
 from jaxanneal._clock import Clock
 from jaxanneal._compiled import signature
-from jaxanneal._driver import _on_host, on_device
 from jaxanneal._limits import Limits, as_limits
 from jaxanneal._methods._protocol import NEVER
 from jaxanneal._move import as_move, check_of
 from jaxanneal._problem import Problem, as_data, as_method, check_schedule
 from jaxanneal._sharding import default_device, everywhere
 from jaxanneal._start import one_chain
+from jaxanneal._stretch import _on_host, on_device
 from jaxanneal._sweep_settings import Settings
 from jaxanneal.moves._per_leaf import natural_move
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from jaxanneal import _engine, _history
 from jaxanneal._clock import Clock
-from jaxanneal._driver import _REASONS, _TABLE, _on_host
 from jaxanneal._interrupt import Interruption
 from jaxanneal._methods._protocol import NEVER
 from jaxanneal._program import Setup, row_shapes
@@ -18,6 +17,7 @@ from jaxanneal._schedule import Table, tabulate
 from jaxanneal._sharding import default_device
 from jaxanneal._state import State
 from jaxanneal._stop_reason import StopReason
+from jaxanneal._stretch import _REASONS, _TABLE, _on_host
 from jaxanneal._sweep_memory import require_memory
 from jaxanneal._sweep_programs import mapped, moves_program, prepare
 

@@ -55,7 +55,7 @@ def test_an_energy_of_other_values_is_noticed_after_loading_and_the_trusting_twi
     file_law(misfit, before, tmp_path)
     file_law(steeper, before, tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_resume, "_agree", lambda known, again: True)
+        patch.setattr(_resume, "_agree", lambda *energies: True)
         with pytest.raises(AssertionError):
             file_law(steeper, before, tmp_path)
 

@@ -75,7 +75,7 @@ def test_each_page_is_in_the_navigation():
     for page in DOCS.rglob("*.md"):
         folder = page.parent.relative_to(DOCS)
         for tree in re.findall(r"^```\{toctree\}\n(.*?)^```", page.read_text(), flags=re.S | re.M):
-            listed |= {(folder / name).as_posix() for name in re.findall(r"^[\w/]+$", tree, re.M)}
+            listed |= {(folder / name).as_posix() for name in re.findall(r"^[\w/-]+$", tree, re.M)}
     files = [p for p in DOCS.rglob("*") if p.suffix in (".md", ".rst") and not p.is_symlink()]
     pages = {p.relative_to(DOCS).with_suffix("").as_posix() for p in files}
     assert {name for name in pages if not name.startswith("notebooks/")} - listed == {"index"}
