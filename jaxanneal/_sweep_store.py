@@ -30,7 +30,7 @@ def required(with_store: bool) -> Any:
         import xarray
 
         if with_store:
-            import zarr  # noqa: F401  # pyright: ignore[reportMissingImports]
+            import zarr  # noqa: F401
     except ImportError as error:
         remedy = f"ja.sweep needs {error.name}: pip install 'jaxanneal[sweep]'."
         raise ImportError(remedy) from error
