@@ -26,10 +26,16 @@ def second_layer(params, x):
 
 
 def annealed(method, sharding, steps=200, **changes):
-    options = {"args": (DATA,), "observe": second_layer, "sharding": sharding, **changes}
+    options = {
+        "args": (DATA,),
+        "observe": second_layer,
+        "sharding": sharding,
+        "block": 8,
+        **changes,
+    }
     if "state" in options:
         return ja.anneal(energy, steps=steps, **options)
-    return ja.anneal(energy, START, key=0, method=METHODS[method], steps=steps, block=8, **options)
+    return ja.anneal(energy, START, key=0, method=METHODS[method], steps=steps, **options)
 
 
 def mesh(devices):

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
-from spread import METHODS, START, annealed, digest, digests, energy, mesh
+from spread import START, annealed, digest, digests, energy, mesh
 
 import jaxanneal as ja
 from jaxanneal import _compiled, _program, _round
@@ -35,7 +35,7 @@ def processes(count, *devices):
     return [re.findall(r"^digest (\S+) (\S+)$", text, re.M) for text in printed]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [pytest.param("SA", marks=pytest.mark.slow), "PT"])
 def test_two_devices_find_what_one_finds_and_go_on_from_each_other(method):
     one, two = annealed(method, mesh(1)), annealed(method, None)
     assert len(two.chains.energy.sharding.device_set) == 2
@@ -47,6 +47,7 @@ def test_two_devices_find_what_one_finds_and_go_on_from_each_other(method):
     assert digest(there) == digest(back)
 
 
+@pytest.mark.slow
 def test_the_law_catches_a_device_that_hears_of_its_own_chains_alone(monkeypatch):
     _program.chunk_program.cache_clear()
     deaf = lambda values, axes: jnp.concatenate([values, values])  # noqa: E731
@@ -64,11 +65,9 @@ def test_blocks_that_do_not_divide_leave_devices_without_one():
     one = ja.anneal(energy, START, sharding=mesh(1), **options)
     two = ja.anneal(energy, START, sharding=mesh(2), **options)
     assert digest(one) == digest(two)
-    assert ja.anneal(energy, START, **options).chains.energy.sharding.device_set == {
-        jax.devices()[0]
-    }
 
 
+@pytest.mark.slow
 def test_some_axes_of_a_mesh_and_the_device_of_the_user():
     both = jax.make_mesh((1, 2), ("other", "chains"))
     named = NamedSharding(both, PartitionSpec("chains"))
@@ -78,6 +77,8 @@ def test_some_axes_of_a_mesh_and_the_device_of_the_user():
         run = annealed("SA", None, 60)
     assert run.params["w"].devices() == {jax.devices()[1]}
     assert digest(run) == expected
+    whole = annealed("SA", None, 60, block=64)  # one block uses one device
+    assert whole.chains.energy.devices() == {jax.devices()[0]}
 
 
 @pytest.mark.parametrize(

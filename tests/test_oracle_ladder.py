@@ -124,7 +124,11 @@ def equal_rates_law(problem, adapt=True):
     assert ladders.ladder.temperatures[-1] == ends[-1]
 
 
-@pytest.mark.parametrize("problem", PROBLEMS)
+# The double well takes longest; the run of it in test_ladder is as strict.
+@pytest.mark.parametrize(
+    "problem",
+    [pytest.param(p, marks=[pytest.mark.slow] * (p == "double well")) for p in PROBLEMS],
+)
 def test_all_pairs_swap_equally_often_after_the_warm_up(problem):
     equal_rates_law(problem)
 
