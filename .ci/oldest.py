@@ -4,14 +4,14 @@ import re
 import tomllib
 
 # Of the extras those that the library itself imports.
-EXTRAS = ("plot", "xarray", "arviz")
+EXTRAS = ("plot", "xarray", "sweep", "checkpoint", "arviz")
 
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]
 dependencies = [*project["dependencies"]]
 for extra in EXTRAS:
     dependencies += project["optional-dependencies"][extra]
-for dependency in dependencies:
+for dependency in dict.fromkeys(dependencies):
     match = re.fullmatch(r"([\w.-]+)>=([\w.]+)", dependency)
     if match is None:
         raise SystemExit(f"pyproject.toml: expected name>=version, got {dependency!r}.")
