@@ -33,6 +33,8 @@ def use_host_devices(n: int | None = None) -> None:
     Reference: none.
     """
     number = _cores() if n is None else count("n", n, 1, "Leave it out for one per core.")
+    if jax.config.jax_num_cpu_devices == number:  # pyright: ignore[reportAttributeAccessIssue]
+        return
     try:
         jax.config.update("jax_num_cpu_devices", number)
     except RuntimeError as error:
