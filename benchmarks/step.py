@@ -154,19 +154,20 @@ def solver(
     clock = Clock()
     move = ja.moves.Flip() if starts is not None and _is_bool(starts) else ja.moves.Gaussian(0.01)
     problem = Problem(
-        workload.energy, ja.stacked(starts), 0, workload.args, method, move, block, clock
+        workload.energy, ja.stacked(starts), 0, workload.args, method, move, block, None, clock
     )
     never = 2**31 - 1
     limits = as_limits(10**6, None, None, None, never, None, None, False)
-    driver = problem.prepare(limits, Interruption())
+    driver, compile_all = problem.prepare(limits, Interruption())
+    compile_all()
     chains = problem.start(driver)
     state = problem.state(method.bind(10**6), chains, chains)
-    recorder = driver._recorder(state, 0)
+    recorder = driver.recorder(state, 0)
     program = chunk_program(driver.setup)
     needed = memory(
         workload,
         starts,
-        program.memory(state, recorder, driver.args, driver._control(state, 0, 0, 0, never)),
+        program.memory(state, recorder, driver.args, driver.control(state, 0, 0, 0, never)),
         (recorder, driver.args),
         problem.width,
     )
@@ -174,7 +175,7 @@ def solver(
 
     def moves(steps: int) -> None:
         first = int(held[0].step)
-        control = driver._control(held[0], first, first + steps, never, never)
+        control = driver.control(held[0], first, first + steps, never, never)
         held[0], held[1], report = program(*held, driver.args, control)
         jax.block_until_ready(report)
 

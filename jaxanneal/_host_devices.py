@@ -28,16 +28,16 @@ def use_host_devices(n: int | None = None) -> None:
 
     Example:
         >>> import jaxanneal as ja
-        >>> ja.use_host_devices(jax.config.jax_num_cpu_devices)  # what is set may be set again
+        >>> ja.use_host_devices(len(jax.devices("cpu")))  # JAX has started, with just as many
 
     Reference: none.
     """
     number = _cores() if n is None else count("n", n, 1, "Leave it out for one per core.")
-    if jax.config.jax_num_cpu_devices == number:  # pyright: ignore[reportAttributeAccessIssue]
-        return
     try:
         jax.config.update("jax_num_cpu_devices", number)
     except RuntimeError as error:
+        if len(jax.devices("cpu")) == number:
+            return
         expected = "a call before JAX has started, with its first array or device"
         got = f"{len(jax.devices('cpu'))} CPU devices in use already"
         remedy = "Call it right after the imports, or start Python anew."

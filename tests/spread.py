@@ -9,9 +9,10 @@ import numpy as np
 
 import jaxanneal as ja
 
+# Not made here: the first array starts JAX, whose devices are counted below.
 METHODS = {
-    "SA": ja.SimulatedAnnealing(chains=40),
-    "PT": ja.ParallelTempering(rungs=8, ladders=5, swap_every=3),
+    "SA": lambda: ja.SimulatedAnnealing(chains=40),
+    "PT": lambda: ja.ParallelTempering(rungs=8, ladders=5, swap_every=3),
 }
 DATA = np.random.default_rng(0).normal(size=(50, 12)).astype(np.float32)
 START = {"w": np.full((12, 7), 0.1, np.float32), "v": np.zeros(7, np.float32)}
@@ -35,7 +36,7 @@ def annealed(method, sharding, steps=200, **changes):
     }
     if "state" in options:
         return ja.anneal(energy, steps=steps, **options)
-    return ja.anneal(energy, START, key=0, method=METHODS[method], steps=steps, **options)
+    return ja.anneal(energy, START, key=0, method=METHODS[method](), steps=steps, **options)
 
 
 def mesh(devices):
