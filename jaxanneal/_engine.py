@@ -92,7 +92,7 @@ def chunk(
         state, recorder, _ = carry
         stop = _next_stop(state, control)
         state = advance(state, stop, args, energy, width, axes)
-        due = stop % control.record_every == 0
+        due = jax.lax.rem(stop, control.record_every) == 0
         recorder = jax.lax.cond(due, record, lambda recorder, _: recorder, recorder, state)
         watch, reason = look(state, control, axes)
         return replace(state, watch=watch), recorder, reason

@@ -85,7 +85,8 @@ def after_swaps(
 def _moved(ladder: Ladder, log_factor: jax.Array) -> tuple[Ladder, jax.Array]:
     old, none = ladder.temperatures, jnp.zeros_like(ladder.acceptance)
     new = jnp.where(ladder.phases > 0, equalised(old, ladder.acceptance), old)
-    carried = jnp.interp(jnp.log(new), jnp.log(old), log_factor)
+    left, share = _places(jnp.log(old), jnp.log(new))
+    carried = log_factor[left] + share * (log_factor[left + 1] - log_factor[left])
     moved = Ladder(new, none, jnp.zeros_like(ladder.phases), ladder.halvings - 1)
     return moved, jnp.where(new == old, log_factor, carried).astype(log_factor.dtype)
 
@@ -133,7 +134,7 @@ def monotone_cubic(x: jax.Array, y: jax.Array, at: jax.Array) -> jax.Array:
     Args:
         x: Strictly increasing, float ``[points]``.
         y: Increasing, float ``[points]``.
-        at: Where to, within ``x``, float ``[...]``.
+        at: Where to, within ``x``, float ``[wanted]``.
 
     Reference: Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5, 300 (1984), eq. (5).
     """
@@ -143,8 +144,14 @@ def monotone_cubic(x: jax.Array, y: jax.Array, at: jax.Array) -> jax.Array:
     # A harmonic mean: never more than three times the smaller slope, so the curve stays monotone.
     mean = slope[:-1] * slope[1:] / (share * slope[1:] + (1 - share) * slope[:-1])
     slopes = jnp.concatenate([slope[:1], jnp.where(mean > 0, mean, 0), slope[-1:]])
-    left = jnp.clip(jnp.searchsorted(x, at, side="right") - 1, 0, width.shape[0] - 1)
-    t, h = (at - x[left]) / width[left], width[left]
+    left, t = _places(x, at)
+    h = width[left]
     rise = y[left + 1] - y[left]
     inner = h * t * (1 - t) * (slopes[left] * (1 - t) - slopes[left + 1] * t)
     return y[left] + rise * t * t * (3 - 2 * t) + inner
+
+
+def _places(x: jax.Array, at: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return between which points each value lies, and at what share of the way."""
+    left = jnp.sum((x[None, 1:-1] <= at[:, None]).astype(jnp.int32), axis=1)
+    return left, (at - x[left]) / (x[left + 1] - x[left])

@@ -1,5 +1,6 @@
 """Parallel tempering: replicas on a ladder of temperatures that swap their rungs."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -206,23 +207,25 @@ class ParallelTempering:
         Energies and factors are by replica, float ``[ladders * rungs]``; what is returned are the
         ladders after the swaps, and the factors, which stay with the rungs.
         """
-        due, warm_end = step % self.swap_every == 0, self.warmup_end()
+        due, warm_end = jax.lax.rem(step, self.swap_every) == 0, self.warmup_end()
         fresh = step == warm_end
+        # Labels are places; the default would look for others, and fill in NaN.
+        at = functools.partial(jnp.take_along_axis, axis=1, mode="clip")
 
         def phase(state: Ladders, energies: jax.Array, log_factor: jax.Array) -> Any:
-            by_rung = jnp.take_along_axis(energies.reshape(self.shape), state.replica, axis=1)
+            by_rung = at(energies.reshape(self.shape), state.replica)
             log_ratio = log_swap_acceptance(state.ladder.temperatures, by_rung)
             tried, accepted = self._swaps(key, state, step, due, log_ratio)
             weights = log_weights(state.ladder.temperatures, by_rung)
             new = after_phase(state, due, tried, accepted, by_rung, weights)
             new = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), restarted(new), new)
-            factors = jnp.take_along_axis(log_factor.reshape(self.shape), state.replica, axis=1)
+            factors = at(log_factor.reshape(self.shape), state.replica)
             shared = jnp.mean(factors, axis=0)
             if self.adapt:
                 ladder, shared = after_swaps(state.ladder, shared, due, log_ratio, step, warm_end)
                 new = replace(new, ladder=ladder)
             factors = jnp.where(step <= warm_end, jnp.broadcast_to(shared, self.shape), factors)
-            return new, jnp.take_along_axis(factors, new.rung, axis=1).reshape(-1)
+            return new, at(factors, new.rung).reshape(-1)
 
         # A branch is compiled by itself, so that its last bits do not depend on what is around it.
         same = lambda state, _, log_factor: (state, log_factor)  # noqa: E731

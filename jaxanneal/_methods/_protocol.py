@@ -108,5 +108,5 @@ class Method(Protocol):
 
 def next_multiple(step: jax.Array, every: jax.Array) -> jax.Array:
     """Return the first multiple of ``every`` after ``step``, without overflow."""
-    remaining = every - step % every
+    remaining = every - jax.lax.rem(step, every)
     return jnp.where(remaining > NEVER - step, NEVER, step + remaining)

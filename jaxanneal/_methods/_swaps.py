@@ -117,7 +117,7 @@ def after_phase(
             ``[2, ladders, rungs - 1]``.
     """
     shift = shift_of(accepted)
-    rung = state.rung + jnp.take_along_axis(shift, state.rung, axis=1)
+    rung = state.rung + jnp.take_along_axis(shift, state.rung, 1, "clip")
     journey, ended = journeys(state.journey, rung)
     swapped = exchanged(energies, shift)
     counted = (
