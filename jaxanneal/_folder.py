@@ -88,10 +88,7 @@ class Folder:
             arrays=ocp.args.PyTreeSave(plain), about=ocp.args.JsonSave(about)
         )
         target = self.path / f"{_PREFIX}{number:06d}"
-        try:
-            self._write_at_once(ocp, target, parts)
-        except TimeoutError:  # orbax waits by a clock that may be set meanwhile
-            self._write_at_once(ocp, target, parts)
+        self._write_at_once(ocp, target, parts)
         for name in names(self.path)[keep:]:
             shutil.rmtree(self.path / name, ignore_errors=True)
 
@@ -160,7 +157,11 @@ def orbax() -> Any:
 
 @contextlib.contextmanager
 def _checkpointer(ocp: Any) -> Iterator[Any]:
-    checkpointer = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+    # Otherwise its threads wait for each other's directories until a time of day, and a clock that
+    # is set during a save ends the wait at once, or long after the run.
+    at_once = ocp.options.AsyncOptions(create_directories_asynchronously=False)
+    options = ocp.CompositeOptions(async_options=at_once)
+    checkpointer = ocp.Checkpointer(ocp.CompositeCheckpointHandler(composite_options=options))
     log = logging.getLogger("absl")
     level = log.level
     log.setLevel(logging.CRITICAL)  # or a full disk fills the terminal, once from each thread
