@@ -17,7 +17,7 @@ class Checkpoint:
     Maths: saves lie ``max(every_seconds, 99 s)`` apart, s being the seconds that the last one took,
     so that a long run spends less than 1 % of its time on them. The first comes within a second of
     the first move, the last at the end, whatever ended the run.
-    Batching: all chains.
+    Batching: all chains, of all processes; the first process reads and writes.
 
     Args:
         directory: Where to, of its own for each run; made if it is missing.
