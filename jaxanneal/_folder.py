@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from jaxanneal._archive import as_plain, from_plain
+from jaxanneal._lock import lock
 from jaxanneal._numbers import refusal
 
 _PREFIX, _LOCK = "save_", "lock"
@@ -207,25 +208,15 @@ def _checkpointer(ocp: Any) -> Iterator[Any]:
 
 
 def _locked(path: pathlib.Path) -> int:
-    """Return an open file that no other process can lock; a killed one lets go of it.
-
-    Where the system has no such locks (Windows), nobody is refused.
-    """
+    """Return an open file that no other run can lock."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.truncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-    except BlockingIOError:
+    if not lock(handle):
         holder = os.pread(handle, 32, 0).decode().strip()
         os.close(handle)
         remedy = "Wait until it ends, or give each run a directory of its own."
         got = f"one that process {holder} runs in"
-        raise ValueError(
-            refusal(f"checkpoint {path.parent}", "a free directory", got, remedy)
-        ) from None
-    except (ImportError, OSError):  # no such locks here, or a full disk: it is still ours to read
-        pass
+        raise ValueError(refusal(f"checkpoint {path.parent}", "a free directory", got, remedy))
+    with contextlib.suppress(OSError):  # a full disk: it is still ours to read
+        os.truncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     return handle
