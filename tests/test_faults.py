@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ import pytest
 from runs import assert_same_run, eager, often, until
 
 import jaxanneal as ja
-from jaxanneal import StopReason, _folder, _program
+from jaxanneal import StopReason, _folder, _keeper, _program
 from jaxanneal._interrupt import interruptible
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Gaussian
@@ -77,7 +78,7 @@ def found_law(error, steps, whole_run, known):
     assert "best energy" in result.summary()
 
 
-def test_an_energy_that_raises_in_the_middle(tmp_path, monkeypatch, whole):
+def broken_energy_law(tmp_path, monkeypatch, whole):
     eager(monkeypatch)
     SIMULATOR.left = 4 * 31 + 2  # the starts, 30 steps of 4 chains, and half a step
     with pytest.raises(jax.errors.JaxRuntimeError, match="the simulator broke") as raised:
@@ -95,7 +96,7 @@ def test_an_energy_that_raises_in_the_middle(tmp_path, monkeypatch, whole):
     assert (raised.value.result.energy, raised.value.result.steps) == (float(terraces(START)), 0)
 
 
-def test_a_callback_that_raises(tmp_path, monkeypatch, whole):
+def broken_callback_law(tmp_path, monkeypatch, whole):
     eager(monkeypatch)
 
     def callback(progress):
@@ -128,7 +129,7 @@ def overflowing(program, after):
     return call
 
 
-def test_too_little_memory_names_the_remedy(tmp_path, monkeypatch, whole):
+def memory_law(tmp_path, monkeypatch, whole):
     eager(monkeypatch)
     with monkeypatch.context() as small:
         small.setattr(_program.Program, "__call__", overflowing(_program.Program.__call__, 8))
@@ -171,8 +172,7 @@ def test_a_storm_of_nan_costs_nothing_that_was_found(tmp_path, monkeypatch):
         run(lambda x: x[0] * jnp.nan, checkpoint=ja.Checkpoint(tmp_path / "other"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_end_a_run_with_its_result(number, tmp_path, monkeypatch, whole):
+def signal_law(tmp_path, monkeypatch, whole, number=signal.SIGTERM):
     before = signal.getsignal(number)
     eager(monkeypatch)
 
@@ -240,9 +240,7 @@ def full_disk():
     fill(False)
 
 
-def test_a_disk_that_fills_up_warns_once_and_the_run_goes_on(
-    tmp_path, monkeypatch, full_disk, whole
-):
+def full_disk_law(tmp_path, monkeypatch, whole, full_disk):
     eager(monkeypatch)
 
     def callback(progress):
@@ -255,11 +253,13 @@ def test_a_disk_that_fills_up_warns_once_and_the_run_goes_on(
     assert len(noted) == 1
     assert "goes on and tries again later; make room or name another" in str(noted[0].message)
     assert_same_run(found, whole)
-    assert_same_run(run(checkpoint=often(tmp_path)), whole)  # saved again when there was room
+    newest = _folder.names(tmp_path)[0]
+    assert _folder.read(tmp_path / newest, 1).about["step"] == 60  # again when there was room
+    assert_same_run(run(checkpoint=often(tmp_path)), whole)
     assert sorted(os.listdir(tmp_path)) == ["lock", *_folder.names(tmp_path)[::-1]]
 
 
-def test_a_directory_that_cannot_be_made_warns_and_the_run_goes_on(tmp_path, whole):
+def no_directory_law(tmp_path, monkeypatch, whole):
     (tmp_path / "file").write_text("")
     with pytest.warns(
         UserWarning, match=r"file.*: expected a directory that takes a save, got Not"
@@ -268,7 +268,7 @@ def test_a_directory_that_cannot_be_made_warns_and_the_run_goes_on(tmp_path, who
     assert_same_run(found, whole)
 
 
-def test_a_second_run_in_one_directory_is_refused(tmp_path, whole):
+def second_run_law(tmp_path, monkeypatch, whole):
     refused = []
 
     def callback(progress):
@@ -277,14 +277,65 @@ def test_a_second_run_in_one_directory_is_refused(tmp_path, whole):
         thread.join()
 
     def second():
-        with pytest.raises(ValueError) as raised:
+        try:
             run(checkpoint=ja.Checkpoint(tmp_path))
-        refused.append(str(raised.value))
+        except ValueError as error:
+            refused.append(str(error))
 
     assert_same_run(run(checkpoint=ja.Checkpoint(tmp_path), callback=callback), whole)
     got = f"got one that process {os.getpid()} runs in. Wait until it ends, or give each run"
+    assert refused
     assert refused[0].startswith(f"checkpoint {tmp_path}: expected a free directory, {got}")
     assert_same_run(run(checkpoint=ja.Checkpoint(tmp_path)), whole)  # let go of afterwards
+
+
+LAWS = [broken_energy_law, broken_callback_law, memory_law, no_directory_law, second_run_law]
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_after_a_fault_nothing_that_was_found_is_lost(law, tmp_path, monkeypatch, whole):
+    law(tmp_path, monkeypatch, whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_end_a_run_with_its_result(number, tmp_path, monkeypatch, whole):
+    signal_law(tmp_path, monkeypatch, whole, number)
+
+
+def test_a_disk_that_fills_up_warns_once_and_the_run_goes_on(
+    tmp_path, monkeypatch, whole, full_disk
+):
+    full_disk_law(tmp_path, monkeypatch, whole, full_disk)
+
+
+def raising(self, error):
+    raise AssertionError("a warning was enough") from error
+
+
+def giving_up(self, error, honest=_keeper.Keeper.warn):
+    honest(self, error)
+    self.works = False
+
+
+TWINS = {
+    "an error leaves alone": (broken_energy_law, "_anneal.rescuing", lambda *_: nullcontext()),
+    "an error closes nothing": (broken_callback_law, "_stretch.Stretch.close", lambda *_: None),
+    "no memory is an error as any": (memory_law, "_outcome.is_overflow", lambda _: False),
+    "signals are not looked at": (signal_law, "_driver.Driver._host_reason", lambda _: None),
+    "a full disk ends the run": (full_disk_law, "_keeper.Keeper.warn", raising),
+    "a full disk ends the saves": (full_disk_law, "_keeper.Keeper.warn", giving_up),
+    "no directory ends the run": (no_directory_law, "_keeper.Keeper.warn", raising),
+    "a directory is everybody's": (second_run_law, "_folder.lock", lambda _: True),
+}
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_without_its_protection_a_drill_fails(name, tmp_path, monkeypatch, whole, full_disk):
+    law, place, twin = TWINS[name]
+    monkeypatch.setattr(f"jaxanneal.{place}", twin)
+    more = (full_disk,) if law is full_disk_law else ()
+    with pytest.raises((AssertionError, AttributeError, pytest.fail.Exception)):
+        law(tmp_path, monkeypatch, whole, *more)
 
 
 def jumping_law(jump, monkeypatch, directory, whole):
