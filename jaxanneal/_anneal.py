@@ -13,7 +13,7 @@ from jaxanneal._continuation import Continuation
 from jaxanneal._driver import Driver
 from jaxanneal._fingerprint import fingerprint, from_start, from_state
 from jaxanneal._interrupt import Interruption, interruptible
-from jaxanneal._keeper import keeping, own_lanes
+from jaxanneal._keeper import keeping
 from jaxanneal._limits import Limits, as_limits
 from jaxanneal._methods._protocol import Method
 from jaxanneal._outcome import outcome, rescuing
@@ -22,7 +22,7 @@ from jaxanneal._program import placed
 from jaxanneal._progress import Bar
 from jaxanneal._result import Result
 from jaxanneal._resume import resume
-from jaxanneal._state import State
+from jaxanneal._state import State, own_lanes
 from jaxanneal._stop_reason import StopReason
 from jaxanneal._tracing import refuse_tracing
 
@@ -191,7 +191,7 @@ def _run(call: _Call, checkpoint: Checkpoint | None, bar: Bar) -> Result[Any]:
     """Run, or go on from what was saved, and return the result."""
     driver = call.driver
     limits = driver.limits
-    with keeping(checkpoint, call.parts) as keeper:
+    with keeping(checkpoint, call.parts, driver.setup.spread) as keeper:
         kept, reason = None, None
         if keeper is not None:
             width, rows = driver.setup.width, driver.no_history()

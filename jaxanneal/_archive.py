@@ -15,7 +15,7 @@ import numpy as np
 from jaxanneal._generator import IMPLEMENTATION
 from jaxanneal._numbers import refusal
 from jaxanneal._prng import from_data
-from jaxanneal._sharding import fetch
+from jaxanneal._sharding import fetch, own
 
 _HEADER = "header.json"
 _REMEDY = "Pass a file that Result.save wrote, whole and unchanged."
@@ -89,6 +89,7 @@ def as_plain(array: Any) -> tuple[dict[str, Any], np.ndarray]:
     """Return what NumPy's format can hold, and what it cannot say of it."""
     kind: dict[str, Any] = {}
     if isinstance(array, jax.Array):
+        array = own(array) if array.is_fully_replicated else array
         kind["jax"] = True
         if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
             kind["key"] = str(jax.random.key_impl(array))

@@ -5,9 +5,7 @@ import os
 import pathlib
 from typing import Any
 
-import numpy as np
-
-from jaxanneal._numbers import count, refusal
+from jaxanneal._numbers import count, refusal, seconds
 
 
 @dataclasses.dataclass(frozen=True, init=False)
@@ -17,7 +15,7 @@ class Checkpoint:
     Maths: saves lie ``max(every_seconds, 99 s)`` apart, s being the seconds that the last one took,
     so that a long run spends less than 1 % of its time on them. The first comes within a second of
     the first move, the last at the end, whatever ended the run.
-    Batching: all chains.
+    Batching: all chains, of all processes; the first process reads and writes.
 
     Args:
         directory: Where to, of its own for each run; made if it is missing.
@@ -55,7 +53,9 @@ class Checkpoint:
     ):
         vars(self).update(
             directory=_path(directory),
-            every_seconds=_seconds(every_seconds),
+            every_seconds=seconds(
+                "Checkpoint.every_seconds", every_seconds, "Use 60 for a save a minute.", True
+            ),
             keep=count("Checkpoint.keep", keep, 1, "Use 2, so that a damaged save costs little."),
         )
 
@@ -76,17 +76,3 @@ def _path(directory: Any) -> pathlib.Path:
         remedy = "Name a folder of its own for each run."
         raise ValueError(refusal("Checkpoint.directory", "a path", "an empty text", remedy))
     return pathlib.Path(directory)
-
-
-def _seconds(value: Any) -> float:
-    expected, remedy = "finite seconds > 0", "Use 60 for a save a minute."
-    path = "Checkpoint.every_seconds"
-    if isinstance(value, str | bytes | bool | np.bool_):  # float takes them, too
-        raise TypeError(refusal(path, expected, repr(value), remedy))
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(refusal(path, expected, repr(value), remedy)) from None
-    if not 0 < seconds < np.inf:
-        raise ValueError(refusal(path, expected, value, remedy))
-    return seconds

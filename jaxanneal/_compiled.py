@@ -19,6 +19,16 @@ TRACED = (
 )
 
 
+# How XLA calls it when memory is not enough, on every kind of device.
+_NO_MEMORY = "RESOURCE_EXHAUSTED"
+
+
+def is_overflow(error: BaseException) -> bool:
+    """Return whether an error, or what caused it, says that the memory is full."""
+    full = isinstance(error, MemoryError) or _NO_MEMORY in str(error)
+    return full or (error.__cause__ is not None and is_overflow(error.__cause__))
+
+
 class ByIdentity:
     """An unhashable callable, such as a module with arrays: the same object is the same program."""
 

@@ -102,8 +102,9 @@ class Driver:
         while True:
             if reason is None and run.made:
                 reason = self._host_reason()
-            length, reason = self._agreed(self._next_length(), reason)
-            if keeper is not None and (reason is not None or keeper.due):
+            due = keeper is not None and keeper.due
+            length, reason, due = self._agreed(self._next_length(), reason, due)
+            if keeper is not None and (reason is not None or due):
                 keeper.save(run)  # before a record at a step where an uninterrupted run has none
             found = run.chunk(length if reason is None else 0)
             told = bar is not None and reason is None and self._tell(bar, run.progress())
@@ -132,10 +133,13 @@ class Driver:
         recorder = self.recorder(self.template, 0)
         return _history.join([], recorder.rows)
 
-    def _agreed(self, length: int, reason: StopReason | None) -> tuple[int, StopReason | None]:
+    def _agreed(
+        self, length: int, reason: StopReason | None, due: bool
+    ) -> tuple[int, StopReason | None, bool]:
         kinds = [None, *StopReason]
-        length, kind = agreed([length, kinds.index(reason)], self.setup.spread)
-        return length, kinds[kind]
+        told = [length, kinds.index(reason), int(due)]
+        length, kind, save = agreed(told, self.setup.spread)
+        return length, kinds[kind], bool(save)
 
     def _host_reason(self) -> StopReason | None:
         if self.interruption.requested:

@@ -22,7 +22,7 @@ from jaxanneal._numbers import refusal
 from jaxanneal._parameters import Parameters
 from jaxanneal._program import Setup
 from jaxanneal._schedule import Function, tabulate
-from jaxanneal._sharding import default_device
+from jaxanneal._sharding import default_device, own
 from jaxanneal._version import __version__
 
 # So many numbers and letters are shown as they are, and of longer arrays and texts a digest.
@@ -156,6 +156,7 @@ def _shown(leaf: Any) -> str:
     """Return a short text that tells a leaf apart."""
     if not hasattr(leaf, "dtype"):
         return _short(_bare(repr(leaf)))
+    leaf = own(leaf)  # where processes share it, each has it
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return f"{jax.random.key_impl(leaf)} {_shown(jax.random.key_data(leaf))}"
     values = np.asarray(leaf)

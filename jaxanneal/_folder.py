@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import math
 import os
 import pathlib
 import shutil
@@ -10,9 +11,11 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxanneal._archive import as_plain, from_plain
+from jaxanneal._lock import lock
 from jaxanneal._numbers import refusal
 
 _PREFIX, _LOCK = "save_", "lock"
@@ -72,26 +75,17 @@ class Folder:
     def write(self, save: Save, keep: int) -> None:
         """Write a save, which is there as a whole or not at all, and remove all but ``keep``."""
         ocp = orbax()
-        described, plain = [], {}
-        for index, array in enumerate(save.arrays):
-            kind, values = as_plain(array)
-            described.append(
-                kind | {"type": values.dtype.str, "shape": values.shape, "sum": checksum(values)}
-            )
-            if values.size:  # orbax takes no empty array
-                plain[f"{index:04d}"] = values
-        content = json.dumps(save.about | {"arrays": described})
+        content, arrays = _plain(save)
         about = {"sum": zlib.crc32(content.encode()), "content": content}
+        # orbax takes no empty array
+        plain = {f"{index:04d}": values for index, values in enumerate(arrays) if values.size}
         found = names(self.path)
         number = int(found[0].removeprefix(_PREFIX)) + 1 if found else 1
         parts = ocp.args.Composite(
             arrays=ocp.args.PyTreeSave(plain), about=ocp.args.JsonSave(about)
         )
         target = self.path / f"{_PREFIX}{number:06d}"
-        try:
-            self._write_at_once(ocp, target, parts)
-        except TimeoutError:  # orbax waits by a clock that may be set meanwhile
-            self._write_at_once(ocp, target, parts)
+        self._write_at_once(ocp, target, parts)
         for name in names(self.path)[keep:]:
             shutil.rmtree(self.path / name, ignore_errors=True)
 
@@ -123,7 +117,8 @@ def read(path: pathlib.Path, version: int) -> Save:
             raise Damaged("its description is not what was written")
         about = json.loads(content)
         if about["format"] <= version:
-            arrays = [_array(plain, i, kind) for i, kind in enumerate(about["arrays"])]
+            kinds = enumerate(about["arrays"])
+            arrays = [_array(plain.get(f"{i:04d}"), i, kind) for i, kind in kinds]
             return Save(about, arrays)
     except Damaged:
         raise
@@ -132,10 +127,40 @@ def read(path: pathlib.Path, version: int) -> Save:
     raise ValueError(refusal(f"checkpoint {path}", f"format {version}", about["format"], _NEWER))
 
 
-def _array(plain: dict[str, Any], index: int, kind: dict[str, Any]) -> Any:
+def as_bytes(save: Save) -> bytes:
+    """Return a save as what one process can tell another."""
+    content, arrays = _plain(save)
+    head = content.encode()
+    return b"".join([len(head).to_bytes(8, "little"), head, *(x.tobytes() for x in arrays)])
+
+
+def from_bytes(data: bytes) -> Save:
+    """Return the save that :func:`as_bytes` told of."""
+    place = 8 + int.from_bytes(data[:8], "little")
+    about = json.loads(data[8:place])
+    arrays = []
+    for index, kind in enumerate(about["arrays"]):
+        dtype, size = np.dtype(kind["type"]), math.prod(kind["shape"])
+        values = np.frombuffer(data, dtype, size, place).reshape(kind["shape"])
+        place += values.nbytes
+        arrays.append(_array(values, index, kind))
+    return Save(about, arrays)
+
+
+def _plain(save: Save) -> tuple[str, list[np.ndarray]]:
+    """Return a save as JSON and arrays that NumPy knows."""
+    described, arrays = [], []
+    for array in save.arrays:
+        kind, values = as_plain(array)
+        told = {"type": values.dtype.str, "shape": values.shape, "sum": checksum(values)}
+        described.append(kind | told)
+        arrays.append(values)
+    return json.dumps(save.about | {"arrays": described}), arrays
+
+
+def _array(values: Any, index: int, kind: dict[str, Any]) -> Any:
     dtype = np.dtype(kind["type"])
-    values = plain.get(f"{index:04d}", np.zeros(kind["shape"], dtype))
-    values = np.asarray(values)
+    values = np.zeros(kind["shape"], dtype) if values is None else np.asarray(values)
     if values.dtype != dtype or checksum(values) != kind["sum"]:
         raise Damaged(f"array {index} is not what was written")
     return from_plain(values, kind)
@@ -160,7 +185,18 @@ def orbax() -> Any:
 
 @contextlib.contextmanager
 def _checkpointer(ocp: Any) -> Iterator[Any]:
-    checkpointer = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+    # Otherwise its threads wait for each other's directories until a time of day, and a clock that
+    # is set during a save ends the wait at once, or long after the run.
+    at_once = ocp.options.AsyncOptions(create_directories_asynchronously=False)
+    alone = {}
+    if jax.process_count() > 1:  # it would wait for the others, who write nothing
+        alone = {"active_processes": {jax.process_index()}}
+    processes = ocp.options.MultiprocessingOptions(**alone)
+    options = ocp.CompositeOptions(multiprocessing_options=processes, async_options=at_once)
+    checkpointer = ocp.Checkpointer(
+        ocp.CompositeCheckpointHandler(composite_options=options),
+        multiprocessing_options=processes,
+    )
     log = logging.getLogger("absl")
     level = log.level
     log.setLevel(logging.CRITICAL)  # or a full disk fills the terminal, once from each thread
@@ -172,25 +208,15 @@ def _checkpointer(ocp: Any) -> Iterator[Any]:
 
 
 def _locked(path: pathlib.Path) -> int:
-    """Return an open file that no other process can lock; a killed one lets go of it.
-
-    Where the system has no such locks (Windows), nobody is refused.
-    """
+    """Return an open file that no other run can lock."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.truncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-    except BlockingIOError:
+    if not lock(handle):
         holder = os.pread(handle, 32, 0).decode().strip()
         os.close(handle)
         remedy = "Wait until it ends, or give each run a directory of its own."
         got = f"one that process {holder} runs in"
-        raise ValueError(
-            refusal(f"checkpoint {path.parent}", "a free directory", got, remedy)
-        ) from None
-    except (ImportError, OSError):  # no such locks here, or a full disk: it is still ours to read
-        pass
+        raise ValueError(refusal(f"checkpoint {path.parent}", "a free directory", got, remedy))
+    with contextlib.suppress(OSError):  # a full disk: it is still ours to read
+        os.truncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     return handle

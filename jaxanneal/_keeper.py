@@ -12,14 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal import _folder, _history
-from jaxanneal._blocks import padded_count
 from jaxanneal._checkpoint import Checkpoint
 from jaxanneal._fingerprint import require_same
 from jaxanneal._folder import Damaged, Folder, Save
 from jaxanneal._history import History
 from jaxanneal._numbers import refusal
-from jaxanneal._pytree import replace
-from jaxanneal._state import State, with_lanes
+from jaxanneal._sharding import Spread, alone, from_first
+from jaxanneal._state import State, own_lanes, with_lanes
 from jaxanneal._stop_reason import StopReason
 
 _FORMAT = 1
@@ -30,9 +29,6 @@ _FIRST_SECONDS = 1.0
 
 # The seconds of a save over those until the next one are at most this.
 _SHARE = 0.01
-
-# Fields of a state with one entry for each lane.
-_LANES = ("number", "chains", "log_factor", "nonfinite")
 
 
 class Kept(NamedTuple):
@@ -62,14 +58,27 @@ class Kept(NamedTuple):
 class Keeper:
     """Save one run, and find what was saved of it.
 
+    Where a run is spread over processes, all of them take part: the first one reads, writes and
+    decides when, and the others tell it of their chains.
+
     Args:
         checkpoint: Where and how often.
-        folder: The directory, ``None`` where it cannot be written.
+        folder: The directory, ``None`` where it cannot be written, and on all but one process.
         parts: The fingerprint of the call.
+        spread: Where the run takes place.
+        works: Whether there is a directory on the process that writes.
     """
 
-    def __init__(self, checkpoint: Checkpoint, folder: Folder | None, parts: dict[str, str]):
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        folder: Folder | None,
+        parts: dict[str, str],
+        spread: Spread | None = None,
+        works: bool = True,
+    ):
         self.checkpoint, self.folder, self.parts = checkpoint, folder, parts
+        self.spread, self.works = spread, works
         self.seconds = 0.0  # of the last save
         self.saves = 0
         self._warned = False
@@ -87,11 +96,13 @@ class Keeper:
             run: The run.
             reason: Why it ended, ``None`` if another call may go on.
         """
-        if self.folder is None:
+        if not self.works:
             return
         begin = time.monotonic()
         try:
-            self.folder.write(_packed(run, reason, self.parts), self.checkpoint.keep)
+            packed = _packed(run, reason, self.parts)
+            if self.folder is not None:
+                self.folder.write(packed, self.checkpoint.keep)
             self.saves += 1
         except Exception as error:  # orbax and tensorstore raise errors of many kinds
             self.warn(error)
@@ -121,13 +132,25 @@ class Keeper:
         Raises:
             ValueError: The saves are those of another call, or none of them is whole.
         """
+        trees = (like, method, (like.step, like.accepted), rows)
+        leaves = len(jax.tree.leaves(trees))
+        if alone(self.spread):
+            save = self._newest(leaves)
+        else:
+            told = from_first(lambda: _told(self._newest(leaves)), self.spread)
+            save = _folder.from_bytes(told) if told else None
+        return None if save is None else _unpacked(save, like, width, method, rows)
+
+    def _newest(self, leaves: int) -> Save | None:
+        """Return the newest save that is whole and has so many arrays."""
         place, wrong = self.checkpoint.directory, []
         found = _folder.names(place) if place.is_dir() else []
         for name in found:
             try:
                 save = _folder.read(place / name, _FORMAT)
                 require_same(str(place), save.about["fingerprint"], self.parts)
-                kept = _unpacked(save, like, width, method, rows)
+                if len(save.arrays) != leaves:
+                    raise Damaged(f"{len(save.arrays)} arrays instead of {leaves}")
             except Damaged as error:
                 wrong.append(f"{name} ({error})")
                 continue
@@ -135,7 +158,7 @@ class Keeper:
                 remedy = f"The run goes on from {name}; look at the disk."
                 text = refusal(f"checkpoint {place}", "whole saves", "; ".join(wrong), remedy)
                 warnings.warn(text, stacklevel=2)
-            return kept
+            return save
         if not wrong:
             return None
         remedy = "Put back a copy of the directory, or delete it to start anew."
@@ -143,27 +166,40 @@ class Keeper:
         raise ValueError(text)
 
 
+def _told(save: Save | None) -> bytes:
+    return b"" if save is None else _folder.as_bytes(save)
+
+
 @contextlib.contextmanager
 def keeping(
-    checkpoint: Checkpoint | None, parts: Callable[[], dict[str, str]]
+    checkpoint: Checkpoint | None, parts: Callable[[], dict[str, str]], spread: Spread | None
 ) -> Iterator[Keeper | None]:
     """Hold the directory of a checkpoint as long as a run lasts."""
     if checkpoint is None:
         yield None
         return
-    if jax.process_count() > 1:
-        remedy = "Leave it out; save result.state of each stretch of steps instead."
-        got = f"{jax.process_count()}"
-        raise ValueError(refusal("checkpoint", "a run in a single process", got, remedy))
+    if alone(spread) and jax.process_index() > 0:
+        remedy = "Spread it over all processes by sharding=, or save result.state of each stretch."
+        expected = "a run over all processes, or one of the first process"
+        got = f"one of process {jax.process_index()} by itself"  # for which orbax writes no array
+        raise ValueError(refusal("checkpoint", expected, got, remedy))
     _folder.orbax()  # before anything compiles
-    told, folder, problem = parts(), None, None
-    try:
-        folder = Folder(pathlib.Path(checkpoint.directory))
-    except OSError as error:
-        problem = error
-    keeper = Keeper(checkpoint, folder, told)
-    if problem is not None:
-        keeper.warn(problem)
+    told = parts()
+    held: list[Folder] = []
+    problem: list[OSError] = []
+
+    def hold() -> bytes:
+        try:
+            held.append(Folder(pathlib.Path(checkpoint.directory)))
+        except OSError as error:
+            problem.append(error)
+        return b"works" if held else b""
+
+    works = bool(from_first(hold, spread))
+    folder = held[0] if held else None
+    keeper = Keeper(checkpoint, folder, told, spread, works)
+    if problem:
+        keeper.warn(problem[0])
     try:
         yield keeper
     finally:
@@ -193,23 +229,12 @@ def _packed(run: Any, reason: StopReason | None, parts: dict[str, str]) -> Save:
 def _unpacked(save: Save, like: State, width: int, method: Any, rows: History) -> Kept:
     """Make a run of a save, with lanes added for the blocks of these devices."""
     about = save.about
-    leaves, treedef = jax.tree.flatten((like, method, (like.step, like.accepted), rows))
-    if len(leaves) != len(save.arrays):
-        raise Damaged(f"{len(save.arrays)} arrays instead of {len(leaves)}")
+    treedef = jax.tree.structure((like, method, (like.step, like.accepted), rows))
     state, method, recorded, rows = jax.tree.unflatten(treedef, save.arrays)
     state = with_lanes(state, width, like.number.shape[0])
+    recorded = jax.tree.map(np.asarray, recorded)
     # The run takes over the buffers of its state, so they must not be NumPy's.
     state, method = jax.tree.map(lambda x: jnp.array(x, copy=True), (state, method))
     reason = None if about["reason"] is None else StopReason[about["reason"]]
     numbers = about["first"], about["evaluations"], about["seconds"]
     return Kept(state, method, rows, recorded, *numbers, reason)
-
-
-def own_lanes(state: State, width: int) -> State:
-    """Return a state without the lanes that only fill the blocks of many devices."""
-    lanes = padded_count(state.method.chains, width)
-
-    def cut(x: Any) -> Any:
-        return x if x.shape[0] == lanes else np.asarray(x)[:lanes]
-
-    return replace(state, **{name: jax.tree.map(cut, getattr(state, name)) for name in _LANES})

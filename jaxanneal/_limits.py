@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxanneal._methods._protocol import NEVER
-from jaxanneal._numbers import count, refusal
+from jaxanneal._numbers import count, real, refusal, seconds
 
 
 class Limits(NamedTuple):
@@ -59,11 +59,15 @@ def as_limits(
         raise TypeError(refusal("progress", "True, False or None", repr(progress), "Use None."))
     return Limits(
         steps,
-        -math.inf if target is None else _real("target", target, "an energy, not NaN"),
+        -math.inf
+        if target is None
+        else real("target", target, "an energy, not NaN", "Leave it out for no limit."),
         NEVER
         if patience is None
         else min(count("patience", patience, 1, "Give a number of steps."), NEVER),
-        math.inf if max_seconds is None else _seconds(max_seconds),
+        math.inf
+        if max_seconds is None
+        else seconds("max_seconds", max_seconds, "Leave it out for no limit."),
         None
         if record_every is None
         else min(count("record_every", record_every, 1, "Use 1 to record every step."), NEVER),
@@ -71,23 +75,3 @@ def as_limits(
         callback,
         progress if progress is None else bool(progress),
     )
-
-
-def _real(path: str, value: Any, expected: str) -> float:
-    remedy = "Leave it out for no limit."
-    try:
-        if isinstance(value, str | bytes | bool | np.bool_):  # float takes them, too
-            raise TypeError
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(refusal(path, expected, repr(value), remedy)) from None
-    if math.isnan(number):
-        raise ValueError(refusal(path, expected, value, remedy))
-    return number
-
-
-def _seconds(value: Any) -> float:
-    number = _real("max_seconds", value, "seconds > 0")
-    if number <= 0:
-        raise ValueError(refusal("max_seconds", "seconds > 0", value, "Leave it out for no limit."))
-    return number

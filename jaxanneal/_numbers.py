@@ -105,6 +105,28 @@ def count(path: str, value: Any, minimum: int, remedy: str) -> int:
     return int(value)
 
 
+def real(path: str, value: Any, expected: str, remedy: str) -> float:
+    """Return a static number as a Python float that is not NaN."""
+    try:
+        if isinstance(value, str | bytes | bool | np.bool_):  # float takes them, too
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(refusal(path, expected, repr(value), remedy)) from None
+    if np.isnan(number):
+        raise ValueError(refusal(path, expected, value, remedy))
+    return number
+
+
+def seconds(path: str, value: Any, remedy: str, finite: bool = False) -> float:
+    """Return static seconds > 0, infinite ones too unless they must be finite."""
+    expected = "finite seconds > 0" if finite else "seconds > 0"
+    number = real(path, value, expected, remedy)
+    if number <= 0 or (finite and np.isinf(number)):
+        raise ValueError(refusal(path, expected, value, remedy))
+    return number
+
+
 def strong(tree: Any) -> Any:
     """Return ``tree`` with every number an array of a strong dtype (a weak one would retrace)."""
 

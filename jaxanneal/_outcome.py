@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxanneal._chain import Chain
+from jaxanneal._compiled import is_overflow
 from jaxanneal._continuation import Continuation
 from jaxanneal._diagnostics import Diagnostics, diagnose
 from jaxanneal._driver import Driver
@@ -19,9 +20,6 @@ from jaxanneal._result import Result
 from jaxanneal._sharding import default_device, fetch
 from jaxanneal._state import State, slots
 from jaxanneal._stop_reason import StopReason
-
-# How XLA calls it when memory is not enough, on every kind of device.
-_NO_MEMORY = "RESOURCE_EXHAUSTED"
 
 
 def outcome(
@@ -58,7 +56,7 @@ def rescuing(driver: Driver, keeper: Keeper | None) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if _NO_MEMORY in str(error):
+        if is_overflow(error):
             error.add_note(_memory(driver))
         found = _whole(driver) or _remains(driver)
         if found is not None:

@@ -19,9 +19,8 @@ from jaxanneal._start import initial_parameters
 _KEPT = 64
 
 # Which parts of a state have a leading axis of chains.
-_LANES = ("number", "chains", "log_factor", "nonfinite")
 _FIELDS: Any = dataclasses.fields(_state.State)
-_PARTS: Any = {field.name: field.name in _LANES for field in _FIELDS}
+_PARTS: Any = {field.name: field.name in _state.LANES for field in _FIELDS}
 _STATE = _state.State(**_PARTS)
 
 

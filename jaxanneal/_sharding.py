@@ -4,7 +4,9 @@ Every device runs the whole program on blocks of its own (``shard_map``). Energi
 sizes are gathered, because every device decides the exchanges for itself; parameters never are.
 """
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +18,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceShardin
 from jaxanneal._numbers import refusal
 
 Axes = tuple[str, ...] | None
+
+# Bytes that one process tells the others at a time.
+_PIECE = 2**26
 
 _REMEDY = (
     "Pass jax.make_mesh((4,), ('chains',)), or NamedSharding(mesh, PartitionSpec('chains')) to use "
@@ -153,14 +158,30 @@ def from_owner(values: Any, owner: jax.Array, axes: Axes) -> Any:
 
 
 def fetch(array: Any) -> np.ndarray:
-    """Return an array that may be spread over devices and processes, on the host."""
-    if isinstance(array, jax.Array) and not array.is_fully_addressable:
-        if not array.is_fully_replicated:
-            assert isinstance(array.sharding, NamedSharding)
-            whole = NamedSharding(array.sharding.mesh, PartitionSpec())
-            array = jax.jit(lambda x: x, out_shardings=whole)(array)
-        array = array.addressable_data(0)
-    return np.asarray(array)
+    """Return an array that may be spread over devices and processes, on the host.
+
+    Where it is spread over processes, all of them must ask for it.
+    """
+    if not here(array) and not array.is_fully_replicated:
+        assert isinstance(array.sharding, NamedSharding)
+        array = _gathering(NamedSharding(array.sharding.mesh, PartitionSpec()))(array)
+    return np.asarray(own(array))
+
+
+@functools.lru_cache(maxsize=8)
+def _gathering(whole: NamedSharding) -> Any:
+    """Return a function whose programs stay: a run is saved more than once."""
+    return jax.jit(lambda x: x, out_shardings=whole)
+
+
+def here(array: Any) -> bool:
+    """Return whether this process can reach all of an array by itself."""
+    return not isinstance(array, jax.Array) or array.is_fully_addressable
+
+
+def own(array: Any) -> Any:
+    """Return this process's copy of an array that all of them hold."""
+    return array if here(array) else array.addressable_data(0)
 
 
 def entry(array: jax.Array, index: int) -> jax.Array:
@@ -173,12 +194,51 @@ def entry(array: jax.Array, index: int) -> jax.Array:
     return array[index]
 
 
+def alone(spread: Spread | None) -> bool:
+    """Return whether a run takes place in this process by itself."""
+    return spread is None or spread.everywhere.is_fully_addressable
+
+
 def agreed(numbers: list[int], spread: Spread | None) -> list[int]:
     """Return the numbers of the first process, where a run is spread over more than one.
 
     Clocks differ, and processes that make other numbers of rounds would wait forever.
     """
-    if spread is None or spread.everywhere.is_fully_addressable:
+    if alone(spread):
         return numbers
     told = multihost_utils.broadcast_one_to_all(np.asarray(numbers, np.int32))
     return [int(x) for x in np.asarray(told)]
+
+
+def from_first(make: Callable[[], bytes], spread: Spread | None) -> bytes:
+    """Return on every process what the first one makes, the only one that makes anything.
+
+    Raises:
+        Exception: What it raises there; a ``ValueError`` with the same text elsewhere.
+    """
+    if alone(spread):
+        return make()
+    data, error = b"", None
+    if jax.process_index() == 0:
+        try:
+            data = make()
+        except Exception as found:
+            data, error = str(found).encode(), found
+    data, failed = _told(data, error is not None, spread)
+    if error is not None:
+        raise error
+    if failed:
+        raise ValueError(data.decode())
+    return data
+
+
+def _told(data: bytes, failed: bool, spread: Spread | None) -> tuple[bytes, bool]:
+    """Return the data of the first process, in pieces that no memory is too small for."""
+    whole, rest, wrong = agreed([len(data) // _PIECE, len(data) % _PIECE, int(failed)], spread)
+    found = []
+    for index, length in enumerate([_PIECE] * whole + [rest] * (rest > 0)):
+        piece = np.zeros(length, np.uint8)
+        if jax.process_index() == 0:
+            piece[:] = np.frombuffer(data, np.uint8, length, index * _PIECE)
+        found.append(np.asarray(multihost_utils.broadcast_one_to_all(piece)).tobytes())
+    return b"".join(found), bool(wrong)

@@ -11,7 +11,10 @@ from jaxanneal._methods._protocol import Method
 from jaxanneal._move import Move
 from jaxanneal._parameters import Parameters
 from jaxanneal._pytree import pytree_dataclass, replace
-from jaxanneal._sharding import Axes, from_owner, gather, lowest
+from jaxanneal._sharding import Axes, fetch, from_owner, gather, here, lowest
+
+# Fields of a state with one entry for each lane.
+LANES = ("number", "chains", "log_factor", "nonfinite")
 
 
 @pytree_dataclass
@@ -141,6 +144,16 @@ def with_lanes(state: State, width: int, total: int) -> State:
         log_factor=fit(state.log_factor),
         nonfinite=fit(state.nonfinite),
     )
+
+
+def own_lanes(state: State, width: int) -> State:
+    """Return a state without the lanes that only fill the blocks of many devices."""
+    lanes = padded_count(state.method.chains, width)
+
+    def cut(x: Any) -> Any:
+        return x if x.shape[0] == lanes and here(x) else fetch(x)[:lanes]
+
+    return replace(state, **{name: jax.tree.map(cut, getattr(state, name)) for name in LANES})
 
 
 def slots(state: State) -> Chain:

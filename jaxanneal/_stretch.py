@@ -15,6 +15,7 @@ from jaxanneal._program import chunk_program
 from jaxanneal._progress import Progress
 from jaxanneal._pytree import replace
 from jaxanneal._schedule import Function, Table, is_cold, tabulate
+from jaxanneal._sharding import alone
 from jaxanneal._state import State
 from jaxanneal._stop_reason import StopReason
 
@@ -99,7 +100,12 @@ class Stretch:
 
     @property
     def alive(self) -> bool:
-        """Whether the state is still there: a chunk takes its buffers, and may fail."""
+        """Whether the state is still there: a chunk takes its buffers, and may fail.
+
+        Of what is spread over processes nobody knows whether the others still have their part.
+        """
+        if not alone(self.driver.setup.spread):
+            return False
         return not any(x.is_deleted() for x in jax.tree.leaves(self.state) if hasattr(x, "devices"))
 
     def close(self, keeper: Keeper | None) -> None:

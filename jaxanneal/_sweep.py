@@ -26,7 +26,7 @@ from jaxanneal._sweep_jobs import Job, Jobs
 from jaxanneal._sweep_moves import Interrupted
 from jaxanneal._sweep_plan import Plan, as_plan, run_keys, users_key
 from jaxanneal._sweep_settings import Changes, Settings, names, require_known
-from jaxanneal._sweep_store import Store, as_store, required
+from jaxanneal._sweep_store import Store, required, stored
 from jaxanneal._sweep_table import Table
 from jaxanneal._tracing import refuse_tracing
 from jaxanneal.moves._per_leaf import natural_move
@@ -91,7 +91,7 @@ def sweep(
         ImportError: xarray is missing, or Zarr with a ``store``.
         TypeError: An input is of the wrong kind, before anything compiles.
         ValueError: A name is unknown, every configuration is refused, or ``store`` holds another
-            sweep.
+            sweep, or one that runs.
         RuntimeError: The call is made under ``jit`` or ``vmap``.
 
     Example:
@@ -117,10 +117,9 @@ def sweep(
     jobs, errors = _jobs(Jobs(energy, params, folded, clock), base, plan)
     table = Table(plan, jobs[0].problem.starts)
     told = functools.partial(identity, jobs[0], base, params, plan, folded)
-    kept = None if store is None else as_store(store, table, told, xarray)
-    for configuration, error in errors.items():
-        table.fail(configuration, error)
-    with interruptible() as interruption:
+    with stored(store, table, told, xarray) as kept, interruptible() as interruption:
+        for configuration, error in errors.items():
+            table.fail(configuration, error)
         _run(_runs(jobs, table, folded), table, params, interruption, clock, kept, progress)
     _warn(table)
     return table.dataset(xarray)

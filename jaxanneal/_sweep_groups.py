@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from jaxanneal._clock import Clock
+from jaxanneal._compiled import is_overflow
 from jaxanneal._history import Layout
 from jaxanneal._interrupt import Interruption
 from jaxanneal._program import Setup
 from jaxanneal._sharding import default_device
 from jaxanneal._sweep_batch import Batch, Outcome, Run, told
-from jaxanneal._sweep_memory import first_size, is_overflow
+from jaxanneal._sweep_memory import first_size
 from jaxanneal._sweep_moves import Interrupted, Moves
 from jaxanneal._sweep_programs import Structural
 

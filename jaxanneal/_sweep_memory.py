@@ -72,9 +72,3 @@ def require_memory(analysis: Any, size: int) -> None:
 def _needed(analysis: Any) -> int:
     held = analysis.output_size_in_bytes + analysis.temp_size_in_bytes
     return held - analysis.alias_size_in_bytes
-
-
-def is_overflow(error: BaseException) -> bool:
-    """Return whether an error says that the memory is full."""
-    full = isinstance(error, TooLarge | MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
-    return full or (error.__cause__ is not None and is_overflow(error.__cause__))

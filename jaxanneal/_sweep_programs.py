@@ -100,7 +100,7 @@ class Structural(Exception):
     """A mistake that shows while a program is traced: every run of this structure has it."""
 
 
-class TooLarge(Exception):
+class TooLarge(MemoryError):
     """A program would not fit into the memory that is left."""
 
 

@@ -1,13 +1,16 @@
 """A sweep on disk: Zarr, written batch by batch, and read again to go on."""
 
+import contextlib
 import json
+import os
 import pathlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from jaxanneal._lock import lock
 from jaxanneal._numbers import refusal
 from jaxanneal._sweep_table import Table
 
@@ -55,7 +58,7 @@ class Store:
         made = self.table.dataset(self.xarray)
         made.attrs[_ATTRIBUTE] = json.dumps(told)
         encoding = {name: {"chunks": _chunks(x.shape)} for name, x in made.data_vars.items()}
-        made.to_zarr(self.directory, mode="w-", zarr_format=_FORMAT, encoding=encoding)
+        made.to_zarr(self.directory, mode="a", zarr_format=_FORMAT, encoding=encoding)
 
     def read(self) -> None:
         """Take over what the directory knows."""
@@ -97,35 +100,58 @@ class Store:
         return {dim: slice(int(i.min()), int(i.max()) + 1) for dim, i in pairs}
 
 
-def as_store(
+@contextlib.contextmanager
+def stored(
     store: Any, table: Table, told: Callable[[], dict[str, str]], xarray: Any
-) -> Store | None:
-    """Return the store in a directory, new or of an earlier call of the same sweep.
+) -> Iterator[Store | None]:
+    """Hold the store of a sweep, new or of an earlier call of the same sweep, as long as it runs.
 
     Raises:
         TypeError: ``store`` is no path.
-        ValueError: The directory holds something else, which is named.
+        ValueError: Another sweep runs there, or the directory holds something else, with what.
     """
+    if store is None:
+        yield None
+        return
     if not isinstance(store, str | pathlib.Path):
         raise TypeError(refusal("store", "a directory", repr(store), "Pass its path."))
     directory, mine = pathlib.Path(store), told()
-    made = Store(directory, table, xarray)
+    with _held(directory):
+        yield _opened(directory, Store(directory, table, xarray), mine)
+
+
+def _opened(directory: pathlib.Path, made: Store, mine: dict[str, str]) -> Store | None:
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            _replace_empty(made, mine)
+            made.create(mine)
         except OSError as error:
-            warnings.warn(f"store: cannot be made ({error}). The sweep goes on.", stacklevel=3)
+            warnings.warn(f"store: cannot be made ({error}). The sweep goes on.", stacklevel=5)
             return None
         return made
-    _require_same(directory, mine, _identity(directory, xarray))
+    _require_same(directory, mine, _identity(directory, made.xarray))
     made.read()
     return made
 
 
-def _replace_empty(store: Store, told: dict[str, str]) -> None:
-    store.directory.rmdir()
-    store.create(told)
+@contextlib.contextmanager
+def _held(directory: pathlib.Path) -> Iterator[None]:
+    """Let no other sweep have a directory.
+
+    The directory itself is locked: of a file in it that is not its own Zarr would warn.
+    """
+    handle = None
+    with contextlib.suppress(OSError):  # what cannot be made or opened is told where it is used
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = os.open(directory, os.O_RDONLY)
+    try:
+        if handle is not None and not lock(handle):
+            remedy = "Wait until it ends, or give each sweep a directory of its own."
+            got = f"{directory}, where another sweep runs"
+            raise ValueError(refusal("store", "a free directory", got, remedy))
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def _identity(directory: pathlib.Path, xarray: Any) -> dict[str, str]:

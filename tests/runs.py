@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxanneal as ja
-from jaxanneal import _driver, _keeper
+from jaxanneal import _driver, _keeper, _state
 from jaxanneal._pytree import replace
 
 # What two runs that are the same run must agree in; the seconds may differ.
@@ -31,13 +31,18 @@ def assert_same_run(found, expected):
 
 def own_lanes(result):
     """Return the state without blocks that are nothing but padding, which are never moved."""
-    return _keeper.own_lanes(result.state.state, result.state.width)
+    return _state.own_lanes(result.state.state, result.state.width)
 
 
 def eager(monkeypatch):
     """Look after each single step, and save whenever there is a look."""
     monkeypatch.setattr(_driver, "_LOOK_SECONDS", 0.0)
     monkeypatch.setattr(_keeper, "_SHARE", 1.0)
+
+
+def eager_for_good():
+    """The same in a process of its own."""
+    _driver._LOOK_SECONDS, _keeper._SHARE = 0.0, 1.0
 
 
 def often(directory, **settings):

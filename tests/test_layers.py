@@ -79,6 +79,7 @@ LAYERS = [
     "_compiled",
     "_program",
     "_fingerprint",
+    "_lock",
     "_folder",
     "_keeper",
     "_stretch",

@@ -14,7 +14,7 @@ import pytest
 import xarray
 
 import jaxanneal as ja
-from jaxanneal import _sweep_groups
+from jaxanneal import _sweep_groups, _sweep_store
 from jaxanneal._sweep_batch import Batch
 from jaxanneal._sweep_store import Store
 
@@ -161,6 +161,33 @@ def test_a_disk_that_fails_does_not_cost_the_sweep(tmp_path, monkeypatch):
     monkeypatch.setattr(xarray.Dataset, "to_zarr", full)
     with pytest.warns(UserWarning, match=r"^store: cannot be made .*No space left"):
         same_law(sweep(tmp_path / "store"), plain)
+
+
+def refused_while_it_runs_law(directory, plain):
+    """A second sweep on the store of one that runs is refused, and may have it afterwards."""
+    honest, refused = Store.write, []
+
+    def meanwhile(self, places):
+        patch.undo()
+        with pytest.raises(ValueError) as raised:
+            sweep(directory)
+        refused.append(str(raised.value))
+        honest(self, places)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "write", meanwhile)
+        same_law(sweep(directory), plain)
+    expected = f"store: expected a free directory, got {directory}, where another sweep runs. Wait"
+    assert refused[0].startswith(expected)
+    same_law(sweep(directory), plain)
+
+
+def test_a_second_sweep_on_one_store_is_refused(tmp_path, monkeypatch):
+    plain = sweep()
+    refused_while_it_runs_law(tmp_path / "store", plain)
+    monkeypatch.setattr(_sweep_store, "lock", lambda handle: True)
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):  # a broken twin
+        refused_while_it_runs_law(tmp_path / "twin", plain)
 
 
 CHILD = """
