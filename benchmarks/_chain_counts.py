@@ -32,19 +32,19 @@ def study(
         fewest: Moves per chain of a run at least, however long they take.
     """
     loads = [workload._replace(chains=chains) for chains in counts]
-    held = [_run(load, fewest) for load in loads]
+    held = [begin(load, fewest, record_every=fewest) for load in loads]
     compiling = [result.compile_seconds for result in held]
     needed = [bytes_per_chain(*pair) for pair in zip(loads, held, strict=True)]
     steps = []
     for index, load in enumerate(loads):
         # Compiles what only a continued run needs, and tells how fast it is.
-        held[index] = pilot = _run(load, 10**6, held[index], max_seconds=seconds / 2)
+        held[index] = pilot = _go_on(load, 10**6, held[index], seconds / 2)
         speed = (pilot.steps - fewest) / pilot.seconds
         steps.append(max(fewest, round(speed * seconds)))
     speeds: list[list[float]] = [[] for _ in loads]
     for _ in range(repeats):
         for index, load in enumerate(loads):
-            held[index] = result = _run(load, steps[index], held[index])
+            held[index] = result = _go_on(load, steps[index], held[index])
             speeds[index].append(steps[index] * load.chains / result.seconds)
     for index, load in enumerate(loads):
         middle = statistics.median(speeds[index])
@@ -66,16 +66,20 @@ def study(
         )
 
 
-def _run(
-    load: Workload, steps: int, before: Any = None, max_seconds: float | None = None
-) -> ja.Result[Any]:
-    """Begin a run, or go on from the one before; a single record, at its end."""
-    options: dict[str, Any] = {"steps": steps, "record_every": steps, "progress": False}
-    options |= {"args": load.args, "max_seconds": max_seconds}
-    if before is not None:
-        return ja.anneal(load.energy, state=before.state, **options)
+def begin(load: Workload, steps: int, **options: Any) -> ja.Result[Any]:
+    """Make a run from its starts."""
     method = ja.SimulatedAnnealing(load.chains, _COOLING)
-    return ja.anneal(load.energy, load.start, key=0, method=method, move=_MOVE, **options)
+    options = {"progress": False, "args": load.args, "method": method, "move": _MOVE} | options
+    return ja.anneal(load.energy, load.start, key=0, steps=steps, **options)
+
+
+def _go_on(
+    load: Workload, steps: int, before: ja.Result[Any], max_seconds: float | None = None
+) -> ja.Result[Any]:
+    """Go on from a run; a single record, at its end."""
+    options: dict[str, Any] = {"progress": False, "args": load.args, "max_seconds": max_seconds}
+    options |= {"steps": steps, "record_every": steps}
+    return ja.anneal(load.energy, state=before.state, **options)
 
 
 def bytes_per_chain(load: Workload, result: ja.Result[Any]) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 
 import jaxanneal as ja
 from benchmarks import _rows
+from benchmarks._chain_counts import begin
 from benchmarks._workloads import Workload
 from jaxanneal import _anneal
 from jaxanneal._driver import Driver
@@ -60,7 +61,7 @@ def study(workload: Workload, seconds: float, repeats: int) -> Iterator[dict[str
             seconds=statistics.median(values),
             ratio=statistics.median(values) / middle,
             interval=interval(values, whole[PLAIN]),
-            share=statistics.median(np.divide(spent, values)),
+            spent_seconds=statistics.median(spent),
             calls=len(first) / repeats,
             seconds_per_call=statistics.median(first) if first else None,
             spread=[min(values) / middle, max(values) / middle],
@@ -69,16 +70,9 @@ def study(workload: Workload, seconds: float, repeats: int) -> Iterator[dict[str
 
 def _steps(workload: Workload, seconds: float) -> int:
     """Return how many moves take so long, of a run whose programs are compiled."""
-    run(workload, 2)
-    found = run(workload, 10**7, max_seconds=max(1.0, seconds / 4))
+    begin(workload, 2)
+    found = begin(workload, 10**7, max_seconds=max(1.0, seconds / 4))
     return max(1, round(found.steps / found.seconds * seconds))
-
-
-def run(workload: Workload, steps: int, **options: Any) -> ja.Result[Any]:
-    """Make a run."""
-    method = ja.SimulatedAnnealing(workload.chains, ja.cooling.Geometric(1e-2, 1e-4, steps=10**6))
-    options = {"progress": False, "args": workload.args, "method": method} | options
-    return ja.anneal(workload.energy, workload.start, key=0, steps=steps, **options)
 
 
 def timed(workload: Workload, name: str, steps: int) -> tuple[float, list[list[float]]]:
@@ -91,9 +85,9 @@ def timed(workload: Workload, name: str, steps: int) -> tuple[float, list[list[f
         elif name != PLAIN:
             stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
             options |= {"progress": True, "callback": lambda progress: False}
-        begin = time.perf_counter()
-        run(workload, steps, **options)
-        return time.perf_counter() - begin, parts
+        since = time.perf_counter()
+        begin(workload, steps, **options)
+        return time.perf_counter() - since, parts
 
 
 def _folder() -> tempfile.TemporaryDirectory[str]:
@@ -107,11 +101,11 @@ def watched(owner: Any, name: str) -> Iterator[list[float]]:
     seconds: list[float] = []
 
     def call(*args: Any, **options: Any) -> Any:
-        begin = time.perf_counter()
+        since = time.perf_counter()
         try:
             return original(*args, **options)
         finally:
-            seconds.append(time.perf_counter() - begin)
+            seconds.append(time.perf_counter() - since)
 
     setattr(owner, name, call)
     try:

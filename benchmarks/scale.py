@@ -28,10 +28,11 @@ bit.
 
 OVERHEAD = """The same run plain, with `checkpoint=ja.Checkpoint(directory)`, and with a progress
 bar that writes to a log and a callback, in turn. Lost is the ratio of medians over that of plain
-runs, less one, with a 95 % bootstrap interval: what the clock can tell on such a machine. Spent is
-the share of the run's time inside saves and fingerprint, or bar and callback. The first save comes
-after a second, the last at the end, and those between at least 60 s and 99 times the seconds of a
-save apart: a shorter run loses a larger share, a longer one less.
+runs, less one, with a 95 % bootstrap interval: what the clock can tell on such a machine. Spent
+are the seconds inside saves and fingerprint, or bar and callback, in per cent of the run. The first
+save comes after a second, the last at the end, and those between are at least 60 s and 99 times the
+seconds of a save apart: a shorter run loses a larger share, a longer one less, and a run as long as
+the last column says loses 1 % to what these have spent.
 """
 
 _COUNTS = {"Rastrigin": tuple(4**n for n in range(11)), "network": tuple(4**n for n in range(9))}
@@ -44,10 +45,12 @@ def run(quick: bool) -> Iterator[dict[str, Any]]:
     free = Workload("Rastrigin, d=10", 1, rastrigin, uniform_start, ())
     costly = network(1, 8, 100)._replace(name="MLP 64-8-10, 100 digits")
     if quick:
-        yield from _chain_counts.study(free, (64, 4096), repeats, 0.2, 20)
+        yield from _chain_counts.study(free, (256,), repeats, 0.2, 20)
         yield from _device_counts.study((1, 2), 256, 20, repeats)
         yield from _sweep_speed.study((20, 10), 5, repeats)
-        yield from _overheads.study(network(64, 32, 100), 1.5, repeats)
+        yield from _overheads.study(
+            free._replace(name="Rastrigin 256, d=10", chains=256), 1.2, repeats
+        )
         return
     yield from _chain_counts.study(free, _COUNTS["Rastrigin"], repeats, 1.0, 20)
     yield from _chain_counts.study(costly, _COUNTS["network"], repeats, 1.0, 8)
@@ -85,7 +88,7 @@ def _overhead_line(row: dict[str, Any]) -> str:
     each = row["seconds_per_call"]
     return (
         f"{row['seconds']:6.2f} s, {_lost(row['ratio'])} % lost ({_lost(low)} to {_lost(high)}), "
-        f"{100 * row['share']:.2f} % spent in {row['calls']:.1f} calls"
+        f"{row['spent_seconds'] * 1e3:.0f} ms spent, {row['calls']:.1f} calls"
         + ("" if each is None else f" of {each * 1e3:.1f} ms")
     )
 
@@ -153,14 +156,16 @@ def _sweep_table(rows: list[dict[str, Any]]) -> list[str]:
 
 def _overhead_table(rows: list[dict[str, Any]]) -> list[str]:
     lines = [
-        "| run | with | seconds | lost, % | interval, % | spent, % | calls | milliseconds each |",
-        "|---|---|---|---|---|---|---|---|",
+        "| run | with | seconds | lost, % | interval, % | spent, % | calls | milliseconds each "
+        "| 1 % of, s |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         cells = [row["problem"], row["solver"], f"{row['seconds']:.2f}", _lost(row["ratio"])]
-        cells += [" to ".join(map(_lost, row["interval"])), f"{100 * row['share']:.2f}"]
-        each = row["seconds_per_call"]
+        spent, each = row["spent_seconds"], row["seconds_per_call"]
+        cells += [" to ".join(map(_lost, row["interval"])), f"{100 * spent / row['seconds']:.2f}"]
         cells += [f"{row['calls']:.1f}", "" if each is None else f"{1e3 * each:.1f}"]
+        cells += ["" if each is None else _report.figures(100 * spent)]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
