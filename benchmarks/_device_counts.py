@@ -1,6 +1,6 @@
 """The same run on 1, 2, 4 and 8 devices, in a process of its own for each: speed, and its bits.
 
-``python -m benchmarks._device_counts DEVICES CHAINS STEPS REPEATS`` is one of these processes.
+``python -m benchmarks._device_counts DEVICES LOAD CHAINS STEPS REPEATS`` is one of these processes.
 """
 
 import hashlib
@@ -18,19 +18,20 @@ import numpy as np
 
 import jaxanneal as ja
 from benchmarks import _rows
-from benchmarks._workloads import network
+from benchmarks._workloads import Workload, network, rastrigin, uniform_start
 
+NETWORK, FREE = "MLP 64-8-10, 100 digits", "Rastrigin, d=10"
 BLOCK, _RUNGS = 64, 16
 
 
 def study(
-    counts: tuple[int, ...], chains: int, steps: int, repeats: int
+    counts: tuple[int, ...], name: str, chains: int, steps: int, repeats: int
 ) -> Iterator[dict[str, Any]]:
     """Start a process with each number of devices; yield its row."""
     root = pathlib.Path(__file__).parent.parent
     for devices in counts:
-        numbers = map(str, (devices, chains, steps, repeats))
-        command = [sys.executable, "-m", "benchmarks._device_counts", *numbers]
+        given = map(str, (devices, name, chains, steps, repeats))
+        command = [sys.executable, "-m", "benchmarks._device_counts", *given]
         place = os.environ | {"JAX_PLATFORMS": "cpu"}  # host devices are what is forced
         out = subprocess.run(
             command, cwd=root, env=place, stdout=subprocess.PIPE, text=True, check=True
@@ -38,7 +39,7 @@ def study(
         measured = json.loads(out.stdout.splitlines()[-1])
         yield _rows.make(
             "scale",
-            f"PT, {network(chains, 8, 100).name} in blocks of {BLOCK}",
+            f"{name}: {chains} chains",
             f"{devices} devices",
             study="devices",
             devices=devices,
@@ -49,11 +50,17 @@ def study(
         )
 
 
-def run(chains: int, steps: int) -> ja.Result[Any]:
+def workload(name: str, chains: int) -> Workload:
+    """Return one of the two energies."""
+    if name == NETWORK:
+        return network(chains, 8, 100)
+    return Workload(name, chains, rastrigin, uniform_start, ())
+
+
+def run(load: Workload, steps: int) -> ja.Result[Any]:
     """Return a run with exchanges, whose ladder and step sizes adapt for half of it."""
-    load = network(chains, 8, 100)
     ladder = np.geomspace(1e-4, 1e-2, _RUNGS)
-    method = ja.ParallelTempering(ladders=chains // _RUNGS, temperatures=ladder, swap_every=5)
+    method = ja.ParallelTempering(ladders=load.chains // _RUNGS, temperatures=ladder, swap_every=5)
     options: dict[str, Any] = {"steps": steps, "block": BLOCK, "progress": False}
     return ja.anneal(load.energy, load.start, key=0, args=load.args, method=method, **options)
 
@@ -68,11 +75,12 @@ def digest(result: ja.Result[Any]) -> str:
     return told.hexdigest()[:16]
 
 
-def main(devices: int, chains: int, steps: int, repeats: int) -> None:
+def main(devices: int, name: str, chains: int, steps: int, repeats: int) -> None:
     """Measure on so many devices, and print what was measured."""
     ja.use_host_devices(devices)
-    first = run(chains, steps)
-    results = [run(chains, steps) for _ in range(repeats)]
+    load = workload(name, chains)
+    first = run(load, steps)
+    results = [run(load, steps) for _ in range(repeats)]
     digests = {digest(result) for result in (first, *results)}
     speeds = [steps * chains / result.seconds for result in results]
     middle = statistics.median(speeds)
@@ -88,4 +96,4 @@ def main(devices: int, chains: int, steps: int, repeats: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(int(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:]))

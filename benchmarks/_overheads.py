@@ -37,7 +37,7 @@ def study(workload: Workload, seconds: float, repeats: int) -> Iterator[dict[str
     """
     steps = _steps(workload, seconds)
     whole: dict[str, list[float]] = {PLAIN: [], **{name: [] for name in _PARTS}}
-    inside: dict[str, list[list[float]]] = {name: [] for name in whole}
+    inside: dict[str, list[list[list[float]]]] = {name: [] for name in whole}
     for name in whole:
         timed(workload, name, 2)  # imports, compiles
     for _ in range(repeats):
@@ -71,7 +71,7 @@ def study(workload: Workload, seconds: float, repeats: int) -> Iterator[dict[str
 def _steps(workload: Workload, seconds: float) -> int:
     """Return how many moves take so long, of a run whose programs are compiled."""
     begin(workload, 2)
-    found = begin(workload, 10**7, max_seconds=max(1.0, seconds / 4))
+    found = begin(workload, 10**7, max_seconds=max(0.2, seconds / 4))
     return max(1, round(found.steps / found.seconds * seconds))
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks import _chain_counts, _device_counts, _overheads, _report, _sweep_speed
-from benchmarks._workloads import Workload, network, rastrigin, uniform_start
+from benchmarks._device_counts import FREE, NETWORK, workload
+from benchmarks._workloads import network
 
 HEAD = """## scale: chains, devices, memory, sweeps, and what is lost to checkpoints
 
@@ -15,9 +16,9 @@ temporaries of the compiled program, counted as in `step`.
 """
 
 DEVICES = """Host devices that JAX was made to have, each number in a process of its own: more of
-them than cores show that nothing changes, not speed. Parallel tempering with exchanges every 5
-moves, ladder and step sizes adapting for half of the run. The digest is that of all numbers found:
-best state, chains, history, ladder and swap rates, in every repeat.
+them than cores show that nothing changes, not speed. Parallel tempering in blocks of 64 chains,
+exchanges every 5 moves, ladder and step sizes adapting for half of the run. The digest is that of
+all numbers found: best state, chains, history, ladder and swap rates, in every repeat.
 """
 
 SWEEP = """8 chains, 200 moves, one repeat of each configuration: a grid of start temperatures and
@@ -35,26 +36,24 @@ seconds of a save apart: a shorter run loses a larger share, a longer one less, 
 the last column says loses 1 % to what these have spent.
 """
 
-_COUNTS = {"Rastrigin": tuple(4**n for n in range(11)), "network": tuple(4**n for n in range(9))}
 _REPEATS, _QUICK_REPEATS = 7, 3
 
 
 def run(quick: bool) -> Iterator[dict[str, Any]]:
     """Run the four studies; yield their rows."""
     repeats = _QUICK_REPEATS if quick else _REPEATS
-    free = Workload("Rastrigin, d=10", 1, rastrigin, uniform_start, ())
-    costly = network(1, 8, 100)._replace(name="MLP 64-8-10, 100 digits")
+    free = workload(FREE, 1)
     if quick:
         yield from _chain_counts.study(free, (256,), repeats, 0.2, 20)
-        yield from _device_counts.study((1, 2), 256, 20, repeats)
+        yield from _device_counts.study((1, 2), FREE, 256, 200, repeats)
         yield from _sweep_speed.study((20, 10), 5, repeats)
-        yield from _overheads.study(
-            free._replace(name="Rastrigin 256, d=10", chains=256), 1.2, repeats
-        )
+        short = free._replace(name="Rastrigin 256, d=10", chains=256)  # no other program
+        yield from _overheads.study(short, 1.2, repeats)
         return
-    yield from _chain_counts.study(free, _COUNTS["Rastrigin"], repeats, 1.0, 20)
-    yield from _chain_counts.study(costly, _COUNTS["network"], repeats, 1.0, 8)
-    yield from _device_counts.study((1, 2, 4, 8), 1024, 100, repeats)
+    costly = workload(NETWORK, 1)._replace(name=NETWORK)
+    yield from _chain_counts.study(free, tuple(4**n for n in range(11)), repeats, 1.0, 20)
+    yield from _chain_counts.study(costly, tuple(4**n for n in range(9)), repeats, 1.0, 8)
+    yield from _device_counts.study((1, 2, 4, 8), NETWORK, 1024, 100, repeats)
     yield from _sweep_speed.study((100, 100), 45, repeats)
     yield from _overheads.study(network(64, 32, 1437), 12.0, repeats)
 
