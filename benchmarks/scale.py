@@ -103,11 +103,12 @@ _LINES: dict[str, Callable[[dict[str, Any]], str]] = {
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """Return the tables of the four studies, of the latest rows."""
     latest = {(row["problem"], row["solver"]): row for row in rows}
-    lines: list[str] = []
+    parts: list[list[str]] = []
     for study, (title, write) in _TABLES.items():
         found = [row for row in latest.values() if row["study"] == study]
-        lines += [*([title] if title and found else []), *(write(found) if found else []), ""]
-    return lines[:-1]
+        if found:
+            parts += [[title, *write(found), ""]] if title else [[*write(found), ""]]
+    return [line for part in parts for line in part][:-1]
 
 
 def _chains_table(rows: list[dict[str, Any]]) -> list[str]:
