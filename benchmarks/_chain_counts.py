@@ -70,7 +70,7 @@ def begin(load: Workload, steps: int, **options: Any) -> ja.Result[Any]:
     """Make a run from its starts."""
     method = ja.SimulatedAnnealing(load.chains, _COOLING)
     options = {"progress": False, "args": load.args, "method": method, "move": _MOVE} | options
-    return ja.anneal(load.energy, load.start, key=0, steps=steps, **options)
+    return whole(ja.anneal(load.energy, load.start, key=0, steps=steps, **options))
 
 
 def _go_on(
@@ -79,7 +79,18 @@ def _go_on(
     """Go on from a run; a single record, at its end."""
     options: dict[str, Any] = {"progress": False, "args": load.args, "max_seconds": max_seconds}
     options |= {"steps": steps, "record_every": steps}
-    return ja.anneal(load.energy, state=before.state, **options)
+    return whole(ja.anneal(load.energy, state=before.state, **options))
+
+
+def whole(result: ja.Result[Any]) -> ja.Result[Any]:
+    """Return a run that nobody interrupted: a part of it would make a wrong row.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM ended it, which is meant for the benchmark.
+    """
+    if result.stop_reason is ja.StopReason.INTERRUPTED:
+        raise KeyboardInterrupt
+    return result
 
 
 def bytes_per_chain(load: Workload, result: ja.Result[Any]) -> float:

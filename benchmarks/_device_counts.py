@@ -18,6 +18,7 @@ import numpy as np
 
 import jaxanneal as ja
 from benchmarks import _rows
+from benchmarks._chain_counts import whole
 from benchmarks._workloads import Workload, network, rastrigin, uniform_start
 
 NETWORK, FREE = "MLP 64-8-10, 100 digits", "Rastrigin, d=10"
@@ -62,7 +63,8 @@ def run(load: Workload, steps: int) -> ja.Result[Any]:
     ladder = np.geomspace(1e-4, 1e-2, _RUNGS)
     method = ja.ParallelTempering(ladders=load.chains // _RUNGS, temperatures=ladder, swap_every=5)
     options: dict[str, Any] = {"steps": steps, "block": BLOCK, "progress": False}
-    return ja.anneal(load.energy, load.start, key=0, args=load.args, method=method, **options)
+    options |= {"args": load.args, "method": method}
+    return whole(ja.anneal(load.energy, load.start, key=0, **options))
 
 
 def digest(result: ja.Result[Any]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 import jaxanneal as ja
 from benchmarks import _rows
+from benchmarks._chain_counts import whole
 
 _STEPS, _CHAINS, _END = 200, 8, 1e-3
 
@@ -49,7 +50,7 @@ def study(sides: tuple[int, int], sample: int, repeats: int) -> Iterator[dict[st
         looped |= {c: _single(pairs, c) for c in chosen[repeat::repeats].tolist()}
         seconds["loop"].append((time.perf_counter() - begin) / sample)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    same = sum(swept[c] == energy for c, energy in looped.items())
+    same = sum(float(swept[c]) == energy for c, energy in looped.items())
     told = f"{len(pairs)} configurations of Himmelblau's function"
     made = {"sweep": len(pairs), "loop": sample}
     solvers = {"sweep": "ja.sweep", "loop": f"a loop over ja.anneal, {repeats * sample} of them"}
@@ -81,6 +82,8 @@ def _sweep(starts: np.ndarray, scales: np.ndarray) -> np.ndarray:
     method, move = _settings(1.0, 1.0)
     options: dict[str, Any] = {"key": 0, "steps": _STEPS, "repeats": 1, "progress": False}
     found = ja.sweep(himmelblau, jnp.zeros(2), over=over, method=method, move=move, **options)
+    if (found.stop_reason == ja.StopReason.INTERRUPTED.name).any():
+        raise KeyboardInterrupt
     return found.energy.values.reshape(-1)
 
 
@@ -89,7 +92,7 @@ def _single(pairs: list[tuple[float, float]], c: int) -> float:
     method, move = _settings(*pairs[c])
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), c), 0)
     options: dict[str, Any] = {"key": key, "steps": _STEPS, "progress": False}
-    return ja.anneal(himmelblau, jnp.zeros(2), method=method, move=move, **options).energy
+    return whole(ja.anneal(himmelblau, jnp.zeros(2), method=method, move=move, **options)).energy
 
 
 def _settings(start: float, scale: float) -> tuple[ja.SimulatedAnnealing, Any]:

@@ -11,8 +11,9 @@ HEAD = """## scale: chains, devices, memory, sweeps, and what is lost to checkpo
 
 Simulated annealing through `ja.anneal`, everything as by default but for a single record. All
 numbers of chains in turn, medians of the repeats, without compilation; few chains make many moves,
-many make a few, so that a run takes about a second where it can. Bytes per chain are state and
-temporaries of the compiled program, counted as in `step`.
+many make a few, so that a run takes about 0.7 s where it can. Bytes per chain are state and
+temporaries of the compiled program, counted as in `step`, those of few chains with what every
+program needs.
 """
 
 DEVICES = """Host devices that JAX was made to have, each number in a process of its own: more of
@@ -51,8 +52,9 @@ def run(quick: bool) -> Iterator[dict[str, Any]]:
         yield from _overheads.study(short, 1.2, repeats)
         return
     costly = workload(NETWORK, 1)._replace(name=NETWORK)
-    yield from _chain_counts.study(free, tuple(4**n for n in range(11)), repeats, 1.0, 20)
-    yield from _chain_counts.study(costly, tuple(4**n for n in range(9)), repeats, 1.0, 8)
+    counts = tuple(8**n for n in range(6))  # to 32,768
+    yield from _chain_counts.study(free, (*counts, 2**18, 2**20), repeats, 0.7, 20)
+    yield from _chain_counts.study(costly, (*counts, 2**16), repeats, 0.7, 8)
     yield from _device_counts.study((1, 2, 4, 8), NETWORK, 1024, 100, repeats)
     yield from _sweep_speed.study((100, 100), 45, repeats)
     yield from _overheads.study(network(64, 32, 1437), 12.0, repeats)

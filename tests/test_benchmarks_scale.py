@@ -1,11 +1,13 @@
 """The suite `scale`: what its rows say is what was measured, and its comparers can fail."""
 
+import json
 import types
 
 import numpy as np
 import pytest
 from laws import caught
 
+import jaxanneal as ja
 from benchmarks import _chain_counts, _device_counts, _overheads, _sweep_speed, scale
 from benchmarks._device_counts import FREE
 from benchmarks._workloads import Workload
@@ -95,6 +97,16 @@ def test_calls_are_timed_and_the_function_is_put_back():
     assert Slow.wait is original
 
 
+def test_an_interrupted_run_makes_no_row():
+    for reason in ja.StopReason:
+        result = types.SimpleNamespace(stop_reason=reason)
+        if reason is ja.StopReason.INTERRUPTED:
+            with pytest.raises(KeyboardInterrupt):
+                _chain_counts.whole(result)
+        else:
+            assert _chain_counts.whole(result) is result
+
+
 def bytes_law(rows):
     """A chain holds its parameters and its best ones, two floats each, and both energies."""
     for row in rows:
@@ -117,6 +129,7 @@ def test_chains_and_overheads_give_rows_lines_and_tables():
     assert kept["calls"] == 1
     assert 0 < kept["seconds_per_call"] < kept["spent_seconds"] < kept["seconds"]
     assert shown["calls"] > 1
+    assert [json.loads(json.dumps(row)) for row in rows] == rows  # as they are kept
     assert all(scale.line(row) for row in rows)
     lines = scale.table(rows)
     assert sum(line.startswith("| small | 8 |") for line in lines) == 1
@@ -135,6 +148,7 @@ def test_runs_of_the_loop_are_those_of_the_sweep(monkeypatch):
     assert [row["configurations"] for row in rows] == [4, 2]
     same_law(rows)
     assert rows[1]["times_the_loop"] == 1
+    assert [json.loads(json.dumps(row)) for row in rows] == rows  # as they are kept
     assert all(scale.line(row) for row in rows)
     assert sum(line.startswith("| 4 configurations") for line in scale.table(rows)) == 2
     single = _sweep_speed._single
