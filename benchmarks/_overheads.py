@@ -24,7 +24,7 @@ _PARTS = {
     "checkpoint": ((Keeper, "save"), (_anneal, "fingerprint")),
     "progress bar and callback": ((Driver, "_tell"),),
 }
-_DRAWS = 10_000
+_DRAWS = 2_000
 
 
 def study(workload: Workload, seconds: float, repeats: int) -> Iterator[dict[str, Any]]:
