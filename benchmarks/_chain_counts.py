@@ -8,6 +8,7 @@ import jax
 
 import jaxanneal as ja
 from benchmarks import _rows, step
+from benchmarks._interrupted import whole
 from benchmarks._workloads import Workload
 from jaxanneal._clock import Clock
 from jaxanneal._interrupt import Interruption
@@ -80,17 +81,6 @@ def _go_on(
     options: dict[str, Any] = {"progress": False, "args": load.args, "max_seconds": max_seconds}
     options |= {"steps": steps, "record_every": steps}
     return whole(ja.anneal(load.energy, state=before.state, **options))
-
-
-def whole(result: ja.Result[Any]) -> ja.Result[Any]:
-    """Return a run that nobody interrupted: a part of it would make a wrong row.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C or SIGTERM ended it, which is meant for the benchmark.
-    """
-    if result.stop_reason is ja.StopReason.INTERRUPTED:
-        raise KeyboardInterrupt
-    return result
 
 
 def bytes_per_chain(load: Workload, result: ja.Result[Any]) -> float:

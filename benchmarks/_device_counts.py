@@ -18,7 +18,7 @@ import numpy as np
 
 import jaxanneal as ja
 from benchmarks import _rows
-from benchmarks._chain_counts import whole
+from benchmarks._interrupted import whole
 from benchmarks._workloads import Workload, network, rastrigin, uniform_start
 
 NETWORK, FREE = "MLP 64-8-10, 100 digits", "Rastrigin, d=10"

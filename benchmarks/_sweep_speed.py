@@ -12,7 +12,7 @@ import numpy as np
 
 import jaxanneal as ja
 from benchmarks import _rows
-from benchmarks._chain_counts import whole
+from benchmarks._interrupted import whole
 
 _STEPS, _CHAINS, _END = 200, 8, 1e-3
 

@@ -10,6 +10,7 @@ from laws import caught
 import jaxanneal as ja
 from benchmarks import _chain_counts, _device_counts, _overheads, _sweep_speed, scale
 from benchmarks._device_counts import FREE
+from benchmarks._interrupted import whole
 from benchmarks._workloads import Workload
 
 # One structure for all that runs here: programs are compiled once.
@@ -102,9 +103,9 @@ def test_an_interrupted_run_makes_no_row():
         result = types.SimpleNamespace(stop_reason=reason)
         if reason is ja.StopReason.INTERRUPTED:
             with pytest.raises(KeyboardInterrupt):
-                _chain_counts.whole(result)
+                whole(result)
         else:
-            assert _chain_counts.whole(result) is result
+            assert whole(result) is result
 
 
 def bytes_law(rows):
@@ -157,10 +158,10 @@ def test_runs_of_the_loop_are_those_of_the_sweep(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_process_with_one_device_prints_the_digest_that_two_have_here():
-    (row,) = _device_counts.study((1,), FREE, 128, 20, 1)
-    here = _device_counts.run(_device_counts.workload(FREE, 128), 20)
-    assert (row["used"], len(here.chains.energy.sharding.device_set)) == (1, 2)
+def test_a_process_with_four_devices_prints_the_digest_that_two_have_here():
+    (row,) = _device_counts.study((4,), FREE, 256, 20, 1)
+    here = _device_counts.run(_device_counts.workload(FREE, 256), 20)
+    assert (row["used"], len(here.chains.energy.sharding.device_set)) == (4, 2)
     assert row["digest"] == _device_counts.digest(here)
     assert row["evaluations_per_second"] > 0
     assert row["digest"] in scale.line(row)
