@@ -9,9 +9,9 @@ from benchmarks._workloads import network
 
 HEAD = """## scale: chains, devices, memory, sweeps, and what is lost to checkpoints
 
-Simulated annealing through `ja.anneal`, everything as by default but for a single record. All
-numbers of chains in turn, medians of the repeats, without compilation; few chains make many moves,
-many make a few, so that a run takes about 0.7 s where it can. Bytes per chain are state and
+Simulated annealing through `ja.anneal`, in blocks of the default width, a single record at the end.
+All numbers of chains in turn, medians of the repeats, without compilation; few chains make many
+moves, many make a few, so that a run takes about 0.7 s where it can. Bytes per chain are state and
 temporaries of the compiled program, counted as in `step`, those of few chains with what every
 program needs.
 """
