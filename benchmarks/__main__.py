@@ -3,9 +3,15 @@
 import argparse
 import sys
 
-from benchmarks import _report, _rows, exchanges, networks, sampling, step
+from benchmarks import _report, _rows, exchanges, networks, sampling, scale, step
 
-SUITES = {"exchanges": exchanges, "networks": networks, "sampling": sampling, "step": step}
+SUITES = {
+    "exchanges": exchanges,
+    "networks": networks,
+    "sampling": sampling,
+    "scale": scale,
+    "step": step,
+}
 _PEERED = ("sampling", "step")
 
 

@@ -38,6 +38,11 @@ def grid(rows: list[dict[str, Any]], column: str) -> list[str]:
     return lines
 
 
+def figures(value: float) -> str:
+    """Return three significant figures, without an exponent."""
+    return f"{float(f'{value:.3g}'):,.10g}"
+
+
 def _provenance(rows: list[dict[str, Any]]) -> str:
     latest = {(row["problem"], row["solver"], row.get("seed")): row for row in rows}
     machines = sorted({(row["processor"], row["versions"]["jax"]) for row in latest.values()})

@@ -91,7 +91,7 @@ def workloads(quick: bool) -> Iterator[Workload]:
     """Yield the workloads, a few of them if it has to be quick."""
     yield network(64, 32, 1437)
     yield network(64, 32, 100)
-    yield Workload("Rastrigin 4096, d=10", 4096, rastrigin, _uniform_start, ())
+    yield Workload("Rastrigin 4096, d=10", 4096, rastrigin, uniform_start, ())
     if quick:
         return
     yield network(1024, 8, 100)
@@ -101,7 +101,7 @@ def workloads(quick: bool) -> Iterator[Workload]:
     yield Workload("Ising 64 x 64, 64", 64, ising, _spin_start, ())
 
 
-def _uniform_start(key: jax.Array) -> jax.Array:
+def uniform_start(key: jax.Array) -> jax.Array:
     return jax.random.uniform(key, (10,), minval=-5.0, maxval=5.0)
 
 

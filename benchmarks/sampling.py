@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import _rows
+from benchmarks import _report, _rows
 from benchmarks._effective import autocorrelation, effective_samples, standard_error, theory
 from benchmarks._samplers import OURS, Ours, Part, Sampler
 from benchmarks._targets import Target, targets
@@ -162,11 +162,11 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     for problem in dict.fromkeys(problem for problem, _ in latest):
         for row in (row for (p, _), row in latest.items() if p == problem):
             trips = row["round_trips_per_second"]
-            effective = _figures(row["effective_per_second"])
+            effective = _report.figures(row["effective_per_second"])
             cells = [problem, row["solver"], f"({effective})" if _wrong(row) else effective]
-            cells += ["" if trips is None else _figures(trips)]
+            cells += ["" if trips is None else _report.figures(trips)]
             cells += [_off(row, "energy"), _off(row, "observed")]
-            cells += [_figures(row["evaluations"] / row["seconds"])]
+            cells += [_report.figures(row["evaluations"] / row["seconds"])]
             lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *([PEERS] if len({solver for _, solver in latest}) > 1 else []), THEORY]
     lines += [
@@ -175,11 +175,6 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     lines.append("|---|---|---|---|---|---|---|")
     for row in (row for (_, solver), row in latest.items() if solver == OURS):
         names = ("barrier", "round_trip_rate", "theory", "of_theory", "autocorrelation")
-        cells = " | ".join(_figures(row[name]) for name in names)
+        cells = " | ".join(_report.figures(row[name]) for name in names)
         lines.append(f"| {row['problem']} | {row['rungs']} | {cells} |")
     return lines
-
-
-def _figures(value: float) -> str:
-    """Return three significant figures, without an exponent."""
-    return f"{float(f'{value:.3g}'):,.10g}"

@@ -1,0 +1,121 @@
+"""What checkpoints and progress take of a run: by the clock, and by what is spent in them."""
+
+import contextlib
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import jaxanneal as ja
+from benchmarks import _rows
+from benchmarks._chain_counts import begin
+from benchmarks._workloads import Workload
+from jaxanneal import _anneal
+from jaxanneal._driver import Driver
+from jaxanneal._keeper import Keeper
+
+PLAIN = "plain"
+# Where the time goes: saves and the fingerprint of the call, the bar and the callback.
+_PARTS = {
+    "checkpoint": ((Keeper, "save"), (_anneal, "fingerprint")),
+    "progress bar and callback": ((Driver, "_tell"),),
+}
+_DRAWS = 2_000
+
+
+def study(workload: Workload, seconds: float, repeats: int) -> Iterator[dict[str, Any]]:
+    """Make the same run without and with each of them in turn; yield a row for each.
+
+    Args:
+        workload: What is annealed.
+        seconds: How long a run is to take.
+        repeats: Runs of each kind.
+    """
+    steps = _steps(workload, seconds)
+    whole: dict[str, list[float]] = {PLAIN: [], **{name: [] for name in _PARTS}}
+    inside: dict[str, list[list[list[float]]]] = {name: [] for name in whole}
+    for name in whole:
+        timed(workload, name, 2)  # imports, compiles
+    for _ in range(repeats):
+        for name in whole:
+            spent, parts = timed(workload, name, steps)
+            whole[name].append(spent)
+            inside[name].append(parts)
+    middle = statistics.median(whole[PLAIN])
+    for name, values in whole.items():
+        # Part by part: the first of them may be called more than once, the others are so once.
+        first = [x for parts in inside[name] for x in parts[0]] if name in _PARTS else []
+        spent = [sum(map(sum, parts)) for parts in inside[name]]
+        yield _rows.make(
+            "scale",
+            f"{workload.name}, runs of {seconds:g} s",
+            name,
+            study="overhead",
+            chains=workload.chains,
+            steps=steps,
+            repeats=repeats,
+            seconds=statistics.median(values),
+            ratio=statistics.median(values) / middle,
+            interval=interval(values, whole[PLAIN]),
+            spent_seconds=statistics.median(spent),
+            calls=len(first) / repeats,
+            seconds_per_call=statistics.median(first) if first else None,
+            spread=[min(values) / middle, max(values) / middle],
+        )
+
+
+def _steps(workload: Workload, seconds: float) -> int:
+    """Return how many moves take so long, of a run whose programs are compiled."""
+    begin(workload, 2)
+    found = begin(workload, 10**7, max_seconds=max(0.2, seconds / 4))
+    return max(1, round(found.steps / found.seconds * seconds))
+
+
+def timed(workload: Workload, name: str, steps: int) -> tuple[float, list[list[float]]]:
+    """Return the seconds of a whole call, and those spent in each part of what is asked about."""
+    with contextlib.ExitStack() as stack:
+        parts = [stack.enter_context(watched(*part)) for part in _PARTS.get(name, ())]
+        options: dict[str, Any] = {}
+        if name == "checkpoint":
+            options["checkpoint"] = ja.Checkpoint(stack.enter_context(_folder()))
+        elif name != PLAIN:
+            stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+            options |= {"progress": True, "callback": lambda progress: False}
+        since = time.perf_counter()
+        begin(workload, steps, **options)
+        return time.perf_counter() - since, parts
+
+
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory()
+
+
+@contextlib.contextmanager
+def watched(owner: Any, name: str) -> Iterator[list[float]]:
+    """Note the seconds of every call of a function meanwhile."""
+    original: Callable[..., Any] = getattr(owner, name)
+    seconds: list[float] = []
+
+    def call(*args: Any, **options: Any) -> Any:
+        since = time.perf_counter()
+        try:
+            return original(*args, **options)
+        finally:
+            seconds.append(time.perf_counter() - since)
+
+    setattr(owner, name, call)
+    try:
+        yield seconds
+    finally:
+        setattr(owner, name, original)
+
+
+def interval(values: list[float], plain: list[float]) -> list[float]:
+    """Return 95 % of the ratios of medians of repeats that are drawn again, pair by pair."""
+    drawn = np.random.default_rng(0).integers(len(plain), size=(_DRAWS, len(plain)))
+    ratios = np.median(np.array(values)[drawn], 1) / np.median(np.array(plain)[drawn], 1)
+    return np.percentile(ratios, [2.5, 97.5]).tolist()

@@ -1,0 +1,184 @@
+"""Chains, devices, memory, sweeps, and what checkpoints and progress cost."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from benchmarks import _chain_counts, _device_counts, _overheads, _report, _sweep_speed
+from benchmarks._device_counts import FREE, NETWORK, workload
+from benchmarks._workloads import network
+
+HEAD = """## scale: chains, devices, memory, sweeps, and what is lost to checkpoints
+
+Simulated annealing through `ja.anneal`, in blocks of the default width, a single record at the end.
+All numbers of chains in turn, medians of the repeats, without compilation; few chains make many
+moves, many make a few, so that a run takes about 0.7 s where it can. Bytes per chain are state and
+temporaries of the compiled program, counted as in `step`, those of few chains with what every
+program needs.
+"""
+
+DEVICES = """Host devices that JAX was made to have, each number in a process of its own: more of
+them than cores show that nothing changes, not speed. Parallel tempering in blocks of 64 chains,
+exchanges every 5 moves, ladder and step sizes adapting for half of the run. The digest is that of
+all numbers found: best state, chains, history, ladder and swap rates, in every repeat.
+"""
+
+SWEEP = """8 chains, 200 moves, one repeat of each configuration: a grid of start temperatures and
+step sizes through one `ja.sweep`, and a sample of it through `ja.anneal` one after the other, in
+turn, without compilation. Same: runs of the sample with the energy that the sweep found, bit for
+bit.
+"""
+
+OVERHEAD = """The same run plain, with `checkpoint=ja.Checkpoint(directory)`, and with a progress
+bar that writes to a log and a callback, in turn. Lost is the ratio of medians over that of plain
+runs, less one, with a 95 % bootstrap interval: what the clock can tell on such a machine. Spent
+are the seconds inside saves and fingerprint, or bar and callback, in per cent of the run. The first
+save comes after a second, the last at the end, and those between are at least 60 s and 99 times the
+seconds of a save apart: a shorter run loses a larger share, a longer one less, and a run as long as
+the last column says loses 1 % to what these have spent.
+"""
+
+_REPEATS, _QUICK_REPEATS = 7, 3
+
+
+def run(quick: bool) -> Iterator[dict[str, Any]]:
+    """Run the four studies; yield their rows."""
+    repeats = _QUICK_REPEATS if quick else _REPEATS
+    free = workload(FREE, 1)
+    if quick:
+        yield from _chain_counts.study(free, (256,), repeats, 0.2, 20)
+        yield from _device_counts.study((1, 2), FREE, 256, 200, repeats)
+        yield from _sweep_speed.study((20, 10), 5, repeats)
+        short = free._replace(name="Rastrigin 256, d=10", chains=256)  # no other program
+        yield from _overheads.study(short, 1.2, repeats)
+        return
+    costly = workload(NETWORK, 1)._replace(name=NETWORK)
+    counts = tuple(8**n for n in range(6))  # to 32,768
+    yield from _chain_counts.study(free, (*counts, 2**18, 2**20), repeats, 0.7, 20)
+    yield from _chain_counts.study(costly, (*counts, 2**16), repeats, 0.7, 8)
+    yield from _device_counts.study((1, 2, 4, 8), NETWORK, 1024, 100, repeats)
+    yield from _sweep_speed.study((100, 100), 45, repeats)
+    yield from _overheads.study(network(64, 32, 1437), 12.0, repeats)
+
+
+def line(row: dict[str, Any]) -> str:
+    """Return one row as a line of text."""
+    return f"{row['problem']:<44} {row['solver']:<36} {_LINES[row['study']](row)}"
+
+
+def _chains_line(row: dict[str, Any]) -> str:
+    return (
+        f"{row['evaluations_per_second']:12,.0f} evaluations/s {row['bytes_per_chain']:8,.0f} "
+        f"bytes per chain   {row['compile_seconds']:5.2f} s compiling"
+    )
+
+
+def _devices_line(row: dict[str, Any]) -> str:
+    return f"{row['evaluations_per_second']:12,.0f} evaluations/s   digest {row['digest']}"
+
+
+def _sweep_line(row: dict[str, Any]) -> str:
+    same, of = row["same"]
+    return (
+        f"{row['nanoseconds'] / 1e3:10,.0f} us a configuration "
+        f"{row['times_the_loop']:6.1f} x the loop   {same} of {of} same"
+    )
+
+
+def _overhead_line(row: dict[str, Any]) -> str:
+    low, high = row["interval"]
+    each = row["seconds_per_call"]
+    return (
+        f"{row['seconds']:6.2f} s, {_lost(row['ratio'])} % lost ({_lost(low)} to {_lost(high)}), "
+        f"{row['spent_seconds'] * 1e3:.0f} ms spent, {row['calls']:.1f} calls"
+        + ("" if each is None else f" of {each * 1e3:.1f} ms")
+    )
+
+
+_LINES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "chains": _chains_line,
+    "devices": _devices_line,
+    "sweep": _sweep_line,
+    "overhead": _overhead_line,
+}
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the tables of the four studies, of the latest rows."""
+    latest = {(row["problem"], row["solver"]): row for row in rows}
+    parts: list[list[str]] = []
+    for study, (title, write) in _TABLES.items():
+        found = [row for row in latest.values() if row["study"] == study]
+        if found:
+            parts += [[title, *write(found), ""]] if title else [[*write(found), ""]]
+    return [line for part in parts for line in part][:-1]
+
+
+def _chains_table(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "| energy | chains | evaluations/s | bytes per chain | times its parameters "
+        "| moves in a run | seconds compiling |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        multiple = row["bytes_per_chain"] / row["bytes_of_parameters"]
+        cells = [row["problem"], f"{row['chains']:,}"]
+        cells += [_report.figures(row["evaluations_per_second"])]
+        cells += [f"{row['bytes_per_chain']:,.0f}", f"{multiple:.2f}"]
+        cells += [f"{row['steps']:,}", f"{row['compile_seconds']:.1f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _devices_table(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "| run | devices | evaluations/s | digest | same bits as the first |",
+        "|---|---|---|---|---|",
+    ]
+    first: dict[str, str] = {}
+    for row in rows:
+        expected = first.setdefault(row["problem"], row["digest"])
+        same = "yes" if row["digest"] == expected and " " not in expected else "NO"
+        speed = _report.figures(row["evaluations_per_second"])
+        cells = [row["problem"], f"{row['devices']}", speed, row["digest"], same]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _sweep_table(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "| sweep | through | microseconds a configuration | times as fast as the loop | same |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = [row["problem"], row["solver"], _report.figures(row["nanoseconds"] / 1e3)]
+        cells += [f"{row['times_the_loop']:.1f}", "{} of {}".format(*row["same"])]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _overhead_table(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "| run | with | seconds | lost, % | interval, % | spent, % | calls | milliseconds each "
+        "| 1 % of, s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = [row["problem"], row["solver"], f"{row['seconds']:.2f}", _lost(row["ratio"])]
+        spent, each = row["spent_seconds"], row["seconds_per_call"]
+        cells += [" to ".join(map(_lost, row["interval"])), f"{100 * spent / row['seconds']:.2f}"]
+        cells += [f"{row['calls']:.1f}", "" if each is None else f"{1e3 * each:.1f}"]
+        cells += ["" if each is None else _report.figures(100 * spent)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _lost(ratio: float) -> str:
+    return f"{100 * (ratio - 1):+.2f}"
+
+
+_TABLES: dict[str, tuple[str, Callable[[list[dict[str, Any]]], list[str]]]] = {
+    "chains": ("", _chains_table),
+    "devices": (DEVICES, _devices_table),
+    "sweep": (SWEEP, _sweep_table),
+    "overhead": (OVERHEAD, _overhead_table),
+}
