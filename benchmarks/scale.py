@@ -46,7 +46,7 @@ def run(quick: bool) -> Iterator[dict[str, Any]]:
     free = workload(FREE, 1)
     if quick:
         yield from _chain_counts.study(free, (256,), repeats, 0.2, 20)
-        yield from _device_counts.study((1, 2), FREE, 256, 200, repeats)
+        yield from _device_counts.study((2,), FREE, 256, 200, repeats)
         yield from _sweep_speed.study((20, 10), 5, repeats)
         short = free._replace(name="Rastrigin 256, d=10", chains=256)  # no other program
         yield from _overheads.study(short, 1.2, repeats)

@@ -22,13 +22,15 @@ from jaxanneal._program import chunk_program
 _REPEATS, _QUICK_REPEATS = 9, 7
 _SMALL_BLOCK = 64
 _SWAPS = "a swap phase alone"
+COOLING = ja.cooling.Geometric(1e-2, 1e-4, steps=10**6)
 
 HEAD = """## step: what a step costs
 
 Time per chain-step over that of the bare vmapped energy, in one process, interleaved, medians.
 Bare is the faster of back-to-back calls of the jitted energy and a scan whose carry touches every
 parameter. Workloads (C, H, N): C chains of an MLP 64-H-10 on N digits. Blocks of the default width
-unless another is named.
+unless another is named; with a device per core as many chains on each, and bare on one of them,
+which has all threads.
 """
 
 SHARES = """A swap phase by itself, in per cent of a bare step of all chains: its share where every
@@ -45,20 +47,37 @@ def run(quick: bool, peers: bool = False) -> Iterator[dict[str, Any]]:
     """Measure every workload; yield one row for each solver."""
     for workload in workloads(quick):
         yield from measure(workload, quick, peers)
+    if not quick:
+        from benchmarks import _core_steps  # which measures by what stands here
+
+        yield from _core_steps.rows()
 
 
-def measure(workload: Workload, quick: bool, peers: bool) -> Iterator[dict[str, Any]]:
-    """Time bare and all solvers in turn, A B C A B C, and yield the ratios of medians."""
+def measure(
+    workload: Workload,
+    quick: bool,
+    peers: bool,
+    chosen: Callable[[int, Any], dict[str, tuple[Any, int | None]]] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Time bare and all solvers in turn, A B C A B C, and yield the ratios of medians.
+
+    Args:
+        workload: The energy, its starts and its data.
+        quick: Whether to measure fewer solvers, fewer times.
+        peers: Whether to measure other libraries, too.
+        chosen: Returns the solvers for a number of chains and their starts; by default the usual.
+    """
     starts = jax.vmap(workload.start)(jax.random.split(jax.random.key(0), workload.chains))
     calls, scan, bare_compile = bare(workload, starts)
     steps = max(1, int(0.05 / _seconds(calls, 1)))
     timed: dict[str, Callable[[int], None]] = {"bare (calls)": calls, "bare (scan)": scan}
     compiling = {"bare (calls)": bare_compile, "bare (scan)": bare_compile}
     held: dict[str, float] = {}
-    for name, (method, block) in solvers(workload.chains, quick).items():
+    found = solvers(workload.chains, quick) if chosen is None else chosen(workload.chains, starts)
+    for name, (method, block) in found.items():
         timed[name], compiling[name], held[name] = solver(workload, starts, method, block)
     alone: dict[str, float] = {}  # how often a solver would run for one step of all chains
-    if workload.chains >= RUNGS:
+    if chosen is None and workload.chains >= RUNGS:
         timed[_SWAPS], compiling[_SWAPS] = swaps(workload.chains)
         alone[_SWAPS] = 1 / PHASES
     for peer in _step_peers.peers(workload, starts) if peers else ():
@@ -93,8 +112,7 @@ def measure(workload: Workload, quick: bool, peers: bool) -> Iterator[dict[str, 
 
 def solvers(chains: int, quick: bool) -> dict[str, tuple[Any, int | None]]:
     """Return the methods that are timed at a number of chains, and the chains in a block."""
-    cooling = ja.cooling.Geometric(1e-2, 1e-4, steps=10**6)
-    found: dict[str, Any] = {"SA": (ja.SimulatedAnnealing(chains, cooling), None)}
+    found: dict[str, Any] = {"SA": (ja.SimulatedAnnealing(chains, COOLING), None)}
     if chains >= RUNGS:
         for every in (10, 1):
             found[f"PT, swap every {every}"] = tempering(chains, every), None

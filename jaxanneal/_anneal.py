@@ -74,8 +74,8 @@ def anneal(
         target: Stop when the best energy is at or below this.
         patience: Stop when the best energy has not improved for so many steps.
         max_seconds: Stop after so much wall clock, compilation apart.
-        record_every: Moves between records of the history; by default at most 1,000 records, and as
-            few as fit into 64 MB.
+        record_every: Moves between records of the history; by default at most 1,000 records, of
+            a summary over chains at most 100, and as few as fit into 64 MB.
         observe: ``(params, *args) -> pytree`` to record, in parallel tempering at the coldest rung.
         callback: ``callback(progress) -> bool``, about every half second; True stops the run.
         progress: Whether to show a bar; ``None``: on a terminal or in a notebook.

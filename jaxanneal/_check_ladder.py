@@ -157,9 +157,10 @@ def allowed_rate(swap_rate: np.ndarray, scheme: str) -> float:
 def _exploration(state: State, health: Diagnostics) -> list[str]:
     """Say so if exchanges are faster than exploration, and how often there should be one."""
     assert health.swap_rate is not None and health.autocorrelation is not None
-    assert health.round_trips is not None
-    known = health.autocorrelation[np.isfinite(health.autocorrelation)]
-    every, again = int(state.method.swap_every), float(np.mean(known)) if known.size else 0.0
+    assert health.round_trips is not None and health.temperatures is not None
+    known = np.where(np.isfinite(health.autocorrelation), health.autocorrelation, 0.0)
+    slowest = int(np.argmax(known))  # one slow rung is enough to hold up every trip
+    every, again = int(state.method.swap_every), float(known[slowest])
     phases = int(state.exchange.phases) * state.method.ladders
     expected = phases * allowed_rate(health.swap_rate, state.method.scheme)
     made = int(np.sum(health.round_trips))
@@ -171,15 +172,16 @@ def _exploration(state: State, health: Diagnostics) -> list[str]:
     )
     if again <= LEFT_AT_MOST:
         return [
-            f"{trips}, although the energy at a rung is renewed from one exchange to the next. "
+            f"{trips}, although the energy at every rung is renewed from one exchange to the next. "
             f"Raise swap_every from {every} to about the number of coordinates or sites; if that "
             "does not help, the hottest rung is too cold to cross every barrier."
         ]
     # What is left of the energy falls by the same factor with every move, to a first guess.
     wanted = math.ceil(every * math.log(LEFT_AT_MOST) / math.log(min(again, 0.999)))
     return [
-        f"{trips}, and {again:.0%} of the energy at a rung is left from one exchange to the next. "
-        f"Raise swap_every from {every} to at least {_rounded(wanted)}."
+        f"{trips}, and {again:.0%} of the energy at T = {health.temperatures[slowest]:.3g} is left "
+        f"from one exchange to the next. Raise swap_every from {every} to at least "
+        f"{_rounded(wanted)}."
     ]
 
 

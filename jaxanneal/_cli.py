@@ -25,8 +25,10 @@ def main(argv: list[str] | None = None) -> int:
     chosen = _parser().parse_args(argv)
     if chosen.command == "info":
         return _info()
-    from jaxanneal import _demo
+    from jaxanneal import _demo, use_host_devices
 
+    if argv is None:  # a process of its own, in which nothing has started JAX
+        use_host_devices()
     try:
         _demo.run(began, chosen.seconds, chosen.method, chosen.seed, chosen.out, chosen.quiet)
     except ImportError as error:

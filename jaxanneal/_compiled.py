@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
@@ -55,6 +56,32 @@ def hashable(function: Any) -> Any:
     return function
 
 
+class Compilation(NamedTuple):
+    """A program that has been traced.
+
+    Args:
+        seconds: What tracing took.
+        lower: Lowers, by the settings of JAX in the thread that calls it, and returns a function
+            that compiles, in any thread; ``None`` where that is done.
+    """
+
+    seconds: float
+    lower: Callable[[], Callable[[], None]] | None
+
+
+def compile_programs(*programs: Compilation) -> float:
+    """Compile programs, at the same time, and return how long that and tracing took."""
+    begin = time.perf_counter()
+    ready = [program.lower() for program in programs if program.lower is not None]
+    if len(ready) == 1:
+        ready[0]()
+    elif ready:
+        with ThreadPoolExecutor(len(ready)) as pool:
+            for done in [pool.submit(compile_it) for compile_it in ready]:
+                done.result()
+    return time.perf_counter() - begin + sum(program.seconds for program in programs)
+
+
 class Program:
     """A function compiled ahead of time, so that compilation can be told from running.
 
@@ -92,14 +119,14 @@ class Program:
         self._compiled: dict[Any, Any] = {}
         self._shapes: dict[Any, Any] = {}
 
-    def prepare(self, *inputs: Any) -> Callable[[], float]:
-        """Trace for inputs of this kind; the returned function compiles, and says how long it took.
+    def prepare(self, *inputs: Any) -> "Compilation":
+        """Trace for inputs of this kind, and return what is left to do.
 
         ``inputs`` may be abstract. Tracing is where a user's mistake shows, before any compilation.
         """
         kind = signature(inputs)
         if kind in self._compiled:
-            return lambda: 0.0
+            return Compilation(0.0, None)
         begin = time.perf_counter()
         # Compiled whatever a user debugs: JAX refuses to do so ahead of time under disable_jit.
         with jax.disable_jit(False):
@@ -107,13 +134,17 @@ class Program:
         self._shapes[kind] = traced.out_info
         spent = time.perf_counter() - begin
 
-        def compile_it() -> float:
-            begin = time.perf_counter()
+        def lower() -> Callable[[], None]:
             with jax.disable_jit(False):
-                self._compiled[kind] = traced.lower().compile()
-            return spent + time.perf_counter() - begin
+                lowered = traced.lower()
 
-        return compile_it
+            def compile_it() -> None:
+                with jax.disable_jit(False):
+                    self._compiled[kind] = lowered.compile()
+
+            return compile_it
+
+        return Compilation(spent, lower)
 
     def shapes(self, *inputs: Any) -> Any:
         """Return the shapes of the results; inputs of this kind must have been traced."""

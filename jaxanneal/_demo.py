@@ -91,6 +91,7 @@ class Demo:
             "method": method,
             "move": _move(direct),
             "observe": _demo_network.errors,
+            "block": 1 if jax.local_device_count() > 1 else None,  # so that every device has one
         }
         start = _demo_network.initialise
 

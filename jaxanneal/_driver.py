@@ -1,6 +1,5 @@
 """The host's side of a run: chunks, time, progress, and reasons to stop."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,6 +8,7 @@ import numpy as np
 from jaxanneal import _engine, _history
 from jaxanneal._chain import Chain
 from jaxanneal._clock import Clock
+from jaxanneal._compiled import Compilation
 from jaxanneal._interrupt import Interruption
 from jaxanneal._keeper import Keeper, Kept
 from jaxanneal._limits import Limits
@@ -54,8 +54,8 @@ class Driver:
         self.current: Stretch | None = None
         self.best: tuple[Any, Parameters] | None = None
 
-    def prepare(self, state: Any) -> Callable[[], float]:
-        """Trace the chunk for a state of this kind; the returned function compiles it."""
+    def prepare(self, state: Any) -> Compilation:
+        """Trace the chunk for a state of this kind."""
         self.template = state
         inputs = (state, self.recorder(state, 0), self.args, self.control(state, 0, 0, 0, 1))
         return chunk_program(self.setup).prepare(*inputs)

@@ -15,6 +15,7 @@ from jaxanneal._sharding import Axes, from_owner, gather
 from jaxanneal._state import State
 
 RECORDS = 1000
+_SUMMARIES = 100  # each sorts all chains, as dear as a few moves of a cheap energy
 _BYTES = 64 * 2**20
 _BUFFER_BYTES = 4 * 2**20
 _BUFFER_RECORDS = 128
@@ -111,7 +112,8 @@ def layout(state: State, observed: Any, steps: int, record_every: int | None) ->
     summarise = row * -(-steps // every) > _BYTES
     row = max(1, summary if summarise else row)
     if record_every is None:
-        every = max(every, -(-steps // max(1, _BYTES // row)))
+        records = min(_SUMMARIES, _BYTES // row) if summarise else _BYTES // row
+        every = max(every, -(-steps // max(1, records)))
     return Layout(summarise, int(np.clip(_BUFFER_BYTES // row, 4, _BUFFER_RECORDS))), every
 
 

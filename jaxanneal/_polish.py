@@ -12,6 +12,7 @@ from jaxanneal._blocks import default_width
 from jaxanneal._box import Box, as_box
 from jaxanneal._chain import Chain, Energy
 from jaxanneal._clock import Clock
+from jaxanneal._compiled import compile_programs
 from jaxanneal._descent import Descent, Records, begin_program, descent_program, settle_program
 from jaxanneal._diagnostics import Diagnostics
 from jaxanneal._distinct import distinct_best
@@ -156,8 +157,7 @@ class _Run:
         inputs = self.begin.shapes(chains)
         step = self.step.prepare(*inputs, *self._control(0, 0))
         settle = self.settle.prepare(self.known, chains, chains, chains)
-        for compile_it in (evaluate, begin, step, settle):
-            self.clock.compiling += compile_it()
+        self.clock.compiling += compile_programs(evaluate, begin, step, settle)
 
     def _control(self, first: int, end: int) -> tuple[Any, ...]:
         numbers = (host_array(number, np.int32) for number in (first, end, self.every))

@@ -10,7 +10,7 @@ from jaxanneal import _history
 from jaxanneal._blocks import default_width, pad
 from jaxanneal._chain import Chain
 from jaxanneal._clock import Clock
-from jaxanneal._compiled import hashable
+from jaxanneal._compiled import compile_programs, hashable
 from jaxanneal._driver import Driver
 from jaxanneal._energy import as_args
 from jaxanneal._interrupt import Interruption
@@ -101,7 +101,7 @@ class Problem:
         if not is_initialiser(params):
             return initial_parameters(params, self.key, self.method.chains)
         program = initialiser_program(hashable(params), self.method.chains)
-        self.clock.compiling += program.prepare(self.key)()
+        self.clock.compiling += compile_programs(program.prepare(self.key))
         return program(self.key)
 
     def prepare(
@@ -119,19 +119,18 @@ class Problem:
         method = self.bound(self.method, limits.steps)
         check_schedule(method, 0, limits.steps)
         start = start_program(self.energy, self.width, self.spread)
-        compile_start = start.prepare(self.lanes, self.data)
+        traced_start = start.prepare(self.lanes, self.data)
         chains = start.shapes(self.lanes, self.data)
         inputs = self._state_inputs(method, chains, chains, self._factors())
         make = state_program(self.spread)
-        compile_make = make.prepare(*inputs)
+        traced_make = make.prepare(*inputs)
         state = make.shapes(*inputs)
         setup, limits = make_setup(self.energy, self.width, self.spread, state, self.data, limits)
         driver = Driver(setup, self.data, limits, self.clock, interruption, 0)
-        compile_chunk = driver.prepare(state)
+        traced_chunk = driver.prepare(state)
 
         def compile_all() -> None:
-            for compile_it in (compile_start, compile_make, compile_chunk):
-                self.clock.compiling += compile_it()
+            self.clock.compiling += compile_programs(traced_start, traced_make, traced_chunk)
 
         return driver, compile_all
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._clock import Clock
+from jaxanneal._compiled import compile_programs
 from jaxanneal._continuation import Continuation
 from jaxanneal._driver import Driver
 from jaxanneal._interrupt import Interruption
@@ -55,11 +56,11 @@ def resume(
     same = _equal(data, state.args) and _same_energy(energy, state, new, data, spread, clock)
     copy = copy_program(spread) if same else refresh_program(energy, width, spread)
     inputs = (new,) if same else (new, data)
-    compile_copy = copy.prepare(*inputs)
+    traced_copy = copy.prepare(*inputs)
     ready = copy.shapes(*inputs)  # other data may have energies of another precision
     setup, limits = make_setup(energy, width, spread, ready, data, limits)
     driver = Driver(setup, data, limits, clock, interruption, state.evaluations)
-    clock.compiling += driver.prepare(ready)() + compile_copy()
+    clock.compiling += compile_programs(traced_copy, driver.prepare(ready))
     new = copy(*inputs)
     if not same:
         driver.evaluations += 2 * new_method.chains
@@ -133,7 +134,7 @@ def _same_energy(
     if not isinstance(state.energy, NotSaved):
         return energy == state.energy
     program, chains = start_program(energy, state.width, spread), new.chains
-    clock.compiling += program.prepare(chains._params, data)()
+    clock.compiling += compile_programs(program.prepare(chains._params, data))
     pairs = ((chains._best_params, chains.best_energy), (chains._params, chains.energy))
     count = state.method.chains
     return all(

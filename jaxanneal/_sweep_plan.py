@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal import _prng
-from jaxanneal._compiled import Program
+from jaxanneal._compiled import Program, compile_programs
 from jaxanneal._numbers import count, refusal
 
 _LAST = 2**31 - 1
@@ -170,7 +170,7 @@ def run_keys(key: jax.Array, configurations: np.ndarray, repeats: np.ndarray) ->
     length = 1 << max(n - 1, 0).bit_length()  # few lengths, few compilations
     both = [np.resize(x.astype(np.uint32), length) for x in (configurations, repeats)]
     program = _keys_program()
-    program.prepare(key, *both)()
+    compile_programs(program.prepare(key, *both))
     return np.asarray(program(key, *both))[:n]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxanneal._blocks import pad
 from jaxanneal._calibrate import first_temperatures
 from jaxanneal._clock import Clock
-from jaxanneal._compiled import Program
+from jaxanneal._compiled import Program, compile_programs
 from jaxanneal._parameters import Parameters
 from jaxanneal._program import Setup, chunk_program
 from jaxanneal._sharding import default_device
@@ -111,10 +111,10 @@ def prepare(clock: Clock, program: Program, *inputs: Any) -> None:
         Structural: It cannot be traced; the cause is the user's error.
     """
     try:
-        compile_it = program.prepare(*inputs)
+        traced = program.prepare(*inputs)
     except Exception as error:
         raise Structural from error
-    clock.compiling += compile_it()
+    clock.compiling += compile_programs(traced)
 
 
 def call(clock: Clock, program: Program, *inputs: Any) -> Any:

@@ -153,6 +153,17 @@ def test_exchanges_faster_than_exploration_warn():
         dataclasses.replace(fine, diagnostics=few).check()
 
 
+def test_one_slow_rung_names_its_temperature_and_the_moves_between_exchanges():
+    """0.95 to the power of 13.5 is a half: 14 exchanges, of 4 moves each, make 55 moves."""
+    fine = tempered(4)
+    few = fine.diagnostics._replace(
+        round_trips=fine.diagnostics.round_trips // 8, autocorrelation=np.array([0.95, 0, 0.1, 0])
+    )
+    named = r"95% of the energy at T = 0\.1 is left.*Raise swap_every from 4 to at least 55\."
+    with pytest.warns(UserWarning, match=named):
+        dataclasses.replace(fine, diagnostics=few).check()
+
+
 def settled_law(result):
     """Of a sound run whose ladders are then made to disagree, only the latter is doubtful."""
     assert result.check() is result

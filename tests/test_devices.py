@@ -35,7 +35,7 @@ def processes(count, *devices):
     return [re.findall(r"^digest (\S+) (\S+)$", text, re.M) for text in printed]
 
 
-@pytest.mark.parametrize("method", [pytest.param("SA", marks=pytest.mark.slow), "PT"])
+@pytest.mark.parametrize("method", ["SA", pytest.param("PT", marks=pytest.mark.slow)])
 def test_two_devices_find_what_one_finds_and_go_on_from_each_other(method):
     one, two = annealed(method, mesh(1)), annealed(method, None)
     assert len(two.chains.energy.sharding.device_set) == 2

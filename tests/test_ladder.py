@@ -11,6 +11,11 @@ import jaxanneal as ja
 from jaxanneal.moves import Flip, Gaussian
 
 
+def slow(*problems):
+    """Return problems whose turn comes with the slow tests."""
+    return [pytest.param(problem, marks=pytest.mark.slow) for problem in problems]
+
+
 def harmonic(x):
     return jnp.sum(x**2) / 2
 
@@ -57,7 +62,7 @@ def equal_rates_law(problem, adapt=True):
     assert np.max(np.abs(rates - rates.mean())) < 0.05, rates
 
 
-@pytest.mark.parametrize("problem", ["harmonic d=6", "double well", "Ising 4 x 4"])
+@pytest.mark.parametrize("problem", ["double well", *slow("harmonic d=6", "Ising 4 x 4")])
 def test_all_pairs_swap_equally_often_after_the_warm_up(problem):
     equal_rates_law(problem)
 
@@ -74,7 +79,7 @@ def round_trip_law(problem, part):
     assert np.mean(health.round_trip_rate) < 1.1 / (2 + 2 * odds)
 
 
-@pytest.mark.parametrize("problem", ["harmonic d=3", "harmonic d=6", "Ising 8 x 8"])
+@pytest.mark.parametrize("problem", ["harmonic d=6", *slow("harmonic d=3", "Ising 8 x 8")])
 def test_replicas_make_two_thirds_of_the_round_trips_that_ideal_exploration_would(problem):
     round_trip_law(problem, 0.65)
 
@@ -133,6 +138,7 @@ def test_two_rungs_far_apart_are_told_how_many_there_should_be():
         bad((0.1, 0.8)).check()
 
 
+@pytest.mark.slow
 def test_a_hole_between_rungs_is_named_and_the_ladder_closes_it_where_it_may_move():
     holed = (0.1, 0.15, 0.2, 20.0, 30.0)
     with pytest.raises(RuntimeError, match=r"broken above rung 2.*rungs=1\d\)"):
@@ -146,11 +152,12 @@ def test_a_ladder_a_hundred_times_too_hot_is_called_so():
         bad((150.0, 200.0, 250.0, 300.0), ising, spins(4), Flip()).check()
 
 
+@pytest.mark.slow
 def test_exchanges_faster_than_exploration_name_the_moves_between_them():
     """Harmonic, d = 10: a replica keeps its energy for many moves, and every one is an exchange."""
     method = ja.ParallelTempering(temperatures=np.geomspace(0.1, 1, 7), ladders=32, swap_every=1)
     result = ja.anneal(harmonic, np.ones(10), key=1, method=method, move=Gaussian(), steps=4000)
-    again = float(np.mean(result.diagnostics.autocorrelation))
+    again = float(np.max(result.diagnostics.autocorrelation))
     wanted = round(np.log(0.5) / np.log(again))
     with pytest.warns(UserWarning, match="faster than exploration.*swap_every from 1 to") as found:
         result.check()

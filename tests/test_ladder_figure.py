@@ -80,6 +80,7 @@ def test_the_figure_of_a_ladder_is_whole_and_a_broken_one_is_caught():
         whole_figure_law(figure)
 
 
+@pytest.mark.slow
 def test_a_run_of_many_rungs_is_drawn_with_its_worst_pair():
     ladder = np.concatenate([np.geomspace(1, 2, 40), np.geomspace(40, 80, 24)])
     figure = drawn(run(ladder, 1, 0))

@@ -8,6 +8,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from laws import MANY, accept_by, assert_counts, assert_mean, broken, caught
 from scipy import stats
 from tables import boltzmann, mirror
@@ -131,6 +132,7 @@ def test_a_mixed_model_keeps_the_joint_law_of_parameters_and_data():
     mixed_joint_law(EAGER)
 
 
+@pytest.mark.slow
 def test_the_mixed_joint_law_catches_broken_parts():
     caught(mixed_joint_law, FORGETFUL)
     for rule in RULES:

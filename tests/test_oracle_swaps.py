@@ -140,6 +140,7 @@ def test_replicas_make_round_trips_at_the_rate_of_the_theory():
     caught(round_trip_law, DEO, "seo")
 
 
+@pytest.mark.slow
 def test_round_trips_counted_on_the_way_are_those_that_the_host_counts():
     ladders, rungs = ideal("deo")
     np.testing.assert_array_equal(ladders.round_trips, round_trips(rungs))
