@@ -40,7 +40,7 @@ def solvers(chains: int, start: Any) -> dict[str, tuple[Any, int]]:
     """Return the methods that are timed, each core with a block or more of its own."""
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(start)) // chains
     block = min(default_width(chains, size, "cpu"), -(-chains // jax.local_device_count()))
-    found: dict[str, Any] = {"SA": ja.SimulatedAnnealing(chains, step.COOLING)}
+    found: dict[str, Any] = {"SA": step.annealing(chains)}
     if chains >= _swaps.RUNGS:
         found["PT, swap every 10"] = _swaps.tempering(chains, 10)
     return {f"{name}, {NAME}": (method, block) for name, method in found.items()}

@@ -22,7 +22,6 @@ from jaxanneal._program import chunk_program
 _REPEATS, _QUICK_REPEATS = 9, 7
 _SMALL_BLOCK = 64
 _SWAPS = "a swap phase alone"
-COOLING = ja.cooling.Geometric(1e-2, 1e-4, steps=10**6)
 
 HEAD = """## step: what a step costs
 
@@ -112,7 +111,7 @@ def measure(
 
 def solvers(chains: int, quick: bool) -> dict[str, tuple[Any, int | None]]:
     """Return the methods that are timed at a number of chains, and the chains in a block."""
-    found: dict[str, Any] = {"SA": (ja.SimulatedAnnealing(chains, COOLING), None)}
+    found: dict[str, Any] = {"SA": (annealing(chains), None)}
     if chains >= RUNGS:
         for every in (10, 1):
             found[f"PT, swap every {every}"] = tempering(chains, every), None
@@ -120,6 +119,11 @@ def solvers(chains: int, quick: bool) -> dict[str, tuple[Any, int | None]]:
         found["PT, swap every 1, one block"] = tempering(chains, 1), chains
         found[f"PT, swap every 1, blocks of {_SMALL_BLOCK}"] = tempering(chains, 1), _SMALL_BLOCK
     return found
+
+
+def annealing(chains: int) -> ja.SimulatedAnnealing:
+    """Return simulated annealing of so many chains, which hardly cools in the steps measured."""
+    return ja.SimulatedAnnealing(chains, ja.cooling.Geometric(1e-2, 1e-4, steps=10**6))
 
 
 def bare(
