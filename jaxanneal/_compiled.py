@@ -21,12 +21,12 @@ TRACED = (
 
 
 # How XLA calls it when memory is not enough, on every kind of device.
-_NO_MEMORY = "RESOURCE_EXHAUSTED"
+_NO_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory")
 
 
 def is_overflow(error: BaseException) -> bool:
     """Return whether an error, or what caused it, says that the memory is full."""
-    full = isinstance(error, MemoryError) or _NO_MEMORY in str(error)
+    full = isinstance(error, MemoryError) or any(x in str(error) for x in _NO_MEMORY)
     return full or (error.__cause__ is not None and is_overflow(error.__cause__))
 
 
@@ -71,11 +71,13 @@ class Compilation(NamedTuple):
 
 def compile_programs(*programs: Compilation) -> float:
     """Compile programs, at the same time, and return how long that and tracing took."""
+    if all(program.lower is None for program in programs):
+        return 0.0
     begin = time.perf_counter()
     ready = [program.lower() for program in programs if program.lower is not None]
     if len(ready) == 1:
         ready[0]()
-    elif ready:
+    else:
         with ThreadPoolExecutor(len(ready)) as pool:
             for done in [pool.submit(compile_it) for compile_it in ready]:
                 done.result()
