@@ -121,7 +121,7 @@ class Program:
         self._compiled: dict[Any, Any] = {}
         self._shapes: dict[Any, Any] = {}
 
-    def prepare(self, *inputs: Any) -> "Compilation":
+    def prepare(self, *inputs: Any) -> Compilation:
         """Trace for inputs of this kind, and return what is left to do.
 
         ``inputs`` may be abstract. Tracing is where a user's mistake shows, before any compilation.
