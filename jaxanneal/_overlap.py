@@ -123,6 +123,6 @@ def histograms(energies: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarr
         bend = (lambda x: np.arcsinh(x / width)) if width else (lambda x: x)
         back = (lambda x: width * np.sinh(x)) if width else (lambda x: x)
         borders = back(np.linspace(bend(low), bend(high), _BINS + 1))
-        borders[-1] = max(borders[-1], high)
+        borders[0], borders[-1] = min(borders[0], low), max(borders[-1], high)  # up to rounding
     shares = [np.histogram(rung[np.isfinite(rung)], borders)[0] for rung in energies.T]
     return np.array(shares) / max(1, len(energies)), borders

@@ -17,6 +17,13 @@ def fresh_trace_counter():
 
 
 @pytest.fixture
+def two_devices():
+    """Leave a test out where JAX has one device, such as one GPU."""
+    if jax.device_count() < 2:
+        pytest.skip("needs two devices; with JAX_PLATFORMS=cpu there are two everywhere")
+
+
+@pytest.fixture
 def float64():
     """Give one test double precision, which no other test sees."""
     with enable_x64(True):

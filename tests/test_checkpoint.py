@@ -148,6 +148,7 @@ def test_saves_take_less_than_one_percent_however_often_they_are_asked_for(tmp_p
     assert keeper.due
 
 
+@pytest.mark.usefixtures("two_devices")
 def test_a_run_saved_on_two_devices_goes_on_on_one_and_back(tmp_path, monkeypatch):
     def run(devices, **changes):
         mesh = jax.make_mesh((devices,), ("chains",), devices=jax.devices()[:devices])

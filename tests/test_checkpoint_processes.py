@@ -51,6 +51,7 @@ def goes_on_law(directory, expected):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("two_devices")
 def test_two_processes_killed_go_on_together_and_in_a_single_one(tmp_path):
     expected = digest(kept.run(1))
     assert two(tmp_path / "run", "save", kill_at="save_000007") == [["1"]] * 2
@@ -66,6 +67,7 @@ def test_two_processes_killed_go_on_together_and_in_a_single_one(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("two_devices")
 def test_a_save_without_the_chains_of_the_other_process_is_caught(tmp_path):
     two(tmp_path / "run", "twin", kill_at="save_000007")
     with pytest.raises(AssertionError):

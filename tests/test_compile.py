@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import optax
 import pytest
 
 import jaxanneal as ja
-from jaxanneal._compiled import Program
+from jaxanneal._compiled import GRAPHS, Program, compiler_options
 from jaxanneal.cooling import Geometric, Linear
 from jaxanneal.moves import Gaussian, IntegerStep, StudentT
 
@@ -108,6 +109,21 @@ def test_schedules_of_the_host_share_one_program(work):
         lambda step: [1.0] * 40 and 0.5,
     ]
     compiles_once(work, annealed, [{"cooling": schedule} for schedule in schedules])
+
+
+def test_a_cuda_gpu_alone_makes_graphs_unless_the_user_says_what_of():
+    def device(platform, version):
+        return types.SimpleNamespace(
+            platform=platform, client=types.SimpleNamespace(platform_version=version)
+        )
+
+    gpu, new = device("gpu", "PJRT C API\ncuda 13000"), (0, 11, 2)
+    assert compiler_options(gpu, new, "") == GRAPHS
+    assert compiler_options(gpu, (0, 11, 1), "") is None
+    assert compiler_options(gpu, new, "--xla_gpu_enable_command_buffer=") is None
+    assert compiler_options(device("gpu", "rocm 70000"), new, "") is None
+    assert compiler_options(device("cpu", "cpu"), new, "") is None
+    jax.jit(lambda x: 2 * x).lower(1.0).compile(GRAPHS)  # XLA knows these names
 
 
 def test_another_kind_of_cooling_is_another_structure(work):

@@ -35,6 +35,7 @@ def processes(count, *devices):
     return [re.findall(r"^digest (\S+) (\S+)$", text, re.M) for text in printed]
 
 
+@pytest.mark.usefixtures("two_devices")
 @pytest.mark.parametrize("method", ["SA", pytest.param("PT", marks=pytest.mark.slow)])
 def test_two_devices_find_what_one_finds_and_go_on_from_each_other(method):
     one, two = annealed(method, mesh(1)), annealed(method, None)
@@ -48,6 +49,7 @@ def test_two_devices_find_what_one_finds_and_go_on_from_each_other(method):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("two_devices")
 def test_the_law_catches_a_device_that_hears_of_its_own_chains_alone(monkeypatch):
     _program.chunk_program.cache_clear()
     deaf = lambda values, axes: jnp.concatenate([values, values])  # noqa: E731
@@ -58,6 +60,7 @@ def test_the_law_catches_a_device_that_hears_of_its_own_chains_alone(monkeypatch
     assert digest(broken) != digest(annealed("PT", mesh(1), 60))
 
 
+@pytest.mark.usefixtures("two_devices")
 def test_blocks_that_do_not_divide_leave_devices_without_one():
     method = ja.SimulatedAnnealing(chains=3)
     data = (np.ones((4, 12), np.float32),)
@@ -68,6 +71,7 @@ def test_blocks_that_do_not_divide_leave_devices_without_one():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("two_devices")
 def test_some_axes_of_a_mesh_and_the_device_of_the_user():
     both = jax.make_mesh((1, 2), ("other", "chains"))
     named = NamedSharding(both, PartitionSpec("chains"))
@@ -97,11 +101,12 @@ def test_some_axes_of_a_mesh_and_the_device_of_the_user():
     ],
 )
 def test_what_is_no_split_of_chains_is_refused(given, error, text):
-    given = NamedSharding(mesh(2), PartitionSpec(None, "chains")) if given == "rows" else given
+    given = NamedSharding(mesh(1), PartitionSpec(None, "chains")) if given == "rows" else given
     with pytest.raises(error, match=text):
         annealed("SA", given)
 
 
+@pytest.mark.usefixtures("two_devices")
 def test_devices_tell_each_other_energies_and_labels_alone(monkeypatch):
     programs, prepare = [], _compiled.Program.prepare
 
@@ -130,7 +135,7 @@ def test_host_devices_come_before_jax_starts():
         ja.use_host_devices(3)
     with pytest.raises(ValueError, match="n: expected an integer >= 1, got 0"):
         ja.use_host_devices(0)
-    program = "import jax, jaxanneal; jaxanneal.use_host_devices(); print(len(jax.devices()))"
+    program = "import jax, jaxanneal; jaxanneal.use_host_devices(); print(len(jax.devices('cpu')))"
     out = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
@@ -138,6 +143,7 @@ def test_host_devices_come_before_jax_starts():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("two_devices")
 def test_one_to_eight_devices_and_two_processes_find_the_same():
     expected = tuple(digests(1))
     assert processes(1, 8, 4, 3, 1) == [[expected] * 4]

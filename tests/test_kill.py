@@ -24,7 +24,7 @@ _AFTER_A_SAVE, _AT_ANY_TIME = (0.0, 0.6), (0.0, 2.0)
 def server():
     command = [sys.executable, "-W", "ignore", killed.__file__]
     root = str(pathlib.Path(ja.__file__).parent.parent)
-    environment = os.environ | {"PYTHONPATH": root, "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {"PYTHONPATH": root}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=environment, **pipes) as process:
         yield process

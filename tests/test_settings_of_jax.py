@@ -46,6 +46,7 @@ def test_the_default_device_may_be_named_by_its_platform():
         assert run().energy == run().energy
 
 
+@pytest.mark.usefixtures("two_devices")
 def test_a_run_takes_place_on_the_default_device_wherever_its_inputs_are():
     first, second = jax.devices()[:2]
     plain = run()

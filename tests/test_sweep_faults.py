@@ -102,7 +102,9 @@ def test_a_full_memory_halves_the_batch_and_changes_no_number(monkeypatch):
     monkeypatch.setattr(Batch, "outcomes", overflowing)
     halved = sweep(shifted, values)
     assert tried == [8, 4, 2, 2, 2]
-    np.testing.assert_array_equal(halved.energy, plain.energy)
+    # Elsewhere the last bits of an energy depend on how many runs there are in a batch.
+    tolerance = 0.0 if jax.default_backend() == "cpu" else 1e-4
+    np.testing.assert_allclose(halved.energy, plain.energy, rtol=tolerance)
     monkeypatch.setattr(_sweep_groups, "is_overflow", lambda error: False)
     with pytest.warns(UserWarning, match="6 of 6 runs of the sweep failed"):  # a broken twin
         sweep(shifted, values)
@@ -135,7 +137,7 @@ def test_ctrl_c_returns_what_is_known(monkeypatch):
             interrupting, shape, jnp.sum(x**2), limit, vmap_method="sequential"
         )
 
-    monkeypatch.setattr(_sweep_groups, "_FIRST", 2)
+    monkeypatch.setattr(_sweep_groups, "first_size", lambda problem, runs: 2)
     dataset = sweep(interrupted, [0.0, 2.0, 3.0], steps=64)
     assert dataset.stop_reason.values[:, 0].tolist() == ["STEPS", "INTERRUPTED", "INTERRUPTED"]
     assert np.isfinite(dataset.energy.values[0]).all()

@@ -56,8 +56,7 @@ def batches(monkeypatch):
         return honest(self)
 
     monkeypatch.setattr(Batch, "outcomes", counted)
-    monkeypatch.setattr(_sweep_groups, "_FIRST", 2)
-    monkeypatch.setattr(_sweep_groups, "_GROWTH", 1)
+    monkeypatch.setattr(_sweep_groups, "first_size", lambda problem, runs: 2)
     return made, made_to_die
 
 
