@@ -38,14 +38,26 @@ def grid(rows: list[dict[str, Any]], column: str) -> list[str]:
     return lines
 
 
+def devices(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the devices that rows were measured on, the processor first."""
+    return sorted({row["device"] for row in rows}, key=lambda device: (device != "cpu", device))
+
+
+def named(device: str) -> str:
+    """Return how a heading calls a device."""
+    return "the processor" if device == "cpu" else f"one {device}"
+
+
 def figures(value: float) -> str:
     """Return three significant figures, without an exponent."""
     return f"{float(f'{value:.3g}'):,.10g}"
 
 
 def _provenance(rows: list[dict[str, Any]]) -> str:
-    latest = {(row["problem"], row["solver"], row.get("seed")): row for row in rows}
-    machines = sorted({(row["processor"], row["versions"]["jax"]) for row in latest.values()})
-    return "\n".join(
-        f"Measured on {processor} with jax {version}." for processor, version in machines
-    )
+    latest = {(r["problem"], r["solver"], r.get("seed"), r["device"]): r for r in rows}
+    machines = sorted({(_machine(row), row["versions"]["jax"]) for row in latest.values()})
+    return "\n".join(f"Measured on {machine} with jax {version}." for machine, version in machines)
+
+
+def _machine(row: dict[str, Any]) -> str:
+    return row["processor"] if row["device"] == "cpu" else f"{row['device']}, {row['processor']}"

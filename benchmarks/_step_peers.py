@@ -42,6 +42,8 @@ def peers(workload: Workload, starts: Any) -> Iterator[Peer]:
     yield _blackjax(workload, starts, discrete)
     if workload.chains >= 16 and not discrete:
         yield _replica_exchange(workload, starts)
+    if jax.default_backend() != "cpu":  # what follows runs on the processor
+        return
     yield _numpy_loop(workload, starts)
     if not discrete:
         yield _dual_annealing(workload, starts)

@@ -87,8 +87,8 @@ def network(chains: int, hidden: int, samples: int) -> Workload:
     return Workload(f"MLP {chains}, {hidden}, {samples}", chains, network_energy, start, (x, y))
 
 
-def workloads(quick: bool) -> Iterator[Workload]:
-    """Yield the workloads, a few of them if it has to be quick."""
+def workloads(quick: bool, large: bool = False) -> Iterator[Workload]:
+    """Yield the workloads: a few of them if it has to be quick, large ones, too, for a GPU."""
     yield network(64, 32, 1437)
     yield network(64, 32, 100)
     yield Workload("Rastrigin 4096, d=10", 4096, rastrigin, uniform_start, ())
@@ -99,6 +99,11 @@ def workloads(quick: bool) -> Iterator[Workload]:
     yield network(4096, 8, 100)
     yield network(1, 32, 1437)
     yield Workload("Ising 64 x 64, 64", 64, ising, _spin_start, ())
+    if large:
+        yield network(65536, 8, 100)
+        yield network(4096, 32, 1437)
+        yield Workload("Rastrigin 1048576, d=10", 2**20, rastrigin, uniform_start, ())
+        yield Workload("Ising 64 x 64, 4096", 4096, ising, _spin_start, ())
 
 
 def uniform_start(key: jax.Array) -> jax.Array:

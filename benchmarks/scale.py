@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
+
 from benchmarks import _chain_counts, _device_counts, _overheads, _report, _sweep_speed
 from benchmarks._device_counts import FREE, NETWORK, workload
 from benchmarks._workloads import network
@@ -55,8 +57,10 @@ def run(quick: bool) -> Iterator[dict[str, Any]]:
     counts = tuple(8**n for n in range(6))  # to 32,768
     yield from _chain_counts.study(free, (*counts, 2**18, 2**20), repeats, 0.7, 20)
     yield from _chain_counts.study(costly, (*counts, 2**16), repeats, 0.7, 8)
-    yield from _device_counts.study((1, 2, 4, 8), NETWORK, 1024, 100, repeats)
     yield from _sweep_speed.study((100, 100), 45, repeats)
+    if jax.default_backend() != "cpu":  # what follows is about the processor's devices and disk
+        return
+    yield from _device_counts.study((1, 2, 4, 8), NETWORK, 1024, 100, repeats)
     yield from _overheads.study(network(64, 32, 1437), 12.0, repeats)
 
 
@@ -103,13 +107,15 @@ _LINES: dict[str, Callable[[dict[str, Any]], str]] = {
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the tables of the four studies, of the latest rows."""
-    latest = {(row["problem"], row["solver"]): row for row in rows}
+    """Return the tables of the four studies, of the latest rows, those of every device apart."""
+    latest = {(row["problem"], row["solver"], row["device"]): row for row in rows}
     parts: list[list[str]] = []
-    for study, (title, write) in _TABLES.items():
-        found = [row for row in latest.values() if row["study"] == study]
-        if found:
-            parts += [[title, *write(found), ""]] if title else [[*write(found), ""]]
+    for device in _report.devices(rows):
+        parts += [[f"### On {_report.named(device)}", ""]]
+        for study, (title, write) in _TABLES.items():
+            found = [r for r in latest.values() if (r["study"], r["device"]) == (study, device)]
+            if found:
+                parts += [[title, *write(found), ""]] if title else [[*write(found), ""]]
     return [line for part in parts for line in part][:-1]
 
 

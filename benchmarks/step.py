@@ -10,7 +10,10 @@ import jax
 import jax.numpy as jnp
 
 import jaxanneal as ja
-from benchmarks import _report, _rows, _step_peers
+from benchmarks import _roofline, _rows, _step_peers
+from benchmarks._step_tables import COPY, SWAPS
+from benchmarks._step_tables import HEAD as HEAD
+from benchmarks._step_tables import table as table
 from benchmarks._swaps import PHASES, RUNGS, swaps, tempering
 from benchmarks._workloads import Workload, workloads
 from jaxanneal._clock import Clock
@@ -21,32 +24,15 @@ from jaxanneal._program import chunk_program
 
 _REPEATS, _QUICK_REPEATS = 9, 7
 _SMALL_BLOCK = 64
-_SWAPS = "a swap phase alone"
-
-HEAD = """## step: what a step costs
-
-Time per chain-step over that of the bare vmapped energy, in one process, interleaved, medians.
-Bare is the faster of back-to-back calls of the jitted energy and a scan whose carry touches every
-parameter. Workloads (C, H, N): C chains of an MLP 64-H-10 on N digits. Blocks of the default width
-unless another is named; with a device per core as many chains on each, and bare on one of them,
-which has all threads.
-"""
-
-SHARES = """A swap phase by itself, in per cent of a bare step of all chains: its share where every
-move is an exchange.
-"""
-
-MEMORY = """State and temporaries of the compiled program over the bytes of all parameters, without
-the history, the data, and what the energy itself needs for one block. A chain has about 60 bytes
-besides its parameters, which ten floats or packed spins let show.
-"""
 
 
 def run(quick: bool, peers: bool = False) -> Iterator[dict[str, Any]]:
     """Measure every workload; yield one row for each solver."""
-    for workload in workloads(quick):
-        yield from measure(workload, quick, peers)
-    if not quick:
+    on_cpu = jax.default_backend() == "cpu"
+    limit = None if on_cpu else _roofline.peaks()
+    for workload in workloads(quick, large=not on_cpu):
+        yield from measure(workload, quick, peers, limit=limit)
+    if on_cpu and not quick:
         from benchmarks import _core_steps  # which measures by what stands here
 
         yield from _core_steps.rows()
@@ -57,6 +43,7 @@ def measure(
     quick: bool,
     peers: bool,
     chosen: Callable[[int, Any], dict[str, tuple[Any, int | None]]] | None = None,
+    limit: _roofline.Peaks | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Time bare and all solvers in turn, A B C A B C, and yield the ratios of medians.
 
@@ -65,6 +52,7 @@ def measure(
         quick: Whether to measure fewer solvers, fewer times.
         peers: Whether to measure other libraries, too.
         chosen: Returns the solvers for a number of chains and their starts; by default the usual.
+        limit: What the device reaches, where the share of that is of interest.
     """
     starts = jax.vmap(workload.start)(jax.random.split(jax.random.key(0), workload.chains))
     calls, scan, bare_compile = bare(workload, starts)
@@ -76,9 +64,11 @@ def measure(
     for name, (method, block) in found.items():
         timed[name], compiling[name], held[name] = solver(workload, starts, method, block)
     alone: dict[str, float] = {}  # how often a solver would run for one step of all chains
+    if chosen is None:
+        timed[COPY], compiling[COPY] = _roofline.copying(starts), 0.0
     if chosen is None and workload.chains >= RUNGS:
-        timed[_SWAPS], compiling[_SWAPS] = swaps(workload.chains)
-        alone[_SWAPS] = 1 / PHASES
+        timed[SWAPS], compiling[SWAPS] = swaps(workload.chains)
+        alone[SWAPS] = 1 / PHASES
     for peer in _step_peers.peers(workload, starts) if peers else ():
         timed[peer.name], compiling[peer.name] = peer.moves, peer.compile_seconds
         alone[peer.name] = workload.chains // peer.chains
@@ -92,6 +82,8 @@ def measure(
             seconds[name].append(alone.get(name, 1.0) * _seconds(function, steps) / steps)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     baseline = min(medians["bare (calls)"], medians["bare (scan)"])
+    coordinates = sum(x.size for x in jax.tree.leaves(starts)) // workload.chains
+    least = None if limit is None else _roofline.least_seconds(workload, starts, limit)
     for name in timed:
         yield _rows.make(
             "step",
@@ -106,6 +98,9 @@ def measure(
             spread=[min(seconds[name]) / baseline, max(seconds[name]) / baseline],
             compile_seconds=compiling[name],
             memory=held.get(name),
+            coordinates=coordinates,
+            roofline=None if least is None else least / medians[name],
+            peaks=limit and limit._asdict(),
         )
 
 
@@ -115,7 +110,7 @@ def solvers(chains: int, quick: bool) -> dict[str, tuple[Any, int | None]]:
     if chains >= RUNGS:
         for every in (10, 1):
             found[f"PT, swap every {every}"] = tempering(chains, every), None
-    if chains > _SMALL_BLOCK and not quick:
+    if chains > _SMALL_BLOCK and not quick and jax.default_backend() == "cpu":
         found["PT, swap every 1, one block"] = tempering(chains, 1), chains
         found[f"PT, swap every 1, blocks of {_SMALL_BLOCK}"] = tempering(chains, 1), _SMALL_BLOCK
     return found
@@ -236,11 +231,3 @@ def line(row: dict[str, Any]) -> str:
         f"{row['microseconds']:10.2f} us a step of all chains   "
         f"{row['compile_seconds']:5.2f} s compiling"
     )
-
-
-def table(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the table of costs, that of swaps, and that of memory."""
-    whole = [row for row in rows if row["solver"] != _SWAPS]
-    phases = [row | {"ratio": 100 * row["ratio"]} for row in rows if row["solver"] == _SWAPS]
-    costs, memories = _report.grid(whole, "ratio"), _report.grid(whole, "memory")
-    return [*costs, "", SHARES, *_report.grid(phases, "ratio"), "", MEMORY, *memories]

@@ -1,0 +1,76 @@
+"""What a step costs at least on this device: the time of its bytes, or that of its operations."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks._workloads import Workload
+
+_REPEATS, _SIDE, _COPIED = 7, 8192, 2**30
+
+
+class Peaks(NamedTuple):
+    """What the device reached, measured.
+
+    Args:
+        bytes_per_second: Read and written by a copy of a GiB.
+        operations_per_second: Of a product of two float32 matrices, in JAX's default precision.
+    """
+
+    bytes_per_second: float
+    operations_per_second: float
+
+
+def peaks() -> Peaks:
+    """Measure the device."""
+    square = jnp.full((_SIDE, _SIDE), 1.0 / _SIDE)
+    copied = _median(jax.jit(lambda x: x + 1.0), jnp.zeros(_COPIED // 4))
+    multiplied = _median(jax.jit(lambda x: x @ x), square)
+    return Peaks(2 * _COPIED / copied, 2 * _SIDE**3 / multiplied)
+
+
+def _median(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> float:
+    function(x).block_until_ready()
+    seconds = []
+    for _ in range(_REPEATS):
+        began = time.perf_counter()
+        function(x).block_until_ready()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
+
+
+def least_seconds(workload: Workload, starts: Any, limit: Peaks) -> float:
+    """Return the least seconds of a step: states read and written once, the data read, the energy.
+
+    The energy's operations are those of its products as JAX lowers it; the sines of one without
+    any product are not counted.
+    """
+    axes = (0, *(None for _ in workload.args))
+    energies = jax.jit(jax.vmap(workload.energy, in_axes=axes))
+    analysis: Any = energies.lower(starts, *workload.args).cost_analysis()
+    moved = 2 * _bytes(starts) + _bytes(workload.args)
+    return max(
+        moved / limit.bytes_per_second,
+        (analysis or {}).get("flops", 0.0) / limit.operations_per_second,
+    )
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+
+
+def copying(starts: Any) -> Callable[[int], None]:
+    """Return a function that reads and writes all states so many times, and does nothing else."""
+
+    def again(x: jax.Array) -> jax.Array:
+        return ~x if x.dtype == jnp.bool_ else -x
+
+    @jax.jit
+    def loop(tree: Any, steps: jax.Array) -> Any:
+        return jax.lax.fori_loop(0, steps, lambda _, tree: jax.tree.map(again, tree), tree)
+
+    return lambda steps: jax.block_until_ready(loop(starts, jnp.asarray(steps)))

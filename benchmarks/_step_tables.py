@@ -1,0 +1,76 @@
+"""The rows of the suite `step` as tables, those of every device apart."""
+
+from typing import Any
+
+from benchmarks import _report
+
+SWAPS = "a swap phase alone"
+COPY = "the states copied"
+BARE = ("bare (calls)", "bare (scan)")
+_SHOWN = (*BARE, "SA", "PT, swap every 10")
+
+HEAD = """## step: what a step costs
+
+Time per chain-step over that of the bare vmapped energy, in one process, interleaved, medians.
+Bare is the faster of back-to-back calls of the jitted energy and a scan whose carry touches every
+parameter. Workloads (C, H, N): C chains of an MLP 64-H-10 on N digits. Blocks of the default width
+unless another is named; with a device per core in blocks as narrow as serve such devices best, and
+bare on one of them, which has all threads.
+"""
+
+_COORDINATES = """Nanoseconds per coordinate of a chain. Reading and writing all states once, in a
+loop that does nothing else, is the least that memory allows an energy that costs nothing; where
+states stay in a cache it is the cache's memory.
+"""
+
+_ROOFLINE = """The least time of a step over the time that it took: the larger of its bytes (all
+states read and written once, the data read) over those that a copy of a GiB moves in a second, and
+of the energy's operations over those of a product of matrices of 8,192 x 8,192, both measured in
+that run, in JAX's default precision.
+"""
+
+_SHARES = """A swap phase by itself, in per cent of a bare step of all chains: its share where every
+move is an exchange.
+"""
+
+_MEMORY = """State and temporaries of the compiled program over the bytes of all parameters, without
+the history, the data, and what the energy itself needs for one block. A chain has about 60 bytes
+besides its parameters, which ten floats or packed spins let show. On a GPU XLA may choose other
+products for the same energy alone and in a step, and what those need is counted here.
+"""
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the tables of all devices, the processor's first."""
+    lines: list[str] = []
+    for device in _report.devices(rows):
+        lines += [
+            f"### On {_report.named(device)}",
+            "",
+            *_of_one([r for r in rows if r["device"] == device]),
+        ]
+    return lines[:-1]
+
+
+def _of_one(rows: list[dict[str, Any]]) -> list[str]:
+    steps = [row for row in rows if row["solver"] not in (SWAPS, COPY)]
+    phases = [row | {"ratio": 100 * row["ratio"]} for row in rows if row["solver"] == SWAPS]
+    each = [
+        row | {"each": row["nanoseconds_per_chain"] / row["coordinates"]}
+        for row in rows
+        if "coordinates" in row and row["solver"] in (*_SHOWN, COPY)
+    ]
+    shown = [row for row in rows if row["solver"] in _SHOWN]
+    parts = [
+        ("", steps, "ratio"),
+        (_COORDINATES, each, "each"),
+        (_ROOFLINE, shown, "roofline"),
+        (_SHARES, phases, "ratio"),
+        (_MEMORY, steps, "memory"),
+    ]
+    lines: list[str] = []
+    for text, chosen, column in parts:
+        if any(row.get(column) is not None for row in chosen):
+            lines += [text] if text else []
+            lines += [*_report.grid(chosen, column), ""]
+    return lines
