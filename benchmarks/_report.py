@@ -1,6 +1,7 @@
 """The report: committed rows turned into the tables of ``benchmarks/README.md``."""
 
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks import _rows
@@ -25,7 +26,14 @@ def write(folder: pathlib.Path, suites: dict[str, Any]) -> str:
     return str(path)
 
 
-def grid(rows: list[dict[str, Any]], column: str) -> list[str]:
+def hundredths(value: float) -> str:
+    """Return a number to two decimals."""
+    return f"{value:.2f}"
+
+
+def grid(
+    rows: list[dict[str, Any]], column: str, shown: Callable[[float], str] = hundredths
+) -> list[str]:
     """Return the table of one column of the latest rows, a line for each workload."""
     latest = {(row["problem"], row["solver"]): row.get(column) for row in rows}
     known = {place: value for place, value in latest.items() if value is not None}
@@ -33,8 +41,8 @@ def grid(rows: list[dict[str, Any]], column: str) -> list[str]:
     lines = ["| workload | " + " | ".join(solvers) + " |", "|---|" + "---|" * len(solvers)]
     for problem in dict.fromkeys(problem for problem, _ in known):
         cells = [known.get((problem, solver)) for solver in solvers]
-        shown = [f"{cell:.2f}" if cell is not None else "" for cell in cells]
-        lines.append(f"| {problem} | " + " | ".join(shown) + " |")
+        texts = [shown(cell) if cell is not None else "" for cell in cells]
+        lines.append(f"| {problem} | " + " | ".join(texts) + " |")
     return lines
 
 

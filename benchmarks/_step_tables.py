@@ -72,5 +72,6 @@ def _of_one(rows: list[dict[str, Any]]) -> list[str]:
     for text, chosen, column in parts:
         if any(row.get(column) is not None for row in chosen):
             lines += [text] if text else []
-            lines += [*_report.grid(chosen, column), ""]
+            shown = _report.figures if column == "each" else _report.hundredths
+            lines += [*_report.grid(chosen, column, shown), ""]
     return lines
