@@ -42,7 +42,7 @@ def measure(
     workload: Workload,
     quick: bool,
     peers: bool,
-    chosen: Callable[[int, Any], dict[str, tuple[Any, int | None]]] | None = None,
+    chosen: Callable[[Workload], dict[str, tuple[Any, int]]] | None = None,
     limit: _roofline.Peaks | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Time bare and all solvers in turn, A B C A B C, and yield the ratios of medians.
@@ -51,7 +51,7 @@ def measure(
         workload: The energy, its starts and its data.
         quick: Whether to measure fewer solvers, fewer times.
         peers: Whether to measure other libraries, too.
-        chosen: Returns the solvers for a number of chains and their starts; by default the usual.
+        chosen: Returns the solvers, and the chains in a block of each; by default the usual ones.
         limit: What the device reaches, where the share of that is of interest.
     """
     starts = jax.vmap(workload.start)(jax.random.split(jax.random.key(0), workload.chains))
@@ -60,7 +60,7 @@ def measure(
     timed: dict[str, Callable[[int], None]] = {"bare (calls)": calls, "bare (scan)": scan}
     compiling = {"bare (calls)": bare_compile, "bare (scan)": bare_compile}
     held: dict[str, float] = {}
-    found = solvers(workload.chains, quick) if chosen is None else chosen(workload.chains, starts)
+    found = solvers(workload.chains, quick) if chosen is None else chosen(workload)
     for name, (method, block) in found.items():
         timed[name], compiling[name], held[name] = solver(workload, starts, method, block)
     alone: dict[str, float] = {}  # how often a solver would run for one step of all chains
@@ -97,6 +97,7 @@ def measure(
             nanoseconds_per_chain=medians[name] * 1e9 / workload.chains,
             spread=[min(seconds[name]) / baseline, max(seconds[name]) / baseline],
             compile_seconds=compiling[name],
+            block=found[name][1] if name in found else None,
             memory=held.get(name),
             coordinates=coordinates,
             roofline=None if least is None else least / medians[name],
