@@ -12,9 +12,17 @@ Written by `python -m benchmarks report` from the rows in `benchmarks/results`; 
 from a row that `python -m benchmarks run SUITE` appended.
 """
 
+# Where the project's README has what a step costs, and of which solvers.
+_BEGIN, _END = "<!-- step -->", "<!-- /step -->"
+_SHORT = (
+    *("bare (calls)", "bare (scan)", "SA", "PT, swap every 10", "PT, swap every 1"),
+    *("SA, a device per core", "PT, swap every 10, a device per core"),
+    *("evosax SA", "blackjax random walk", "TFP replica exchange"),
+)
+
 
 def write(folder: pathlib.Path, suites: dict[str, Any]) -> str:
-    """Write the report of all suites beside the results; return its path."""
+    """Write the report of all suites and the table of the project's README; return its path."""
     parts = [_HEAD]
     for name in sorted(suites, reverse=True):
         rows = _rows.read(folder, name)
@@ -23,7 +31,21 @@ def write(folder: pathlib.Path, suites: dict[str, Any]) -> str:
             parts += [suite.HEAD, *suite.table(rows), "", _provenance(rows), ""]
     path = folder.parent / "README.md"
     path.write_text("\n".join(parts).rstrip("\n") + "\n")
+    _write_short(folder.parent.parent / "README.md", folder)
     return str(path)
+
+
+def _write_short(readme: pathlib.Path, folder: pathlib.Path) -> None:
+    """Write what a step costs between the two marks in the project's README."""
+    rows = [row for row in _rows.read(folder, "step") if row["solver"] in _SHORT]
+    lines: list[str] = []
+    for device in devices(rows):
+        found = [row for row in rows if row["device"] == device]
+        found.sort(key=lambda row: _SHORT.index(row["solver"]))
+        lines += [f"On {named(device)}:", "", *grid(found, "ratio"), "", _provenance(found), ""]
+    before, rest = readme.read_text().split(_BEGIN)
+    after = rest.split(_END)[1]
+    readme.write_text("\n".join([before + _BEGIN, "", *lines]) + _END + after)
 
 
 def hundredths(value: float) -> str:
