@@ -4,17 +4,13 @@
 """
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import jax
 
 import jaxanneal as ja
-from benchmarks import _swaps, step
+from benchmarks import _processes, _swaps, step
 from benchmarks._workloads import Workload, workloads
 
 NAME = "a device per core"
@@ -33,17 +29,7 @@ _BLOCKS = {
 
 def rows() -> Iterator[dict[str, Any]]:
     """Start the process, and yield its rows as they come."""
-    root = pathlib.Path(__file__).parent.parent
-    command = [sys.executable, "-m", "benchmarks._core_steps"]
-    place = os.environ | {"JAX_PLATFORMS": "cpu"}
-    with subprocess.Popen(
-        command, cwd=root, env=place, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            yield json.loads(line)
-    if process.returncode:
-        raise RuntimeError(f"Measuring with {NAME}: exit status {process.returncode}.")
+    yield from _processes.printed("_core_steps", **_processes.CPU)
 
 
 def solvers(workload: Workload) -> dict[str, tuple[Any, int]]:

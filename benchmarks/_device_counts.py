@@ -5,10 +5,7 @@
 
 import hashlib
 import json
-import os
-import pathlib
 import statistics
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +14,7 @@ import jax
 import numpy as np
 
 import jaxanneal as ja
-from benchmarks import _rows
+from benchmarks import _processes, _rows
 from benchmarks._interrupted import whole
 from benchmarks._workloads import Workload, network, rastrigin, uniform_start
 
@@ -29,15 +26,9 @@ def study(
     counts: tuple[int, ...], name: str, chains: int, steps: int, repeats: int
 ) -> Iterator[dict[str, Any]]:
     """Start a process with each number of devices; yield its row."""
-    root = pathlib.Path(__file__).parent.parent
     for devices in counts:
-        given = map(str, (devices, name, chains, steps, repeats))
-        command = [sys.executable, "-m", "benchmarks._device_counts", *given]
-        place = os.environ | {"JAX_PLATFORMS": "cpu"}  # host devices are what is forced
-        out = subprocess.run(
-            command, cwd=root, env=place, stdout=subprocess.PIPE, text=True, check=True
-        )
-        measured = json.loads(out.stdout.splitlines()[-1])
+        given = devices, name, chains, steps, repeats
+        (measured,) = _processes.printed("_device_counts", *given, **_processes.CPU)
         yield _rows.make(
             "scale",
             f"{name}: {chains} chains",

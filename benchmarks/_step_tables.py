@@ -33,6 +33,10 @@ _SHARES = """A swap phase by itself, in per cent of a bare step of all chains: i
 move is an exchange.
 """
 
+_FIRST = """Seconds to the first result of a fresh process, a call of `ja.anneal` of 100 moves, and
+the part of them that is compiling; medians of 5 processes each.
+"""
+
 _MEMORY = """State and temporaries of the compiled program over the bytes of all parameters, without
 the history, the data, and what the energy itself needs for one block. A chain has about 60 bytes
 besides its parameters, which ten floats or packed spins let show. On a GPU XLA may choose other
@@ -53,6 +57,8 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _of_one(rows: list[dict[str, Any]]) -> list[str]:
+    first = [row for row in rows if "ratio" not in row]
+    rows = [row for row in rows if "ratio" in row]
     steps = [row for row in rows if row["solver"] not in (SWAPS, COPY)]
     phases = [row | {"ratio": 100 * row["ratio"]} for row in rows if row["solver"] == SWAPS]
     each = [
@@ -67,6 +73,8 @@ def _of_one(rows: list[dict[str, Any]]) -> list[str]:
         (_ROOFLINE, shown, "roofline"),
         (_SHARES, phases, "ratio"),
         (_MEMORY, steps, "memory"),
+        (_FIRST, first, "seconds"),
+        ("", first, "compile_seconds"),
     ]
     lines: list[str] = []
     for text, chosen, column in parts:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 import jaxanneal as ja
-from benchmarks import _roofline, _rows, _step_peers
+from benchmarks import _first_results, _roofline, _rows, _step_peers
 from benchmarks._step_tables import COPY, SWAPS
 from benchmarks._step_tables import HEAD as HEAD
 from benchmarks._step_tables import table as table
@@ -32,6 +32,8 @@ def run(quick: bool, peers: bool = False) -> Iterator[dict[str, Any]]:
     limit = None if on_cpu else _roofline.peaks()
     for workload in workloads(quick, large=not on_cpu):
         yield from measure(workload, quick, peers, limit=limit)
+    if not quick:
+        yield from _first_results.study()
     if on_cpu and not quick:
         from benchmarks import _core_steps  # which measures by what stands here
 
@@ -227,6 +229,12 @@ def _seconds(function: Callable[[int], None], steps: int) -> float:
 
 def line(row: dict[str, Any]) -> str:
     """Return one row as a line of text."""
+    if "ratio" not in row:
+        low, high = row["spread"]
+        return (
+            f"{row['problem']:<24} {row['solver']:<28} {row['compile_seconds']:5.2f} s compiling "
+            f"({low:.2f} to {high:.2f}), {row['seconds']:5.2f} s to the first result"
+        )
     return (
         f"{row['problem']:<24} {row['solver']:<28} {row['ratio']:6.2f} x bare   "
         f"{row['microseconds']:10.2f} us a step of all chains   "

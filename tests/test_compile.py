@@ -11,7 +11,7 @@ import optax
 import pytest
 
 import jaxanneal as ja
-from jaxanneal._compiled import GRAPHS, Program, compiler_options
+from jaxanneal._compiled import Program, compiler_options
 from jaxanneal.cooling import Geometric, Linear
 from jaxanneal.moves import Gaussian, IntegerStep, StudentT
 
@@ -111,19 +111,22 @@ def test_schedules_of_the_host_share_one_program(work):
     compiles_once(work, annealed, [{"cooling": schedule} for schedule in schedules])
 
 
-def test_a_cuda_gpu_alone_makes_graphs_unless_the_user_says_what_of():
-    def device(platform, version):
-        return types.SimpleNamespace(
-            platform=platform, client=types.SimpleNamespace(platform_version=version)
-        )
+def test_what_xla_is_told_depends_on_the_device_and_gives_way_to_the_user():
+    def told(platform, version="", alone=True, jaxlib=(0, 11, 2), flags=""):
+        client = types.SimpleNamespace(platform_version=version)
+        device = types.SimpleNamespace(platform=platform, client=client)
+        return compiler_options(device, alone, jaxlib, flags)
 
-    gpu, new = device("gpu", "PJRT C API\ncuda 13000"), (0, 11, 2)
-    assert compiler_options(gpu, new, "") == GRAPHS
-    assert compiler_options(gpu, (0, 11, 1), "") is None
-    assert compiler_options(gpu, new, "--xla_gpu_enable_command_buffer=") is None
-    assert compiler_options(device("gpu", "rocm 70000"), new, "") is None
-    assert compiler_options(device("cpu", "cpu"), new, "") is None
-    jax.jit(lambda x: 2 * x).lower(1.0).compile(GRAPHS)  # XLA knows these names
+    cuda = "gpu", "PJRT C API\ncuda 13000"
+    for options in (told("cpu"), told(*cuda)):
+        jax.jit(lambda x: 2 * x).lower(1.0).compile(options)  # XLA knows these names
+    assert told("cpu", alone=False, jaxlib=(0, 7, 0)) == told("cpu")
+    assert told("cpu", flags="--xla_backend_optimization_level=3") is None
+    assert told(*cuda, flags="--xla_gpu_enable_command_buffer=") is None
+    assert told(*cuda, jaxlib=(0, 11, 1)) is None
+    assert told(*cuda, alone=False) is None
+    assert told("gpu", "rocm 70000") is None
+    assert told("tpu") is None
 
 
 def test_another_kind_of_cooling_is_another_structure(work):

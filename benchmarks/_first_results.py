@@ -1,0 +1,58 @@
+"""What the first result of a fresh process waits for: ``python -m benchmarks._first_results``.
+
+``python -m benchmarks._first_results SOLVER`` is such a process; it prints a line of JSON.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jaxanneal as ja
+from benchmarks import _processes, _rows
+from benchmarks._swaps import tempering
+from benchmarks._workloads import network
+
+SOLVERS = ("SA", "PT, swap every 10")
+_CHAINS, _STEPS, _PROCESSES = 64, 100, 5
+
+
+def study() -> Iterator[dict[str, Any]]:
+    """Start processes, one solver and the other in turn; yield a row for each solver."""
+    made: dict[str, list[dict[str, Any]]] = {solver: [] for solver in SOLVERS}
+    for _ in range(_PROCESSES):
+        for solver, found in made.items():
+            found += _processes.printed("_first_results", solver)
+    for solver, found in made.items():
+        compiling = [each["compile_seconds"] for each in found]
+        yield _rows.make(
+            "step",
+            network(_CHAINS, 32, 100).name,
+            f"{solver}, first result",
+            chains=_CHAINS,
+            steps=_STEPS,
+            repeats=_PROCESSES,
+            compile_seconds=statistics.median(compiling),
+            seconds=statistics.median(each["seconds"] for each in found),
+            spread=[min(compiling), max(compiling)],
+        )
+
+
+def main(solver: str) -> None:
+    """Make a short run, whose temperatures are given, and print how long it took to begin."""
+    load = network(_CHAINS, 32, 100)
+    cooling = ja.cooling.Geometric(1e-2, 1e-4)
+    method = ja.SimulatedAnnealing(_CHAINS, cooling)
+    move = ja.moves.Gaussian(0.01)
+    options: dict[str, Any] = {"args": load.args, "move": move, "progress": False}
+    options["method"] = method if solver == SOLVERS[0] else tempering(_CHAINS, 10)
+    began = time.perf_counter()
+    run = ja.anneal(load.energy, load.start, key=0, steps=_STEPS, **options)
+    seconds = time.perf_counter() - began
+    print(json.dumps({"compile_seconds": run.compile_seconds, "seconds": seconds}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
