@@ -21,7 +21,9 @@ _STAGES = {
     "adam": ("Adam",),
 }
 _RECORDS = 200
-_PROBE_SECONDS = 0.4
+# A run that compiles, and the least and most of one that tells how fast the machine is: chunks of
+# moves grow within a run, so that a shorter one would say too little.
+_WARM_SECONDS, _LEAST_SECONDS, _MOST_SECONDS = 0.3, 0.7, 2.0
 
 # The step of each leaf, in proportion to the weights it starts with; a common factor adapts.
 _SCALE = {"w1": 0.01, "b1": 0.01, "w2": 0.014, "b2": 0.014}
@@ -32,7 +34,7 @@ _JUMPING = 0.0012
 
 # Temperatures, coldest first: of the cross-entropy, and of the 0-1 error (1 / 1437 is one image).
 _SOFT, _DIRECT = (3e-6, 3e-4), (7e-4, 2e-3)
-_RUNGS = 3
+_RUNGS = 4
 
 
 class Demo:
@@ -91,23 +93,23 @@ class Demo:
             "method": method,
             "move": _move(direct),
             "observe": _demo_network.errors,
-            "block": 1 if jax.local_device_count() > 1 else None,  # so that every device has one
+            "block": -(-method.chains // jax.local_device_count()),  # as many on every device
         }
         start = _demo_network.initialise
 
-        def short_run() -> Any:
+        def short_run(seconds: float) -> Any:
             return ja.anneal(
                 _demo_network.energy,
                 start,
                 steps=10**6,
-                max_seconds=_PROBE_SECONDS,
+                max_seconds=seconds,
                 progress=False,
                 **options,
             )
 
-        short_run()  # compiles
-        probe = short_run()
-        seconds = max(0.3, seconds - 2 * _PROBE_SECONDS)
+        short_run(_WARM_SECONDS)
+        probe = short_run(min(_MOST_SECONDS, max(_LEAST_SECONDS, seconds / 10)))
+        seconds = max(0.3, seconds - _WARM_SECONDS - probe.seconds)
         steps = max(10, int(seconds * probe.steps / probe.seconds))
         result = ja.anneal(
             _demo_network.energy,
