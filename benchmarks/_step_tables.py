@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks import _report
+from benchmarks import _report, _rows, _step_figure
 
 SWAPS = "a swap phase alone"
 COPY = "the states copied"
@@ -45,8 +45,9 @@ products for the same energy alone and in a step, and what those need is counted
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the tables of all devices, the processor's first."""
-    lines: list[str] = []
+    """Draw the figure, and return it and the tables of all devices, the processor's first."""
+    _step_figure.save(rows, _rows.RESULTS / "step.png")
+    lines = ["![Costs of a step over that of the bare energy](results/step.png)", ""]
     for device in _report.devices(rows):
         lines += [
             f"### On {_report.named(device)}",
