@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     run.add_argument("suite", choices=sorted(SUITES))
     run.add_argument("--quick", action="store_true", help="within two minutes, rows not kept")
     run.add_argument("--peers", action="store_true", help="with other libraries: extra [bench]")
-    commands.add_parser("report", help="write benchmarks/README.md from the rows kept")
+    commands.add_parser("report", help="write benchmarks/README.md and the README's table")
     chosen = parser.parse_args(argv)
     if chosen.command == "list":
         for name, suite in SUITES.items():

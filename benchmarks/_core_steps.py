@@ -11,9 +11,8 @@ import jax
 
 import jaxanneal as ja
 from benchmarks import _processes, _swaps, step
+from benchmarks._step_tables import BARE, PER_CORE
 from benchmarks._workloads import Workload, workloads
-
-NAME = "a device per core"
 
 # Of the widths tried, 1 to half of the chains, the quickest on two cores.
 _BLOCKS = {
@@ -38,7 +37,7 @@ def solvers(workload: Workload) -> dict[str, tuple[Any, int]]:
     if workload.chains >= _swaps.RUNGS:
         found["PT, swap every 10"] = _swaps.tempering(workload.chains, 10)
     block = _BLOCKS[workload.name]
-    return {f"{name}, {NAME}": (method, block) for name, method in found.items()}
+    return {f"{name}, {PER_CORE}": (method, block) for name, method in found.items()}
 
 
 def main() -> None:
@@ -47,9 +46,10 @@ def main() -> None:
     for workload in workloads(quick=False):
         if workload.chains > 1:
             for row in step.measure(workload, False, False, solvers):
-                if NAME in row["solver"]:
-                    told = {"devices": jax.local_device_count(), "memory": None}  # that of one
-                    print(json.dumps(row | told), flush=True)
+                name = row["solver"]
+                name = f"{name}, {PER_CORE}" if name in BARE else name
+                told = {"solver": name, "devices": jax.local_device_count(), "memory": None}
+                print(json.dumps(row | told), flush=True)  # the memory is that of one device
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the first result of a fresh process waits for: ``python -m benchmarks._first_results``.
+"""What the first result of a fresh process waits for.
 
 ``python -m benchmarks._first_results SOLVER`` is such a process; it prints a line of JSON.
 """

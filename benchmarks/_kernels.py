@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from benchmarks import step
-from benchmarks._swaps import tempering
+from benchmarks._swaps import RUNGS, tempering
 from benchmarks._workloads import workloads
 
 _STEPS, _SHOWN = 40, 14
@@ -25,7 +25,7 @@ def main() -> None:
         starts = jax.vmap(workload.start)(jax.random.split(jax.random.key(0), workload.chains))
         functions = {"bare (scan)": step.bare(workload, starts)[1]}
         methods: dict[str, Any] = {"SA": step.annealing(workload.chains)}
-        if workload.chains > 1:
+        if workload.chains >= RUNGS:
             methods["PT, swap every 1"] = tempering(workload.chains, 1)
         for name, method in methods.items():
             functions[name] = step.solver(workload, starts, method, None)[0]

@@ -1,4 +1,4 @@
-"""The report: committed rows turned into the tables of ``benchmarks/README.md``."""
+"""The report: committed rows turned into tables and figures, and a table of the README."""
 
 import pathlib
 from collections.abc import Callable
@@ -29,6 +29,8 @@ def write(folder: pathlib.Path, suites: dict[str, Any]) -> str:
         if rows:
             suite = suites[name]
             parts += [suite.HEAD, *suite.table(rows), "", _provenance(rows), ""]
+            if hasattr(suite, "figure"):
+                suite.figure(rows, folder / f"{name}.png")
     path = folder.parent / "README.md"
     path.write_text("\n".join(parts).rstrip("\n") + "\n")
     _write_short(folder.parent.parent / "README.md", folder)

@@ -48,8 +48,8 @@ def _median(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> float:
 def least_seconds(workload: Workload, starts: Any, limit: Peaks) -> float:
     """Return the least seconds of a step: states read and written once, the data read, the energy.
 
-    The energy's operations are those of its products as JAX lowers it; the sines of one without
-    any product are not counted.
+    The energy's operations are those that XLA counts before it optimises, all as if they were of
+    products of matrices, which are the fastest; sines and logarithms are not among them.
     """
     axes = (0, *(None for _ in workload.args))
     energies = jax.jit(jax.vmap(workload.energy, in_axes=axes))

@@ -11,8 +11,8 @@ import jaxanneal as ja
 from jaxanneal._prng import as_key
 
 RUNGS = 16
-# For each step that is asked for: one phase alone would be lost beside the call.
-PHASES = 100
+# For each step that is asked for: on a CPU one phase alone would be lost beside the call.
+_PHASES = 100
 
 
 def tempering(chains: int, every: int) -> ja.ParallelTempering:
@@ -23,8 +23,14 @@ def tempering(chains: int, every: int) -> ja.ParallelTempering:
     )
 
 
+def phases_a_step() -> int:
+    """Return how many swap phases are made for each step that is asked for."""
+    return _PHASES if jax.default_backend() == "cpu" else 1
+
+
 def swaps(chains: int) -> tuple[Callable[[int], None], float]:
-    """Return a function that makes ``PHASES`` swap phases a step, and compile seconds."""
+    """Return a function that makes swap phases, some for each step, and compile seconds."""
+    each = phases_a_step()
     method, key = tempering(chains, 1), as_key(0)
     ladders, factors = method.init(), jnp.zeros(chains)
 
@@ -43,6 +49,6 @@ def swaps(chains: int) -> tuple[Callable[[int], None], float]:
     compiling = time.perf_counter() - began
 
     def phases(steps: int) -> None:
-        jax.block_until_ready(compiled(ladders, jnp.asarray(PHASES * steps)))
+        jax.block_until_ready(compiled(ladders, jnp.asarray(each * steps)))
 
     return phases, compiling

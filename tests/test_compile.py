@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from laws import caught
 
 import jaxanneal as ja
-from jaxanneal._compiled import Program, compiler_options
+from jaxanneal import _compiled
+from jaxanneal._compiled import Program
 from jaxanneal.cooling import Geometric, Linear
 from jaxanneal.moves import Gaussian, IntegerStep, StudentT
 
@@ -111,15 +113,18 @@ def test_schedules_of_the_host_share_one_program(work):
     compiles_once(work, annealed, [{"cooling": schedule} for schedule in schedules])
 
 
-def test_what_xla_is_told_depends_on_the_device_and_gives_way_to_the_user():
+def told_law(options):
+    """What XLA is told depends on the device, and gives way to the user."""
+
     def told(platform, version="", alone=True, jaxlib=(0, 11, 2), flags=""):
         client = types.SimpleNamespace(platform_version=version)
         device = types.SimpleNamespace(platform=platform, client=client)
-        return compiler_options(device, alone, jaxlib, flags)
+        return options(device, alone, jaxlib, flags)
 
     cuda = "gpu", "PJRT C API\ncuda 13000"
-    for options in (told("cpu"), told(*cuda)):
-        jax.jit(lambda x: 2 * x).lower(1.0).compile(options)  # XLA knows these names
+    for known in (told("cpu"), told(*cuda)):
+        assert known
+        jax.jit(lambda x: 2 * x).lower(1.0).compile(known)  # XLA knows these names
     assert told("cpu", alone=False, jaxlib=(0, 7, 0)) == told("cpu")
     assert told("cpu", flags="--xla_backend_optimization_level=3") is None
     assert told(*cuda, flags="--xla_gpu_enable_command_buffer=") is None
@@ -127,6 +132,18 @@ def test_what_xla_is_told_depends_on_the_device_and_gives_way_to_the_user():
     assert told(*cuda, alone=False) is None
     assert told("gpu", "rocm 70000") is None
     assert told("tpu") is None
+
+
+def test_what_xla_is_told_depends_on_the_device_and_gives_way_to_the_user():
+    told_law(_compiled.compiler_options)
+    caught(told_law, lambda *_: None)
+    caught(told_law, lambda *_: _compiled._CPU)
+
+
+def test_every_program_is_compiled_with_what_xla_is_told(monkeypatch):
+    monkeypatch.setattr(_compiled, "compiler_options", lambda *_: {"no_such_option": 1})
+    with pytest.raises(Exception, match="No such compile option: 'no_such_option'"):
+        ja.anneal(lambda x: x**2, 1.0, key=0, steps=1, progress=False)
 
 
 def test_another_kind_of_cooling_is_another_structure(work):

@@ -143,6 +143,9 @@ def test_histograms_hold_every_finite_energy_and_a_twin_that_cuts_the_rare_ones_
     shares_law(_overlap.histograms, smooth, width)
     assert np.count_nonzero(shares_law(_overlap.histograms, smooth)[0]) == 1  # a linear scale
     assert np.count_nonzero(shares_law(_overlap.histograms, smooth, width)[0]) > 5
+    for _ in range(20):  # the outer borders are rounded, another way each time
+        drawn = random.gamma(2.0, np.geomspace(1e-3, 1e3, 5), (500, 5))
+        shares_law(_overlap.histograms, drawn, _overlap.nonlinear(drawn))
     shares_law(_overlap.histograms, np.full((3, 2), -7.0))
     levels = random.integers(0, 5, (200, 3)) * 4.0
     assert _overlap.nonlinear(levels) == 0
