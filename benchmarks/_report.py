@@ -15,7 +15,8 @@ from a row that `python -m benchmarks run SUITE` appended.
 # Where the project's README has what a step costs, and of which solvers.
 _BEGIN, _END = "<!-- step -->", "<!-- /step -->"
 _SHORT = (
-    *("bare (calls)", "bare (scan)", "SA", "PT, swap every 10", "PT, swap every 1"),
+    *("bare (calls)", "bare (scan)", "bare (scan), our flags"),
+    *("SA", "PT, swap every 10", "PT, swap every 1"),
     *("SA, a device per core", "PT, swap every 10, a device per core"),
     *("evosax SA", "blackjax random walk", "TFP replica exchange"),
 )

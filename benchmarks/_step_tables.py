@@ -19,7 +19,9 @@ parameter, as JAX compiles them for anyone; peers, too. Our programs are compile
 their own (LLVM's level 2 on a CPU, CUDA graphs of loops on a GPU), and "our flags" is the bare scan
 with them: a cost below 1 may be theirs. Workloads (C, H, N): C chains of an MLP 64-H-10 on N
 digits. Blocks of the default width unless another is named. With a device per core all is measured
-in another process, bare on one of the devices, which has all threads: compare nanoseconds.
+in another process, bare on one of the devices, which has all threads: compare nanoseconds. The rows
+of the H200 are of calls of 48 to 207 steps, which hold up to some ten microseconds a step that
+long runs do not have: compare the suite `scale`.
 """
 
 _COORDINATES = """Nanoseconds per coordinate of a chain. Reading and writing all states once, in a
@@ -44,7 +46,7 @@ the part of them that is compiling; medians of 5 processes each.
 _MEMORY = """State and temporaries of the compiled program over the bytes of all parameters, without
 the history, the data, and what the energy itself needs for one block. A chain has about 60 bytes
 besides its parameters, which ten floats or packed spins let show. On a GPU XLA may choose other
-products for the same energy alone and in a step, and what those need is counted here.
+kernels for the same energy alone and in a step, and what those need is counted here.
 """
 
 
