@@ -61,7 +61,7 @@ def run(quick: bool) -> Iterator[dict[str, Any]]:
     if jax.default_backend() != "cpu":  # what follows is about the processor's devices and disk
         return
     yield from _device_counts.study((1, 2, 4, 8), NETWORK, 1024, 100, repeats)
-    yield from _overheads.study(network(64, 32, 1437), 15.0, repeats)
+    yield from _overheads.study(network(64, 32, 1437), 30.0, 5)
 
 
 def line(row: dict[str, Any]) -> str:
