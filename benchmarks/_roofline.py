@@ -28,19 +28,23 @@ class Peaks(NamedTuple):
 def peaks() -> Peaks:
     """Measure the device."""
     square = jnp.full((_SIDE, _SIDE), 1.0 / _SIDE)
-    copied = _median(lambda x: -x, jnp.zeros(_COPIED // 4))
+    copied = _median(lambda x: -x, jnp.ones(_COPIED // 4))
     multiplied = _median(lambda x: x @ square, square)
     return Peaks(2 * _COPIED / copied, 2 * _SIDE**3 / multiplied)
 
 
 def _median(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> float:
-    """Return the seconds of one turn of a loop, for one call alone is mostly the host's."""
-    loop = jax.jit(lambda x: jax.lax.fori_loop(0, _TURNS, lambda _, x: function(x), x))
-    loop(x).block_until_ready()
+    """Return the seconds of one turn of a loop, for one call alone is mostly the host's.
+
+    XLA does not know how many turns there are, or of two negations it could make none.
+    """
+    loop = jax.jit(lambda x, n: jax.lax.fori_loop(0, n, lambda _, x: function(x), x))
+    turns = jnp.asarray(_TURNS)
+    loop(x, turns).block_until_ready()
     seconds = []
     for _ in range(_REPEATS):
         began = time.perf_counter()
-        loop(x).block_until_ready()
+        loop(x, turns).block_until_ready()
         seconds.append((time.perf_counter() - began) / _TURNS)
     return statistics.median(seconds)
 
