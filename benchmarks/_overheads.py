@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import psutil
 
 import jaxanneal as ja
 from benchmarks import _rows
@@ -38,13 +39,22 @@ def study(workload: Workload, seconds: float, repeats: int) -> Iterator[dict[str
     steps = _steps(workload, seconds)
     whole: dict[str, list[float]] = {PLAIN: [], **{name: [] for name in _PARTS}}
     inside: dict[str, list[list[list[float]]]] = {name: [] for name in whole}
+    started: dict[str, set[int]] = {}
     for name in whole:
+        before = set(cpu_seconds())
         timed(workload, name, 2)  # imports, compiles
+        started[name] = set(cpu_seconds()) - before
+    behind: dict[str, list[float]] = {name: [] for name in _PARTS}
     for _ in range(repeats):
         for name in whole:
+            since = cpu_seconds()
             spent, parts = timed(workload, name, steps)
             whole[name].append(spent)
             inside[name].append(parts)
+            if name == PLAIN:
+                for other, threads in started.items():
+                    if other != PLAIN:
+                        behind[other].append(used(threads, since))
     middle = statistics.median(whole[PLAIN])
     for name, values in whole.items():
         # Part by part: the first of them may be called more than once, the others are so once.
@@ -62,6 +72,7 @@ def study(workload: Workload, seconds: float, repeats: int) -> Iterator[dict[str
             ratio=statistics.median(values) / middle,
             interval=interval(values, whole[PLAIN]),
             spent_seconds=statistics.median(spent),
+            behind_seconds=max(behind[name]) if name in behind else None,
             calls=len(first) / repeats,
             seconds_per_call=statistics.median(first) if first else None,
             spread=[min(values) / middle, max(values) / middle],
@@ -88,6 +99,16 @@ def timed(workload: Workload, name: str, steps: int) -> tuple[float, list[list[f
         since = time.perf_counter()
         begin(workload, steps, **options)
         return time.perf_counter() - since, parts
+
+
+def cpu_seconds() -> dict[int, float]:
+    """Return what each thread of this process has used of a processor so far."""
+    return {x.id: x.user_time + x.system_time for x in psutil.Process().threads()}
+
+
+def used(threads: set[int], since: dict[int, float]) -> float:
+    """Return the processor's seconds that some threads have used since then."""
+    return sum(now - since.get(x, 0.0) for x, now in cpu_seconds().items() if x in threads)
 
 
 def _folder() -> tempfile.TemporaryDirectory[str]:

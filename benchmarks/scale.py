@@ -33,7 +33,9 @@ bit.
 OVERHEAD = """The same run plain, with `checkpoint=ja.Checkpoint(directory)`, and with a progress
 bar that writes to a log and a callback, in turn. Lost is the ratio of medians over that of plain
 runs, less one, with a 95 % bootstrap interval: what the clock can tell on such a machine. Spent
-are the seconds inside saves and fingerprint, or bar and callback, in per cent of the run. The first
+are the seconds inside saves and fingerprint, or bar and callback, in per cent of the run. Left
+behind are the seconds of a processor that the threads started by either took of a plain run after
+it, the most of all repeats: what a run could lose besides, to a hundredth of a second. The first
 save comes after a second, the last at the end, and those between are at least 60 s and 99 times the
 seconds of a save apart: a shorter run loses a larger share, a longer one less, and a run as long as
 the last column says loses 1 % to what these have spent.
@@ -164,14 +166,16 @@ def _sweep_table(rows: list[dict[str, Any]]) -> list[str]:
 
 def _overhead_table(rows: list[dict[str, Any]]) -> list[str]:
     lines = [
-        "| run | with | seconds | lost, % | interval, % | spent, % | calls | milliseconds each "
-        "| 1 % of, s |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| run | with | seconds | lost, % | interval, % | spent, % | left behind, s | calls "
+        "| milliseconds each | 1 % of, s |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         cells = [row["problem"], row["solver"], f"{row['seconds']:.2f}", _lost(row["ratio"])]
         spent, each = row["spent_seconds"], row["seconds_per_call"]
         cells += [" to ".join(map(_lost, row["interval"])), f"{100 * spent / row['seconds']:.2f}"]
+        behind = row.get("behind_seconds")
+        cells += ["" if behind is None else f"{behind:.2f}"]
         cells += [f"{row['calls']:.1f}", "" if each is None else f"{1e3 * each:.1f}"]
         cells += ["" if each is None else _report.figures(100 * spent)]
         lines.append(f"| {' | '.join(cells)} |")

@@ -1,6 +1,8 @@
 """The suite `scale`: what its rows say is what was measured, and its comparers can fail."""
 
 import json
+import threading
+import time
 import types
 
 import numpy as np
@@ -98,6 +100,38 @@ def test_calls_are_timed_and_the_function_is_put_back():
     assert Slow.wait is original
 
 
+def busy_law(used):
+    """A thread that works is seen to, and one that sleeps is not."""
+    over = threading.Event()
+
+    def work():
+        while not over.is_set():
+            sum(range(1000))
+
+    before = set(_overheads.cpu_seconds())
+    threads = [threading.Thread(target=run) for run in (work, over.wait)]
+    ids = []
+    for thread in threads:
+        thread.start()
+        ids.append({thread.native_id})
+    assert set().union(*ids) <= set(_overheads.cpu_seconds()) - before
+    since = _overheads.cpu_seconds()
+    try:
+        time.sleep(0.5)
+        worked, slept = (used(found, since) for found in ids)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert worked > 0.04
+    assert slept == 0
+
+
+def test_threads_left_behind_are_seen_to_work():
+    busy_law(_overheads.used)
+    caught(busy_law, lambda threads, since: 0.0)
+
+
 def test_an_interrupted_run_makes_no_row():
     for reason in ja.StopReason:
         result = types.SimpleNamespace(stop_reason=reason)
@@ -130,6 +164,8 @@ def test_chains_and_overheads_give_rows_lines_and_tables():
     assert kept["calls"] == 1
     assert 0 < kept["seconds_per_call"] < kept["spent_seconds"] < kept["seconds"]
     assert shown["calls"] > 1
+    assert plain["behind_seconds"] is None
+    assert all(0 <= row["behind_seconds"] < 0.1 for row in (kept, shown))
     assert [json.loads(json.dumps(row)) for row in rows] == rows  # as they are kept
     assert all(scale.line(row) for row in rows)
     lines = scale.table(rows)
