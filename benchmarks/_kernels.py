@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from benchmarks import step
+from benchmarks._bare import bare
 from benchmarks._swaps import RUNGS, tempering
 from benchmarks._workloads import workloads
 
@@ -23,7 +24,7 @@ def main() -> None:
         raise RuntimeError("benchmarks._kernels: expected a GPU, got the CPU alone.")
     for workload in workloads(quick=False, large=True):
         starts = jax.vmap(workload.start)(jax.random.split(jax.random.key(0), workload.chains))
-        functions = {"bare (scan)": step.bare(workload, starts)[1]}
+        functions = {"bare (scan)": bare(workload, starts)[1]}
         methods: dict[str, Any] = {"SA": step.annealing(workload.chains)}
         if workload.chains >= RUNGS:
             methods["PT, swap every 1"] = tempering(workload.chains, 1)

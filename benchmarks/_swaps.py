@@ -1,4 +1,4 @@
-"""Swap phases by themselves, without the moves between them."""
+"""What swaps cost: phases by themselves, and steps with more of them beside steps with fewer."""
 
 import time
 from collections.abc import Callable

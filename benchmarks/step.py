@@ -11,11 +11,11 @@ import jax.numpy as jnp
 
 import jaxanneal as ja
 from benchmarks import _first_results, _roofline, _rows, _step_figure, _step_peers, _step_tables
+from benchmarks._bare import bare, loop
 from benchmarks._step_tables import BARE, COPY, SWAPS
 from benchmarks._swaps import RUNGS, phases_a_step, swaps, tempering
 from benchmarks._workloads import Workload, workloads
 from jaxanneal._clock import Clock
-from jaxanneal._compiled import own_options
 from jaxanneal._interrupt import Interruption
 from jaxanneal._limits import as_limits
 from jaxanneal._problem import Problem
@@ -24,6 +24,8 @@ from jaxanneal._program import chunk_program
 HEAD, table, figure = _step_tables.HEAD, _step_tables.table, _step_figure.save
 _REPEATS, _QUICK_REPEATS = 9, 7
 _SMALL_BLOCK = 64
+# What a block needs besides the states of all chains shows where these are small and many.
+_MANY, _NARROW = 4096, 256
 
 
 def run(quick: bool, peers: bool = False) -> Iterator[dict[str, Any]]:
@@ -35,8 +37,9 @@ def run(quick: bool, peers: bool = False) -> Iterator[dict[str, Any]]:
     if not quick:
         yield from _first_results.study()
     if on_cpu and not quick:
-        from benchmarks import _core_steps  # which measures by what stands here
+        from benchmarks import _core_steps, _swap_pairs  # which measure by what stands here
 
+        yield from _swap_pairs.study(workloads(quick), 20.0)
         yield from _core_steps.rows()
 
 
@@ -58,8 +61,8 @@ def measure(
     """
     starts = jax.vmap(workload.start)(jax.random.split(jax.random.key(0), workload.chains))
     calls, scan, told, bare_compile = bare(workload, starts)
-    few = max(1, int(0.01 / _seconds(calls, 1)))  # or a GPU's wait would count as a step
-    steps = max(1, int(0.05 * few / _seconds(calls, few)))
+    few = max(1, int(0.01 / seconds_of(calls, 1)))  # or a GPU's wait would count as a step
+    steps = max(1, int(0.05 * few / seconds_of(calls, few)))
     timed: dict[str, Callable[[int], None]] = dict(zip(BARE, (calls, scan, told), strict=True))
     compiling = dict.fromkeys(BARE, bare_compile)
     held: dict[str, float] = {}
@@ -82,7 +85,7 @@ def measure(
     seconds: dict[str, list[float]] = {name: [] for name in timed}
     for _ in range(repeats):
         for name, function in timed.items():
-            seconds[name].append(alone.get(name, 1.0) * _seconds(function, steps) / steps)
+            seconds[name].append(alone.get(name, 1.0) * seconds_of(function, steps) / steps)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     baseline = min(medians[name] for name in BARE[:2])  # as JAX compiles it for anyone
     coordinates = sum(x.size for x in jax.tree.leaves(starts)) // workload.chains
@@ -114,6 +117,8 @@ def solvers(chains: int, quick: bool) -> dict[str, tuple[Any, int | None]]:
     if chains >= RUNGS:
         for every in (10, 1):
             found[f"PT, swap every {every}"] = tempering(chains, every), None
+    if chains >= _MANY and not quick and jax.default_backend() == "cpu":
+        found[f"SA, blocks of {_NARROW}"] = annealing(chains), _NARROW
     if chains > _SMALL_BLOCK and not quick and jax.default_backend() == "cpu":
         found["PT, swap every 1, one block"] = tempering(chains, 1), chains
         found[f"PT, swap every 1, blocks of {_SMALL_BLOCK}"] = tempering(chains, 1), _SMALL_BLOCK
@@ -123,54 +128,6 @@ def solvers(chains: int, quick: bool) -> dict[str, tuple[Any, int | None]]:
 def annealing(chains: int) -> ja.SimulatedAnnealing:
     """Return simulated annealing of so many chains, which hardly cools in the steps measured."""
     return ja.SimulatedAnnealing(chains, ja.cooling.Geometric(1e-2, 1e-4, steps=10**6))
-
-
-def bare(
-    workload: Workload, starts: Any
-) -> tuple[Callable[[int], None], Callable[[int], None], Callable[[int], None], float]:
-    """Return the bare evaluations in the order of ``BARE``, and the seconds of compiling one."""
-    energy, args = workload.energy, workload.args
-    began = time.perf_counter()
-    batched = jax.jit(jax.vmap(energy, in_axes=(0, *(None for _ in args))))
-    batched = batched.lower(starts, *args).compile()
-    compiling = time.perf_counter() - began
-
-    def calls(steps: int) -> None:
-        for _ in range(steps):
-            values = batched(starts, *args)
-        jax.block_until_ready(values)
-
-    loop = jax.jit(lambda params, steps: _loop(energy, params, args, steps)[1])
-
-    def scan(steps: int) -> None:
-        jax.block_until_ready(loop(starts, jnp.asarray(steps)))
-
-    as_ours = loop.lower(starts, jnp.asarray(1)).compile(own_options(None))
-
-    def told(steps: int) -> None:
-        jax.block_until_ready(as_ours(starts, jnp.asarray(steps)))
-
-    return calls, scan, told, compiling
-
-
-def _loop(energy: Any, params: Any, args: tuple[Any, ...], steps: Any) -> tuple[Any, jax.Array]:
-    """Evaluate chains again and again; every parameter is touched, or XLA would do it once."""
-    axes = (0, *(None for _ in args))
-
-    def body(_: Any, carry: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
-        params, total = carry
-        values = jax.vmap(energy, in_axes=axes)(params, *args)
-        return jax.tree.map(lambda x: _touch(x, values), params), total + values
-
-    zero = jnp.zeros(jax.tree.leaves(params)[0].shape[0])
-    return jax.lax.fori_loop(0, steps, body, (params, zero))
-
-
-def _touch(x: jax.Array, values: jax.Array) -> jax.Array:
-    one = values.reshape((-1, *(1 for _ in x.shape[1:])))
-    if x.dtype == jnp.bool_:
-        return x ^ (one != one)
-    return x + 1e-30 * one
 
 
 def solver(
@@ -215,8 +172,8 @@ def memory(workload: Workload, starts: Any, chunk: Any, apart: Any, width: int) 
     loop, because XLA keeps there what does not change from step to step, such as places of labels.
     """
     block = jax.tree.map(lambda x: x[:width], starts)
-    loop = jax.jit(functools.partial(_loop, workload.energy), donate_argnums=0)
-    own = loop.lower(block, workload.args, 1).compile().memory_analysis().temp_size_in_bytes
+    looped = jax.jit(functools.partial(loop, workload.energy), donate_argnums=0)
+    own = looped.lower(block, workload.args, 1).compile().memory_analysis().temp_size_in_bytes
     held = chunk.argument_size_in_bytes + chunk.output_size_in_bytes - chunk.alias_size_in_bytes
     bytes_of = lambda tree: sum(x.nbytes for x in jax.tree.leaves(tree))  # noqa: E731
     return (held - bytes_of(apart) + chunk.temp_size_in_bytes - own) / bytes_of(starts)
@@ -226,7 +183,8 @@ def _is_bool(tree: Any) -> bool:
     return all(leaf.dtype == jnp.bool_ for leaf in jax.tree.leaves(tree))
 
 
-def _seconds(function: Callable[[int], None], steps: int) -> float:
+def seconds_of(function: Callable[[int], None], steps: int) -> float:
+    """Return the seconds of so many steps, made a second time."""
     function(steps)
     began = time.perf_counter()
     function(steps)
@@ -235,6 +193,10 @@ def _seconds(function: Callable[[int], None], steps: int) -> float:
 
 def line(row: dict[str, Any]) -> str:
     """Return one row as a line of text."""
+    if "added" in row:
+        low, high = row["interval"]
+        adds = f"{100 * row['added']:6.2f} % ({100 * low:.2f} to {100 * high:.2f})"
+        return f"{row['problem']:<24} {row['solver']:<28} {adds}"
     if "ratio" not in row:
         low, high = row["spread"]
         return (

@@ -2,7 +2,11 @@
 
 import json
 
-from benchmarks import _report, step
+import numpy as np
+from laws import caught
+
+from benchmarks import _report, _swap_pairs, step
+from benchmarks._workloads import Workload, rastrigin, uniform_start
 
 COSTS = {"bare (calls)": 1.0, "bare (scan)": 1.25, "SA": 1.07, "a swap phase alone": 0.004}
 
@@ -52,3 +56,45 @@ def test_the_report_has_the_latest_costs_of_every_device_by_itself(tmp_path):
     assert "| MLP 64, 32, 100 | 3.00 |" in report
     assert "| MLP 64, 32, 100 | 2.20 |" in report
     assert (folder / "step.png").stat().st_size > 10_000
+
+
+def added_law(added):
+    """A swap of 5 % of a move is found, though the machine's speed changes from pair to pair."""
+    rng = np.random.default_rng(0)
+    speed = rng.uniform(1, 2, size=(400, 1))
+    times = speed * np.array([1.05, 1.005]) * rng.normal(1, 0.01, size=(400, 2))
+    assert abs(added(times) - 0.05) < 0.004
+
+
+def test_what_a_swap_adds_is_found_in_pairs():
+    added_law(_swap_pairs.added)
+    medians_of_each = lambda x: np.divide(*np.median(x, axis=0)) - 1  # noqa: E731
+    caught(added_law, medians_of_each)
+
+
+def interval_law(interval):
+    inside, rng = 0, np.random.default_rng(1)
+    for _ in range(50):
+        times = np.array([1.05, 1.005]) * rng.normal(1, 0.02, size=(60, 2))
+        low, high = interval(times)
+        inside += low <= 0.05 <= high
+    assert inside >= 0.8 * 50
+
+
+def test_the_interval_of_what_a_swap_adds_covers_it():
+    interval_law(_swap_pairs.interval)
+    caught(interval_law, lambda times: [_swap_pairs.added(times)] * 2)
+
+
+def test_pairs_of_a_workload_make_a_row_a_line_and_a_table():
+    loads = [
+        Workload(f"{chains} chains", chains, rastrigin, uniform_start, ()) for chains in (16, 1)
+    ]
+    (made,) = _swap_pairs.study(iter(loads), 0.1)
+    assert made["block"] == 16
+    assert made["repeats"] >= 2
+    low, high = made["interval"]
+    assert low <= made["added"] <= high
+    assert "what a swap after every move adds" in step.line(made)
+    lines = step.table([*ROWS, made])
+    assert sum(line.startswith("| 16 chains | ") for line in lines) == 1
