@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxanneal import _engine, _history
@@ -121,7 +120,8 @@ class Driver:
         """Note the best of evaluated chains ``[chains, ...]``, for an error in the first chunk."""
         energies = fetch(chains.best_energy)
         best = int(np.argmin(energies))
-        self.best = energies[best], jax.tree.map(lambda x: entry(x, best), chains._best_params)
+        found = chains._best_params
+        self.best = energies[best], found.with_leaves(entry(found.leaves, best))
 
     def take_up(self, kept: Kept) -> None:
         """Count on from what was saved."""

@@ -82,14 +82,15 @@ def _seed(seed: jax.Array) -> jax.Array:
     # In 32 bits a negative seed has the same words as in 64.
     wide = jnp.iinfo(seed.dtype).bits == 64
     high = (seed >> 32 if wide else jnp.where(seed < 0, -1, 0)).astype(jnp.uint32)
-    return from_words([high, low])
+    return from_words(jnp.stack([high, low]))
 
 
-def from_words(words: Sequence[jax.Array]) -> jax.Array:
-    """Return a key, ``uint32 [2]``, made of any number of 32-bit words."""
+@jax.jit  # or each of its operations would be compiled by itself, for the first key of a process
+def from_words(words: jax.Array) -> jax.Array:
+    """Return a key, ``uint32 [2]``, made of any number of 32-bit words, ``uint32 [n]``."""
     key = jnp.zeros(2, jnp.uint32)
-    for word in words:
-        key = _fold_in(key, word)
+    for index in range(words.shape[0]):
+        key = _fold_in(key, words[index])
     return key
 
 

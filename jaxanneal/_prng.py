@@ -66,7 +66,7 @@ def as_key(key: Any) -> jax.Array:
 
 
 def _of_words(words: Any) -> jax.Array:
-    return from_data(from_words(list(jnp.asarray(words))))
+    return from_data(from_words(jnp.asarray(words)))
 
 
 def from_data(data: jax.Array) -> jax.Array:

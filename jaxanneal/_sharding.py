@@ -184,14 +184,18 @@ def own(array: Any) -> Any:
     return array if here(array) else array.addressable_data(0)
 
 
-def entry(array: jax.Array, index: int) -> jax.Array:
-    """Return one entry of an array whose leading axis may be split: as the device has it."""
-    if not array.is_fully_replicated:
-        for shard in array.addressable_shards:
-            inside = index - (shard.index[0].start or 0)
-            if 0 <= inside < shard.data.shape[0]:
-                return shard.data[inside]
-    return array[index]
+def entry(arrays: tuple[jax.Array, ...], index: int) -> list[jax.Array]:
+    """Return one entry of arrays whose leading axes may be split alike: as its device has it."""
+    for number, shard in enumerate(arrays[0].addressable_shards):
+        inside = index - (shard.index[0].start or 0)
+        if 0 <= inside < shard.data.shape[0]:
+            return _at([x.addressable_shards[number].data for x in arrays], inside)
+    return _at(arrays, index)
+
+
+@jax.jit  # all at once: by itself each array would be compiled for
+def _at(arrays: Any, index: jax.Array) -> list[jax.Array]:
+    return [x[index] for x in arrays]
 
 
 def alone(spread: Spread | None) -> bool:

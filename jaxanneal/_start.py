@@ -132,7 +132,12 @@ def check_start(move: Move, starts: Parameters) -> None:
 
 def one_chain(starts: Parameters) -> Any:
     """Return the tree of the first chain."""
-    return jax.tree.map(lambda x: x[0], starts).tree
+    return starts.with_leaves(_first_of_each(starts.leaves)).tree
+
+
+@jax.jit  # all at once: by itself each leaf would be compiled for
+def _first_of_each(leaves: tuple[jax.Array, ...]) -> list[jax.Array]:
+    return [leaf[0] for leaf in leaves]
 
 
 def require_finite(chains: Chain, count: int) -> None:

@@ -161,8 +161,13 @@ def slots(state: State) -> Chain:
     method = state.method
     if len(method.shape) == 1:  # in the order of the lanes: nothing moves between devices
         return jax.tree.map(lambda x: x[: method.chains], state.chains)
-    order = method.order(state.exchange)
-    return jax.tree.map(lambda x: x[order], state.chains)
+    return _in_order(method, state.exchange, state.chains)
+
+
+@jax.jit  # all at once: by itself each field would be compiled for
+def _in_order(method: Method, exchange: Any, chains: Chain) -> Chain:
+    order = method.order(exchange)
+    return jax.tree.map(lambda x: x[order], chains)
 
 
 def best_state(state: State, axes: Axes = None) -> tuple[Parameters, jax.Array]:

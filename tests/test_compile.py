@@ -256,3 +256,37 @@ def test_a_ladder_that_moves_compiles_no_program_of_its_own(work):
     compiled(False)
     assert compiled(True) == compiled(False, scheme="seo") > (0, 0)
     assert compiled(True, swap_every=3) == (0, 0)
+
+
+COUNTED = """
+import jax, jax.numpy as jnp
+import jaxanneal as ja
+
+programs = []
+
+def note(event, seconds, **_):
+    if event.endswith("backend_compile_duration"):
+        programs.append(seconds)
+
+jax.monitoring.register_event_duration_secs_listener(note)
+ladder = ja.ParallelTempering(ladders=2, temperatures=[0.1, 1.0])
+ladder.temperatures.block_until_ready()
+programs.clear()
+start = lambda key: {"w": jax.random.normal(key, (3,)), "b": jnp.ones(2), "c": jnp.ones(())}
+energy = lambda p: jnp.sum(p["w"] ** 2) + jnp.sum(p["b"] ** 2) + p["c"] ** 2
+ja.anneal(energy, start, key=0, method=ladder, steps=8, progress=False)
+print(len(programs))
+"""
+
+
+def few_law(number):
+    """Four programs, and the key, the move, the order of the results and the like at once each."""
+    assert 4 <= number <= 16
+
+
+def test_a_first_result_does_not_wait_for_the_compilation_of_single_operations():
+    found = subprocess.run(
+        [sys.executable, "-c", COUNTED], capture_output=True, text=True, check=True
+    )
+    few_law(int(found.stdout))
+    caught(few_law, 45)

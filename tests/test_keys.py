@@ -103,7 +103,9 @@ def test_folded_and_split_keys_are_all_different():
     numbers = jnp.arange(20_000)
     folded = jax.vmap(lambda n: jax.random.key_data(jax.random.fold_in(key, n)))(numbers)
     split = jax.random.key_data(jax.random.split(key, numbers.size))
-    from_two = jax.vmap(lambda n: from_words([jnp.uint32(1), n.astype(jnp.uint32)]))(numbers)
+    from_two = jax.vmap(lambda n: from_words(jnp.stack([jnp.uint32(1), n.astype(jnp.uint32)])))(
+        numbers
+    )
     rows = itertools.chain(*(np.asarray(x).tolist() for x in (folded, split, from_two)))
     assert len({tuple(row) for row in rows}) == 3 * numbers.size
 

@@ -19,6 +19,7 @@ from jaxanneal._methods._swaps import (
     carried,
     first_ladders,
     log_swap_acceptance,
+    places,
     restarted,
     swap_decisions,
 )
@@ -191,8 +192,7 @@ class ParallelTempering:
 
     def order(self, state: Ladders) -> jax.Array:
         """Return the replica that stands at each rung, int ``[ladders * rungs]``."""
-        first = jnp.arange(self.ladders, dtype=jnp.int32)[:, None] * self.rungs
-        return (first + state.replica).reshape(-1)
+        return places(state.replica)
 
     def after_round(
         self,

@@ -97,6 +97,14 @@ def restarted(state: Ladders) -> Ladders:
     return replace(state, weights=weights, energies=energies, **fresh)
 
 
+@jax.jit  # all at once: by itself each operation would be compiled, where a result is made
+def places(replica: jax.Array) -> jax.Array:
+    """Return the replicas at all rungs as places in one list, int ``[ladders * rungs]``."""
+    ladders, rungs = replica.shape
+    first = jnp.arange(ladders, dtype=jnp.int32)[:, None] * rungs
+    return (first + replica).reshape(-1)
+
+
 def after_phase(
     state: Ladders,
     due: jax.Array,
