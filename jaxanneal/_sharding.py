@@ -19,8 +19,7 @@ from jaxanneal._numbers import refusal
 
 Axes = tuple[str, ...] | None
 
-# Bytes that one process tells the others at a time.
-_PIECE = 2**26
+_PIECE = 2**26  # bytes that one process tells the others at a time
 
 _REMEDY = (
     "Pass jax.make_mesh((4,), ('chains',)), or NamedSharding(mesh, PartitionSpec('chains')) to use "
@@ -185,8 +184,11 @@ def own(array: Any) -> Any:
 
 
 def entry(arrays: tuple[jax.Array, ...], index: int) -> list[jax.Array]:
-    """Return one entry of arrays whose leading axes may be split alike: as its device has it."""
-    for number, shard in enumerate(arrays[0].addressable_shards):
+    """Return one entry of arrays whose leading axes may be split alike, as its device has it.
+
+    Where they are spread over processes, all of those must ask for it, and get it.
+    """
+    for number, shard in enumerate(arrays[0].addressable_shards if here(arrays[0]) else ()):
         inside = index - (shard.index[0].start or 0)
         if 0 <= inside < shard.data.shape[0]:
             return _at([x.addressable_shards[number].data for x in arrays], inside)

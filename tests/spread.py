@@ -12,6 +12,7 @@ import jaxanneal as ja
 # Not made here: the first array starts JAX, whose devices are counted below.
 METHODS = {
     "SA": lambda: ja.SimulatedAnnealing(chains=40),
+    "SA in blocks that divide": lambda: ja.SimulatedAnnealing(chains=32),
     "PT": lambda: ja.ParallelTempering(rungs=8, ladders=5, swap_every=3),
 }
 DATA = np.random.default_rng(0).normal(size=(50, 12)).astype(np.float32)
@@ -51,11 +52,13 @@ def digest(*results):
 
 
 def digests(devices, methods=tuple(METHODS)):
-    """Return a digest of a run and the one that goes on from it, for each method."""
+    """Return a digest of a run, the one that goes on from it, and polish, for each method."""
     found = []
     for method in methods:
         run = annealed(method, mesh(devices))
-        found.append(digest(run, annealed(method, mesh(devices), 100, state=run.state)))
+        longer = annealed(method, mesh(devices), 100, state=run.state)
+        polished = ja.polish(energy, run, args=(DATA,), top=2, steps=3)
+        found.append(digest(run, longer, polished))
     return found
 
 

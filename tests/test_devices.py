@@ -32,7 +32,8 @@ def processes(count, *devices):
     ]
     printed = [run.communicate(timeout=540)[0] for run in runs]
     assert [run.returncode for run in runs] == [0] * count
-    return [re.findall(r"^digest (\S+) (\S+)$", text, re.M) for text in printed]
+    lines = [re.findall(r"^digest (.+)$", text, re.M) for text in printed]
+    return [[tuple(line.split()) for line in found] for found in lines]
 
 
 @pytest.mark.usefixtures("two_devices")
