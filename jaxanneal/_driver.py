@@ -117,7 +117,7 @@ class Driver:
                 reason = StopReason.CALLBACK
 
     def saw(self, chains: Chain) -> None:
-        """Note the best of evaluated chains ``[chains, ...]``, for an error in the first chunk."""
+        """Note the best of evaluated chains ``[lanes, ...]``, for an error in the first chunk."""
         energies = fetch(chains.best_energy)
         best = int(np.argmin(energies))
         found = chains._best_params
