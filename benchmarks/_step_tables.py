@@ -14,15 +14,15 @@ _SHOWN = (*BARE[:2], "SA", "PT, swap every 10")
 
 HEAD = """## step: what a step costs
 
-Time per chain-step over that of the bare vmapped energy, in one process, interleaved, medians.
-Bare is the faster of back-to-back calls of the jitted energy and a scan whose carry touches every
-parameter, as JAX compiles them for anyone; peers, too. Our programs are compiled with flags of
-their own (LLVM's level 2 on a CPU, CUDA graphs of loops on a GPU), and "our flags" is the bare scan
-with them: a cost below 1 may be theirs. Workloads (C, H, N): C chains of an MLP 64-H-10 on N
-digits. Blocks of the default width unless another is named. With a device per core all is measured
-in another process, bare on one of the devices, which has all threads: compare nanoseconds. The rows
-of the H200 are of calls of 48 to 207 steps, which hold up to some ten microseconds a step that
-long runs do not have: compare the suite `scale`.
+Time per chain-step over that of the bare vmapped energy, in one process, interleaved, medians. Bare
+is the faster of back-to-back calls of the jitted energy and a scan whose carry touches every
+parameter, as JAX compiles them for anyone; peers, too, in the latest run that had them. Our
+programs are compiled with flags of their own (LLVM's level 2 on a CPU, CUDA graphs of loops on a
+GPU), and "our flags" is the bare scan with them: a cost below 1 may be theirs. Workloads (C, H, N):
+C chains of an MLP 64-H-10 on N digits. Blocks of the default width unless another is named. With a
+device per core all is measured in another process, bare on one of the devices, which has all
+threads: compare nanoseconds. The rows of the H200 are of calls of 48 to 207 steps, which hold up to
+some ten microseconds a step that long runs do not have: compare the suite `scale`.
 """
 
 _COORDINATES = """Nanoseconds per coordinate of a chain. Reading and writing all states once, in a
@@ -41,8 +41,9 @@ _SHARES = """A swap phase by itself, again and again, in per cent of a bare step
 
 _ADDED = """What a swap after every move adds to a move of all chains in one block, with all that
 ends a round and begins the next, in per cent of the move: from calls of about 5 ms with a swap
-every move and every 10 moves, in pairs, with a 95 % bootstrap interval. On a CPU it is some 50
-kernels, most of them of a few numbers, which cost about half a microsecond each, whatever they do.
+every move and every 10 moves, in pairs, with a 95 % bootstrap interval. It is dozens of kernels of
+a few numbers each, and starting them takes longer than what they compute: the same phase again and
+again, above, takes a fraction of it.
 """
 
 _FIRST = """Seconds to the first result of a fresh process, a call of `ja.anneal` of 100 moves, and
