@@ -52,9 +52,8 @@ def study(workload: Workload, seconds: float, repeats: int) -> Iterator[dict[str
             whole[name].append(spent)
             inside[name].append(parts)
             if name == PLAIN:
-                for other, threads in started.items():
-                    if other != PLAIN:
-                        behind[other].append(used(threads, since))
+                for part, found in behind.items():
+                    found.append(used(started[part], since))
     middle = statistics.median(whole[PLAIN])
     for name, values in whole.items():
         # Part by part: the first of them may be called more than once, the others are so once.

@@ -17,7 +17,7 @@ from jaxanneal._keeper import Keeper
 from jaxanneal._methods._protocol import Method
 from jaxanneal._numbers import refusal
 from jaxanneal._result import Result
-from jaxanneal._sharding import default_device, fetch
+from jaxanneal._sharding import everywhere
 from jaxanneal._state import State, slots
 from jaxanneal._stop_reason import StopReason
 
@@ -30,7 +30,7 @@ def outcome(
     assert driver.best is not None
     energy, best = driver.best
     if setup.spread is not None:  # every device has it; the user gets it on one
-        best = jax.device_put(jax.tree.map(fetch, best), default_device())
+        best = everywhere(best, None)
     return Result(
         params=best.tree,
         energy=float(energy),

@@ -24,7 +24,7 @@ from jaxanneal._parameters import Parameters
 from jaxanneal._problem import as_data, as_energy
 from jaxanneal._program import start_program
 from jaxanneal._result import Result
-from jaxanneal._sharding import default_device, everywhere, fetch, here
+from jaxanneal._sharding import default_device, everywhere, fetch
 from jaxanneal._start import (
     Stacked,
     chain_count,
@@ -232,8 +232,6 @@ def _starts(given: Any, top: int) -> tuple[Parameters, np.ndarray]:
     if isinstance(given, Result):
         best = np.array(distinct_best(given.chains, top))
         starts = jax.tree.map(lambda x: x[best], given.chains._best_params)
-        # Of a run over processes each one polishes the same.
-        starts = jax.tree.map(lambda x: x if here(x) else fetch(x), starts)
         return everywhere(starts, None), fetch(given.chains.best_energy)[best]
     if is_initialiser(given):
         expected = "a Result, a tree of parameters or ja.stacked(tree)"

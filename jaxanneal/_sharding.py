@@ -115,9 +115,9 @@ def by_chain(tree: Any, spread: Spread | None) -> Any:
 
 
 def _placed(tree: Any, where: Any) -> Any:
-    if not isinstance(where, NamedSharding) or where.is_fully_addressable:
-        return jax.device_put(tree, where)
-    return jax.tree.map(lambda x: _among_processes(x, where), tree)
+    if isinstance(where, NamedSharding) and not where.is_fully_addressable:
+        return jax.tree.map(lambda x: _among_processes(x, where), tree)
+    return jax.device_put(jax.tree.map(lambda x: x if here(x) else fetch(x), tree), where)
 
 
 def _among_processes(array: Any, where: NamedSharding) -> jax.Array:
