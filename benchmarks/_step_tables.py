@@ -52,10 +52,10 @@ the part of them that is compiling; medians of 5 processes each.
 
 _MEMORY = """State and temporaries of the compiled program over the bytes of all parameters, without
 the history, the data, and what the energy itself needs for one block. Besides its current and best
-parameters a chain holds 28 bytes (energies, counts, step size), and in a ladder 51 more: labels and
-what is reported of its rung. Ten floats, 40 bytes, let that show: SA's state alone is 2.7 times
-them, PT's 4.0 times. On a GPU XLA may choose other kernels for the same energy alone and in a step,
-and what those need is counted here.
+parameters a chain holds 28 bytes (energies, counts, step size), and in one of 256 ladders 11 more:
+labels, round trips, its last energy, and its share of what is reported of its rung. Ten floats, 40
+bytes, let that show: SA's state alone is 2.7 times them, PT's 3.0 times. On a GPU XLA may choose
+other kernels for the same energy alone and in a step, and what those need is counted here.
 """
 
 

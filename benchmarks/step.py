@@ -119,6 +119,7 @@ def solvers(chains: int, quick: bool) -> dict[str, tuple[Any, int | None]]:
             found[f"PT, swap every {every}"] = tempering(chains, every), None
     if chains >= _MANY and not quick and jax.default_backend() == "cpu":
         found[f"SA, blocks of {_NARROW}"] = annealing(chains), _NARROW
+        found[f"PT, swap every 10, blocks of {_NARROW}"] = tempering(chains, 10), _NARROW
     if chains > _SMALL_BLOCK and not quick and jax.default_backend() == "cpu":
         found["PT, swap every 1, one block"] = tempering(chains, 1), chains
         found[f"PT, swap every 1, blocks of {_SMALL_BLOCK}"] = tempering(chains, 1), _SMALL_BLOCK

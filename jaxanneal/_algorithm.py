@@ -139,9 +139,10 @@ def _info(before: State, after: State) -> RoundInfo:
     method = after.method
     slots = lambda x: method.by_slot(after.exchange, x[: method.chains])  # noqa: E731
     made = after.step - before.step
+    temperatures = method.slot_temperatures(after.exchange, after.step - 1)
     return RoundInfo(
         step=after.step,
-        temperatures=slots(method.temperatures_at(after.exchange, after.step - 1)),
+        temperatures=jnp.broadcast_to(temperatures, method.shape).reshape(-1),
         energies=slots(after.chains.energy),
         acceptance_rate=(after.accepted - before.accepted) / made,
         best_energy=_state.best_of_all(after, None),

@@ -141,7 +141,8 @@ def calibrated(method: Any, found: Calibration, steps: int) -> Any:
 
 def first_temperatures(method: Any) -> jax.Array:
     """Return the temperature of each chain at its first move, float ``[chains]``."""
-    return method.temperatures_at(method.init(), jnp.zeros((), jnp.int32))
+    chain = jnp.arange(method.chains, dtype=jnp.int32)
+    return method.temperatures_of(chain, method.init(), jnp.zeros((), jnp.int32))
 
 
 def _range(fall: float, coordinates: int) -> tuple[float, float]:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxanneal._check_ladder import broken, ladder_doubts, named
 from jaxanneal._history import Summary
 from jaxanneal._methods import ParallelTempering
+from jaxanneal._methods._ladders import has_moved
 from jaxanneal._sharding import fetch
 from jaxanneal._state import State
 
@@ -55,7 +56,9 @@ def status_of(state: State) -> np.ndarray:
     long &= energies > np.min(fetch(state.chains.best_energy)[order])
     long |= np.all(accepted == 0) & (moves >= _MOVES_OF_ALL)
     lost = fetch(state.nonfinite)[order]
-    stuck = (accepted == 0) & long & ~_swapped(state)
+    stuck = (accepted == 0) & long
+    if isinstance(method, ParallelTempering):
+        stuck &= ~has_moved(state.exchange)
     status = np.full(method.chains, Status.SOUND)
     for one, where in (
         (Status.NEVER_FINITE, ~np.isfinite(energies)),
@@ -64,14 +67,6 @@ def status_of(state: State) -> np.ndarray:
     ):
         status[where] |= one
     return status
-
-
-def _swapped(state: State) -> np.ndarray:
-    """Return whether any replica was exchanged at each slot, bool ``[chains]``."""
-    if not isinstance(state.method, ParallelTempering):
-        return np.zeros(state.method.chains, bool)
-    swaps = np.asarray(state.exchange.accepted) > 0
-    return (np.pad(swaps, ((0, 0), (0, 1))) | np.pad(swaps, ((0, 0), (1, 0)))).reshape(-1)
 
 
 def require_trust(result: Any) -> None:

@@ -126,7 +126,7 @@ def few_rungs(state: State, health: Diagnostics) -> list[str]:
 
 
 def _tried(state: State) -> np.ndarray:
-    return np.asarray(state.exchange.attempts, dtype=np.int64).sum(axis=0)
+    return np.asarray(state.exchange.attempts, dtype=np.int64) * state.method.ladders
 
 
 def _unsettled(health: Diagnostics, records: int, ladders: int) -> list[str]:

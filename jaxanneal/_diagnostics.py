@@ -1,5 +1,6 @@
 """Diagnostics: what a run says about itself, from the counts in its state."""
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,8 +8,9 @@ import numpy as np
 from jaxanneal._convergence import effective_sample_size, split_rhat
 from jaxanneal._history import History, Summary
 from jaxanneal._methods import ParallelTempering
-from jaxanneal._methods._free_energy import log_means, log_partition, log_partition_error
-from jaxanneal._methods._swaps import Ladders
+from jaxanneal._methods._free_energy import log_partition, log_partition_error, log_sums
+from jaxanneal._methods._groups import sizes_of
+from jaxanneal._methods._ladders import Ladders
 from jaxanneal._sharding import fetch
 from jaxanneal._state import State
 
@@ -38,8 +40,8 @@ class Diagnostics(NamedTuple):
         log_partition: Logarithm of each rung's partition function less that of the hottest, by
             stepping stones both ways over the swap phases after the warm-up, ``(rungs,)``;
             ``None`` without a ladder, NaN where there was no such phase.
-        log_partition_error: Its standard error, from the differences between ladders,
-            ``(rungs,)``; ``None`` without a ladder, NaN with a single one.
+        log_partition_error: Its standard error, from the differences between ladders, or between
+            16 groups of more, ``(rungs,)``; ``None`` without a ladder, NaN with a single one.
         local_barrier: Rejection rate of each pair over the difference of its inverse temperatures,
             ``(rungs - 1,)``; ``None`` without a ladder.
         mean_energy: Mean energy at each rung over the swap phases after the warm-up, ``(rungs,)``;
@@ -113,20 +115,21 @@ def acceptance_rate(
 
 def _swapped(ladders: Ladders) -> dict[str, Any]:
     """Return what the swaps say."""
-    accepted = np.asarray(ladders.accepted, dtype=np.int64).sum(axis=0)
-    swap_rate = _ratio(accepted, np.asarray(ladders.attempts, dtype=np.int64).sum(axis=0))
     trips = np.asarray(ladders.round_trips, dtype=np.int64)
+    sizes = sizes_of(len(trips))
+    rates = np.average(np.asarray(ladders.swap_rate, np.float64), axis=0, weights=sizes)
+    swap_rate = np.where(np.asarray(ladders.attempts) > 0, rates, np.nan)
     temperatures = np.asarray(ladders.ladder.temperatures)
     beta = 1 / temperatures.astype(np.float64)
-    means = log_means(ladders.weights)
+    sums = log_sums(ladders.weights, sizes)
     return {
         "temperatures": temperatures,
         "swap_rate": swap_rate,
         "barrier": float(np.sum(1 - swap_rate)),
         "round_trips": trips,
         "round_trip_rate": _ratio(trips, np.full(trips.shape, int(ladders.phases))),
-        "log_partition": log_partition(means),
-        "log_partition_error": log_partition_error(means),
+        "log_partition": log_partition(sums),
+        "log_partition_error": log_partition_error(sums),
         "local_barrier": (1 - swap_rate) / (beta[:-1] - beta[1:]),
     }
 
@@ -141,13 +144,14 @@ def _explored(ladders: Ladders) -> dict[str, Any]:
         mean = variance = change = np.full(mean.shape, np.nan)
     elif int(ladders.swaps) == phases > 1:
         change = change * phases / (phases - 1)  # before the first swaps there were none
+    pooled = functools.partial(np.average, axis=0, weights=sizes_of(len(seen.last)))
     with np.errstate(divide="ignore", invalid="ignore"):
-        variance = variance.mean(axis=0) + mean.var(axis=0)
+        variance = pooled(variance) + pooled((mean - pooled(mean)) ** 2)
         temperatures = np.asarray(ladders.ladder.temperatures, np.float64)
         return {
-            "mean_energy": mean.mean(axis=0),
+            "mean_energy": pooled(mean),
             "heat_capacity": variance / temperatures**2,
-            "autocorrelation": 1 - change.mean(axis=0) / (2 * variance),
+            "autocorrelation": 1 - pooled(change) / (2 * variance),
         }
 
 

@@ -52,7 +52,8 @@ class Report:
         reason: One of ``GOING``, ``TARGET_REACHED``, ``PATIENCE_OVER``, int ``[]``.
         best_energy: Best energy of all chains, float ``[]``.
         accepted: Mean number of accepted proposals per chain so far, float ``[]``.
-        temperatures: Temperature of each slot at the last move, float ``[chains]``.
+        temperatures: Temperature in each slot at the last move, float, of a shape that broadcasts
+            to that of the results.
         best: The state of that energy, one chain: it outlives a chunk that fails, which takes the
             buffers of the state with it.
     """
@@ -128,7 +129,7 @@ def _report(state: State, reason: jax.Array, axes: Axes) -> Report:
         reason,
         best_energy,
         jnp.mean(state.accepted.astype(float)),
-        method.by_slot(state.exchange, method.temperatures_at(state.exchange, before)),
+        method.slot_temperatures(state.exchange, before),
         best,
     )
 

@@ -187,15 +187,15 @@ def make_row(
     method, count = state.method, state.method.chains
     slots = lambda x: method.by_slot(state.exchange, gather(x, axes)[:count])  # noqa: E731
     last = jnp.maximum(state.step - 1, 0)
-    temperature = method.temperatures_at(state.exchange, last)
+    temperature = method.slot_temperatures(state.exchange, last)
     moves = jnp.maximum(state.step - since, 1)
     fields = {
-        "temperature": method.by_slot(state.exchange, temperature),
         "energy": slots(state.chains.energy),
         "best_energy": slots(state.chains.best_energy),
         "acceptance_rate": (state.accepted - accepted) / moves,
     }
     fields = {name: x.reshape(method.shape) for name, x in fields.items()}
+    fields["temperature"] = jnp.broadcast_to(temperature, method.shape)
     observed = observe_slots(observe, state, args, width, axes)
     replica = replicas(state)
     if layout.summarise:

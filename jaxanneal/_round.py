@@ -51,13 +51,16 @@ def advance(
     lanes = _all_blocks(state, lanes, stop - state.step, args, energy, width)
     method, count = state.method, state.method.chains
     told = lambda x: gather(x, axes)[:count]  # noqa: E731
+    factors = gather(lanes.log_factor, axes)
     accepted = state.accepted + method.by_slot(state.exchange, told(lanes.accepted))
     exchange, log_factor = method.after_round(
-        state.key, state.exchange, stop, told(lanes.chain.energy), told(lanes.log_factor)
+        state.key, state.exchange, stop, told(lanes.chain.energy), factors[:count]
     )
-    if log_factor is not None:
-        given = log_factor[jnp.minimum(state.number, count - 1)]
-        log_factor = jnp.where(state.number < count, given, lanes.log_factor)
+    if log_factor is not None:  # by chain, and lanes stand in the order of their chains
+        log_factor = jnp.concatenate([log_factor, factors[count:]])
+        if axes is not None:
+            mine = len(state.number)
+            log_factor = jax.lax.dynamic_slice_in_dim(log_factor, state.number[0], mine)
     return replace(
         state,
         step=stop,
@@ -75,16 +78,13 @@ def _all_blocks(
 ) -> Lane:
     """Let every block take all its moves before the next one does: a block stays in cache."""
     number, chains = state.number, state.method.chains
-    slots = jnp.where(number < chains, number, 0)  # padding runs at the temperature of chain 0
     if number.shape[0] == width:
-        return _block(state, lanes, number, slots, moves, args, energy)
+        return _block(state, lanes, number, moves, args, energy)
 
     def one_block(index: jax.Array, lanes: Lane) -> Lane:
         first = index * width
         cut = lambda x: jax.lax.dynamic_slice_in_dim(x, first, width)  # noqa: E731
-        moved = _block(
-            state, jax.tree.map(cut, lanes), cut(number), cut(slots), moves, args, energy
-        )
+        moved = _block(state, jax.tree.map(cut, lanes), cut(number), moves, args, energy)
         return jax.tree.map(
             lambda whole, part: jax.lax.dynamic_update_slice_in_dim(whole, part, first, 0),
             lanes,
@@ -100,12 +100,12 @@ def _block(
     state: State,
     lanes: Lane,
     number: jax.Array,
-    slots: jax.Array,
     moves: jax.Array,
     args: tuple[Any, ...],
     energy: Energy,
 ) -> Lane:
     method = state.method
+    chain = jnp.where(number < method.chains, number, 0)  # padding runs at the heat of chain 0
     keys = jax.vmap(lambda n: _prng.stream(state.key, _prng.MOVE, n))(number)
     # Once for all chains of the block and all moves: it depends on no parameter's value.
     one = jax.tree.map(lambda x: x[0], lanes.chain._params).tree
@@ -114,7 +114,7 @@ def _block(
     def one_move(index: jax.Array, lanes: Lane) -> Lane:
         step = state.step + index
         # Without the barrier one chain alone gets other last bits: XLA folds its one temperature.
-        temperatures = method.temperatures_at(state.exchange, step)[slots]
+        temperatures = method.temperatures_of(chain, state.exchange, step)
         temperatures = jax.lax.optimization_barrier(temperatures)
         step_one = lambda *lane: _step(state, step, args, energy, largest, *lane)  # noqa: E731
         return jax.vmap(step_one)(keys, temperatures, lanes)

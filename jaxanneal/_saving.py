@@ -19,8 +19,8 @@ from jaxanneal._history import History, Summary
 from jaxanneal._methods import ParallelTempering, SimulatedAnnealing
 from jaxanneal._methods._equal_rejection import Ladder
 from jaxanneal._methods._free_energy import Weights
+from jaxanneal._methods._ladders import Ladders
 from jaxanneal._methods._rung_energies import RungEnergies
-from jaxanneal._methods._swaps import Ladders
 from jaxanneal._move import Move
 from jaxanneal._not_saved import NotSaved
 from jaxanneal._numbers import refusal

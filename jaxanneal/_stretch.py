@@ -127,7 +127,7 @@ class Stretch:
             step=self.step - self.first,
             steps=self.steps,
             best_energy=float(self.report.best_energy),
-            temperatures=np.asarray(self.report.temperatures).reshape(self.method.shape),
+            temperatures=np.broadcast_to(self.report.temperatures, self.method.shape),
             acceptance_rate=(self.accepted - self.accepted_before) / max(self.made, 1),
             evaluations=self.driver.evaluations,
             seconds=self.driver.clock.seconds,

@@ -21,7 +21,9 @@ from jaxanneal.moves import _perturbation
 
 # A test gives a false alarm with probability 1e-6. Two-sided, 5 standard errors are passed with
 # probability 5.7e-7, which does for one comparison beside one chi-square; 5.5 with 3.8e-8, for 26.
-FEW, MANY = 5.0, 5.5
+# The standard error of 16 means, one of each group of ladders, is itself known by 15 degrees of
+# freedom: Student's t passes 10.25 as often as a normal number passes 5.5.
+FEW, MANY, MANY_OF_GROUPS = 5.0, 5.5, 10.25
 CHI_SQUARE = 4e-7
 
 Twin = tuple[tuple[str, Any], ...]  # names in the library and what stands there instead
@@ -58,6 +60,11 @@ def assert_counts(what: str, states: Any, probabilities: Any, level: float = CHI
     square = sum((count - mean) ** 2 / mean for count, mean in pairs)
     chance = stats.chi2.sf(square, len(pairs) - 1)
     assert chance >= level, f"{what}: chi-square {square:.1f}, {counts} for {expected.round(1)}"
+
+
+def by_replica(ladders: Any) -> jax.Array:
+    """Return the temperature of each replica, float ``[ladders * rungs]``."""
+    return ladders.ladder.temperatures[ladders.rung].reshape(-1)
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from laws import MANY, assert_mean, broken, caught
+from laws import MANY_OF_GROUPS, assert_mean, broken, by_replica, caught
 
 import jaxanneal as ja
 from jaxanneal._methods._free_energy import (
@@ -30,7 +30,7 @@ def explored(twin=()):
         uniform = jax.random.uniform(
             jax.random.fold_in(jax.random.key(1), step), (DIMENSION // 2, method.chains)
         )
-        energies = -jnp.sum(jnp.log1p(-uniform), axis=0) * method.temperatures_at(ladders, step)
+        energies = -jnp.sum(jnp.log1p(-uniform), axis=0) * by_replica(ladders)
         none = jnp.zeros(method.chains)
         return method.after_round(jax.random.key(2), ladders, step, energies, none)[0], None
 
@@ -39,19 +39,19 @@ def explored(twin=()):
 
 
 def free_energy_law(twin=()):
-    """Both one-sided estimates are unbiased means over ladders; their mean is ln Z."""
+    """Both one-sided estimates are unbiased means of groups of ladders; their mean is ln Z."""
     ladders = explored(twin)
     assert ladders.phases == PHASES // 2
     ratios = np.exp(np.diff(EXACT))  # of the hotter rung's Z over the colder one's
     up, down = np.exp(log_means(ladders.weights))
     for pair, ratio in enumerate(ratios):
-        assert_mean(f"from the hotter rung, pair {pair}", up[:, pair], 1 / ratio, MANY)
-        assert_mean(f"from the colder rung, pair {pair}", down[:, pair], ratio, MANY)
+        assert_mean(f"from the hotter rung, pair {pair}", up[:, pair], 1 / ratio, MANY_OF_GROUPS)
+        assert_mean(f"from the colder rung, pair {pair}", down[:, pair], ratio, MANY_OF_GROUPS)
     # 50,000 draws of each pair: standard error of ln Z below 0.005 at the coldest rung.
     np.testing.assert_allclose(log_partition(log_means(ladders.weights)), EXACT, atol=0.025)
 
 
-WEIGHTS = "jaxanneal._methods._parallel_tempering.log_weights"
+WEIGHTS = "jaxanneal._methods._swaps.log_weights"
 
 
 def test_stepping_stones_give_the_free_energy_of_every_rung():
@@ -59,7 +59,10 @@ def test_stepping_stones_give_the_free_energy_of_every_rung():
 
 
 def test_the_free_energy_law_catches_a_wrong_sign_and_temperatures_for_betas():
-    caught(free_energy_law, ((WEIGHTS, lambda t, energies: -log_weights(t, energies)),))
+    caught(
+        free_energy_law,
+        ((WEIGHTS, lambda t, energies: [-one for one in log_weights(t, energies)]),),
+    )
     caught(free_energy_law, ((WEIGHTS, lambda t, energies: log_weights(1 / t[::-1], energies)),))
 
 
@@ -67,7 +70,8 @@ def test_the_running_mean_is_the_mean_whatever_the_size_of_the_weights():
     for values in ([0.3, -2.0, 1.5], [-np.inf, 0.5, -np.inf], [-500.0, 70.0, 69.0], [1e3, -1e3]):
         means = no_weights(1, 2)
         for count, value in enumerate(values):
-            means = with_weights(means, jnp.full((2, 1, 1), value), jnp.asarray(count))
+            both = [jnp.full((1, 1), value)] * 2
+            means = with_weights(means, both, jnp.asarray(count))
         exact = np.logaddexp.reduce(values) - np.log(len(values))
         np.testing.assert_allclose(log_means(means), np.full((2, 1, 1), exact), rtol=1e-6)
 

@@ -93,7 +93,7 @@ def all_at_once(self, key, state, step, energies, log_factor):
         turned = replica.at[:, pair].set(replica[:, pair + 1])
         turned = turned.at[:, pair + 1].set(replica[:, pair])
         replica = jnp.where(accepted[:, pair, None], turned, replica)
-    rung = jnp.argsort(replica, axis=1).astype(jnp.int32)
+    rung = jnp.argsort(replica, axis=1).astype(replica.dtype)
     return replace(state, rung=rung, replica=replica, swaps=state.swaps + 1), log_factor
 
 

@@ -10,13 +10,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from laws import MANY, SWAP_TWINS, assert_mean, broken, caught, swap_twin
+from laws import (
+    MANY,
+    MANY_OF_GROUPS,
+    SWAP_TWINS,
+    assert_mean,
+    broken,
+    by_replica,
+    caught,
+    swap_twin,
+)
 from scipy import special
 
 import jaxanneal as ja
-from jaxanneal._methods._swaps import journeys, log_swap_acceptance, swap_decisions
+from jaxanneal._methods._ladders import journeys
+from jaxanneal._methods._swaps import log_swap_acceptance, swap_decisions
 
-METHOD = "jaxanneal._methods._parallel_tempering"
 SWAPS = "jaxanneal._methods._swaps"
 DRAWS = 400_000  # standard errors below 0.0008
 
@@ -44,13 +53,13 @@ def swap_rate_law(log_acceptance, d, gamma, rate):
     assert_mean("swap rate", alpha, rate, MANY)
     assert_mean("flow", alpha - 2 * np.asarray(cold_above, np.float64), 0.0, MANY)
     keys = jax.random.split(jax.random.key(2), DRAWS)
-    decided = decide_all(keys, jnp.log(jnp.asarray(alpha))[:, None])
+    decided = decide_all(keys, jnp.asarray(alpha)[:, None])
     assert_mean("decisions", decided, rate, MANY)
 
 
 @jax.jit
-def decide_all(keys, log_ratio):
-    return jax.vmap(swap_decisions)(keys, log_ratio)
+def decide_all(keys, acceptance):
+    return jax.vmap(swap_decisions)(keys, acceptance)
 
 
 @pytest.mark.parametrize(("d", "gamma", "rate"), RATES)
@@ -66,21 +75,29 @@ def test_the_swap_law_catches_a_wrong_ratio(twin):
 
 
 def independence_law(decide):
-    """Two pairs of one phase, each accepted half the time, must not agree more than by chance."""
+    """Pairs of one phase, each accepted half the time, must not agree more than by chance."""
     keys = jax.random.split(jax.random.key(3), 100_000)
-    half = jnp.log(jnp.full(3, 0.5))
+    half = jnp.full((2, 3), 0.5)
     decided = np.asarray(jax.vmap(lambda key: decide(key, half))(keys), np.float64)
-    assert_mean("agreement", decided[:, 0] == decided[:, 2], 0.5)  # standard error 0.0016
+    for ladder, pair in ((0, 2), (1, 0), (1, 2)):  # standard error 0.0016
+        assert_mean("agreement", decided[:, 0, 0] == decided[:, ladder, pair], 0.5, MANY)
 
 
-def test_each_pair_is_decided_by_a_uniform_number_of_its_own():
+def test_each_pair_of_each_ladder_is_decided_by_a_uniform_number_of_its_own():
     """Twin 29."""
     independence_law(swap_decisions)
 
-    def shared(key, log_ratio):
-        return jnp.log1p(-jax.random.uniform(key)) <= log_ratio
+    def shared(key, acceptance, shape):
+        return 1 - jax.random.uniform(key, shape) <= acceptance
 
-    caught(independence_law, shared)
+    caught(independence_law, lambda key, acceptance: shared(key, acceptance, (2, 1)))
+    caught(independence_law, lambda key, acceptance: shared(key, acceptance, (1, 3)))
+
+
+def test_a_ladder_decides_the_same_whatever_ladders_come_after_it():
+    half = jnp.full((5, 3), 0.5)
+    all_of_them = swap_decisions(jax.random.key(0), half)
+    np.testing.assert_array_equal(swap_decisions(jax.random.key(0), half[:2]), all_of_them[:2])
 
 
 # Geometric ladder of 10 pairs, d = 10, ratio 10 in all: rejection rate of every pair, round trips
@@ -100,7 +117,7 @@ def ideal(scheme, twin=()):
     def one_round(ladders, step):
         key = jax.random.fold_in(jax.random.key(4), step)
         uniform = jax.random.uniform(key, (DIMENSION // 2, method.chains))
-        energies = -jnp.sum(jnp.log1p(-uniform), axis=0) * method.temperatures_at(ladders, step)
+        energies = -jnp.sum(jnp.log1p(-uniform), axis=0) * by_replica(ladders)
         none = jnp.zeros(method.chains)
         ladders, _ = method.after_round(jax.random.key(5), ladders, step, energies, none)
         return ladders, ladders.rung.astype(jnp.int8)
@@ -147,13 +164,14 @@ def test_round_trips_counted_on_the_way_are_those_that_the_host_counts():
     caught(round_trip_law, DEO, "deo", ((f"{SWAPS}.journeys", half_trips),))
 
 
-def half_trips(journey, rung):
+def half_trips(journey, rung, moved):
     """A broken twin that also counts the way up."""
-    later, ended = journeys(journey, rung)
-    return later, ended + jnp.sum(((later == 2) & (journey == 1)).astype(jnp.int32), axis=1)
+    later, ended = journeys(journey, rung, moved)
+    there = (later % 4 == 2) & (journey % 4 == 1)
+    return later, ended + jnp.sum(there.astype(jnp.int32), axis=1)
 
 
-EVEN_ONLY = ((f"{METHOD}.ParallelTempering._parity", lambda self, key, swaps: 0 * swaps),)
+EVEN_ONLY = ((f"{SWAPS}.parity", lambda key, swaps, scheme: 0 * swaps),)
 
 
 def test_the_round_trip_law_catches_phases_that_never_alternate():
@@ -164,11 +182,11 @@ def test_the_round_trip_law_catches_phases_that_never_alternate():
 
 
 def rejection_law(ladders):
-    tried, accepted = (np.asarray(x, np.float64) for x in (ladders.attempts, ladders.accepted))
-    assert np.all(tried == (ROUNDS - BURN) / 2)
+    assert np.all(np.asarray(ladders.attempts) == (ROUNDS - BURN) / 2)
+    rejected = 1 - np.asarray(ladders.swap_rate, np.float64)
     for pair in range(PAIRS):
-        assert_mean(f"pair {pair}", 1 - accepted[:, pair] / tried[:, pair], REJECTION, MANY)
-    assert_mean("barrier", np.sum(1 - accepted / tried, axis=1), 2.771973, MANY)
+        assert_mean(f"pair {pair}", rejected[:, pair], REJECTION, MANY_OF_GROUPS)
+    assert_mean("barrier", np.sum(rejected, axis=1), 2.771973, MANY_OF_GROUPS)
 
 
 def test_every_pair_rejects_as_often_as_the_closed_form_and_counts_its_attempts():
@@ -187,7 +205,7 @@ def label_law(ladders, rungs):
 
 def only_up(accepted):
     """A broken twin of the shift: the hotter replica comes down, the colder one stays."""
-    return jnp.pad(accepted.astype(jnp.int32), ((0, 0), (0, 1)))
+    return jnp.pad(accepted.astype(jnp.int8), ((0, 0), (0, 1)))
 
 
 def test_labels_stay_permutations():

@@ -47,39 +47,41 @@ def first_ladder(temperatures: jax.Array, warmup: jax.Array, swap_every: jax.Arr
     return Ladder(temperatures, none, jnp.zeros((), jnp.int32), halvings.astype(jnp.int32))
 
 
-def after_swaps(
-    ladder: Ladder,
-    log_factor: jax.Array,
-    due: jax.Array,
-    log_acceptance: jax.Array,
-    step: jax.Array,
-    warmup: jax.Array,
-) -> tuple[Ladder, jax.Array]:
-    """Count a swap phase, and move the rungs where a round ends: each is twice as long as the last.
+def counted(ladder: Ladder, acceptance: jax.Array) -> Ladder:
+    """Return the ladder with one more swap phase counted.
 
     Every pair is counted in every phase, tried or not: its energies are as good a sample.
 
     Args:
         ladder: The ladder before.
+        acceptance: Probability of each swap, float ``[ladders, rungs - 1]``.
+    """
+    dtype, phases = ladder.acceptance.dtype, ladder.phases + 1
+    seen = jnp.mean(acceptance.astype(dtype), axis=0)
+    mean = ladder.acceptance + (seen - ladder.acceptance) / phases.astype(dtype)
+    return replace(ladder, acceptance=mean, phases=phases)
+
+
+def after_swaps(
+    ladder: Ladder, log_factor: jax.Array, step: jax.Array, warmup: jax.Array
+) -> tuple[Ladder, jax.Array]:
+    """Move the rungs where a round ends: each is twice as long as the last.
+
+    To be called where a swap phase was, or where the warm-up ends: a chunk or a record must not
+    choose where to look.
+
+    Args:
+        ladder: The ladder before.
         log_factor: Logarithm of each rung's step-size factor, float ``[rungs]``.
-        due: Whether this is a swap phase, bool ``[]``.
-        log_acceptance: Log-probability of each swap, float ``[ladders, rungs - 1]``.
         step: Moves so far, int ``[]``.
         warmup: Moves of the warm-up, int ``[]``.
 
     Returns:
         The ladder, and the factors at its temperatures.
     """
-    dtype = ladder.acceptance.dtype
-    seen = jnp.mean(jnp.exp(log_acceptance.astype(dtype)), axis=0)
-    phases = ladder.phases + due.astype(jnp.int32)
-    mean = ladder.acceptance + (seen - ladder.acceptance) / jnp.maximum(phases, 1).astype(dtype)
-    acceptance = jnp.where(due, mean, ladder.acceptance)
-    counted = replace(ladder, acceptance=acceptance, phases=phases)
-    # Only where a chunk or a record cannot choose to look.
-    looked = (due | (step == warmup)) & (step <= warmup) & (ladder.halvings >= 0)
+    looked = (step <= warmup) & (ladder.halvings >= 0)
     over = looked & (step >= jnp.right_shift(warmup, jnp.maximum(ladder.halvings, 0)))
-    return jax.lax.cond(over, _moved, lambda *same: same, counted, log_factor)
+    return jax.lax.cond(over, _moved, lambda *same: same, ladder, log_factor)
 
 
 def _moved(ladder: Ladder, log_factor: jax.Array) -> tuple[Ladder, jax.Array]:

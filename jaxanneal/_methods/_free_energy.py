@@ -1,9 +1,12 @@
 """Free energies of a ladder by stepping stones: from each rung to its neighbour, both ways."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxanneal._methods._groups import group_largest, group_sums, grouped, groups_of, shares
 from jaxanneal._pytree import pytree_dataclass
 
 
@@ -12,8 +15,8 @@ class Weights:
     """Running means of weights that may be of any size.
 
     Args:
-        log_largest: Logarithm of the largest weight so far, float ``[2, ladders, rungs - 1]``.
-        mean: Their mean over that, float ``[2, ladders, rungs - 1]``: what is added falls with the
+        log_largest: Logarithm of the largest weight so far, float ``[2, groups, rungs - 1]``.
+        mean: Their mean over that, float ``[2, groups, rungs - 1]``: what is added falls with the
             count, so nothing is lost where a sum would outgrow its digits.
     """
 
@@ -23,11 +26,11 @@ class Weights:
 
 def no_weights(ladders: int, rungs: int) -> Weights:
     """Return the means of nothing."""
-    shape = (2, ladders, rungs - 1)
+    shape = (2, groups_of(ladders), rungs - 1)
     return Weights(jnp.full(shape, -jnp.inf, dtype=float), jnp.zeros(shape, dtype=float))
 
 
-def log_weights(temperatures: jax.Array, energies: jax.Array) -> jax.Array:
+def log_weights(temperatures: jax.Array, energies: jax.Array) -> tuple[jax.Array, jax.Array]:
     r"""Return the logarithms of the weights that lead from each rung to its neighbour.
 
     Maths: with :math:`\delta = \beta_i - \beta_{i+1} > 0`,
@@ -39,7 +42,7 @@ def log_weights(temperatures: jax.Array, energies: jax.Array) -> jax.Array:
         energies: Energy of the replica at each rung, float ``[ladders, rungs]``.
 
     Returns:
-        Float ``[2, ladders, rungs - 1]``: from the hotter rung, and from the colder one.
+        Float ``[ladders, rungs - 1]``, twice: from the hotter rung, and from the colder one.
 
     Reference: Xie, Lewis, Fan, Kuo and Chen, Syst. Biol. 60, 150 (2011); Bennett, J. Comput. Phys.
     22, 245 (1976), section 2, for both directions.
@@ -47,53 +50,70 @@ def log_weights(temperatures: jax.Array, energies: jax.Array) -> jax.Array:
     energies = energies.astype(float)
     beta = 1 / temperatures.astype(energies.dtype)
     delta = jnp.broadcast_to(beta[:-1] - beta[1:], energies[:, 1:].shape)
-    return jnp.stack([-delta * energies[:, 1:], delta * energies[:, :-1]])
+    return -delta * energies[:, 1:], delta * energies[:, :-1]
 
 
-def with_weights(before: Weights, log_weight: jax.Array, count: jax.Array) -> Weights:
-    """Return the means of ``count + 1`` weights from those of the first ``count``."""
-    top = before.log_largest
-    above = log_weight - top
-    larger = above > 0  # false of NaN, the weight of an infinite energy, which counts for nothing
-    ratio = jnp.exp(-jnp.abs(above))  # the one exponential that both ways need
-    ratio = jnp.where(jnp.isnan(ratio), 0, ratio)
-    mean, weight = jnp.where(larger, before.mean * ratio, before.mean), jnp.where(larger, 1, ratio)
-    # A share, not a division: of that XLA makes a product, but not in every program.
-    share = 1 / (count.astype(mean.dtype) + 1)
-    mean = mean + (weight - mean) * share
-    return Weights(jnp.where(larger, log_weight, top), mean)
+def with_weights(before: Weights, log_weight: Sequence[jax.Array], count: jax.Array) -> Weights:
+    """Return the means of ``count + 1`` weights from those of the first ``count``.
+
+    Args:
+        before: The means so far.
+        log_weight: Logarithms of the weights of this phase, as :func:`log_weights` returns them.
+        count: Phases so far, int ``[]``.
+    """
+    # The weight of an infinite energy counts for nothing.
+    sound = [jnp.where(jnp.isfinite(one), one, -jnp.inf) for one in log_weight]
+    now = [grouped(one, -jnp.inf) for one in sound]
+    largest = jnp.maximum(before.log_largest, jnp.stack(group_largest(*now)))
+    top = jnp.where(jnp.isfinite(largest), largest, 0)
+    old = before.mean * jnp.exp(before.log_largest - top)
+    new = group_sums(*(jnp.exp(x - y[None]) for x, y in zip(now, top, strict=True)))
+    new = jnp.stack(new) * shares(len(log_weight[0]), old.dtype)[None]
+    share = 1 / (count.astype(old.dtype) + 1)
+    return Weights(largest, old + (new - old) * share)
 
 
 def log_means(weights: Weights) -> np.ndarray:
-    """Return the logarithms of the means, float64 ``[2, ladders, rungs - 1]``."""
+    """Return the logarithms of the means, float64 ``[2, groups, rungs - 1]``."""
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.log(np.asarray(weights.mean, np.float64))
         return mean + np.asarray(weights.log_largest, np.float64)
 
 
-def log_partition(log_means: np.ndarray) -> np.ndarray:
+def log_sums(weights: Weights, sizes: np.ndarray) -> np.ndarray:
+    """Return the logarithms of the means' sums over ladders, float64 ``[2, groups, rungs - 1]``.
+
+    Args:
+        weights: The means.
+        sizes: Ladders in each group, int ``[groups]``.
+    """
+    return log_means(weights) + np.log(sizes)[:, None]
+
+
+def log_partition(log_sums: np.ndarray) -> np.ndarray:
     """Return the log partition function of each rung, less that of the hottest.
 
     The geometric mean of both estimates: their biases have opposite signs.
 
     Args:
-        log_means: Logarithms of the mean weights, float ``[2, ladders, rungs - 1]``.
+        log_sums: Logarithms of the mean weights, summed over the ladders of each group, float
+            ``[2, groups, rungs - 1]``.
 
     Returns:
         Float ``[rungs]``, pooled over ladders; NaN where nothing was measured.
     """
-    sums, top = _sums(log_means)
+    sums, top = _sums(log_sums)
     return _climbed(sums.sum(axis=1), top)
 
 
-def log_partition_error(log_means: np.ndarray) -> np.ndarray:
-    r"""Return the standard error of :func:`log_partition`, from the differences between ladders.
+def log_partition_error(log_sums: np.ndarray) -> np.ndarray:
+    r"""Return the standard error of :func:`log_partition`, from the differences between groups.
 
-    Maths: the jackknife, :math:`\sqrt{(L-1)/L \sum_l (\theta_{-l} - \bar\theta)^2}` with the
-    estimate of all ladders but one.
+    Maths: the jackknife, :math:`\sqrt{(G-1)/G \sum_g (\theta_{-g} - \bar\theta)^2}` with the
+    estimate of all groups of ladders but one.
 
     Args:
-        log_means: Logarithms of the mean weights, float ``[2, ladders, rungs - 1]``.
+        log_sums: As in :func:`log_partition`.
 
     Returns:
         Float ``[rungs]``; NaN for a single ladder, which cannot tell, or where nothing was
@@ -101,26 +121,26 @@ def log_partition_error(log_means: np.ndarray) -> np.ndarray:
 
     Reference: Efron, The Jackknife, the Bootstrap and Other Resampling Plans (1982), chapter 3.
     """
-    sums, top = _sums(log_means)
-    ladders = sums.shape[1]
-    if ladders == 1:
+    sums, top = _sums(log_sums)
+    groups = sums.shape[1]
+    if groups == 1:
         return np.full(sums.shape[2] + 1, np.nan)
     others = np.moveaxis(sums.sum(axis=1, keepdims=True) - sums, 1, 0)
     without = np.stack([_climbed(one, top) for one in others])
     with np.errstate(invalid="ignore"):
-        return np.sqrt((ladders - 1) * np.mean((without - without.mean(axis=0)) ** 2, axis=0))
+        return np.sqrt((groups - 1) * np.mean((without - without.mean(axis=0)) ** 2, axis=0))
 
 
-def _sums(log_means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weights of each ladder over the largest, and the logarithm of that."""
-    means = np.asarray(log_means, np.float64)
+def _sums(log_sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights of each group over the largest, and the logarithm of that."""
+    given = np.asarray(log_sums, np.float64)
     with np.errstate(invalid="ignore"):
-        top = np.max(means, axis=1)
-        return np.exp(means - top[:, None]), top
+        top = np.max(given, axis=1)
+        return np.exp(given - top[:, None]), top
 
 
 def _climbed(sums: np.ndarray, top: np.ndarray) -> np.ndarray:
-    """Return the log partition function from sums over ladders, up to the ladders' number."""
+    """Return the log partition function from sums over groups, up to the ladders' number."""
     with np.errstate(all="ignore"):
         logs = np.log(sums) + top
         steps = (logs[0] - logs[1]) / 2  # in which the number of ladders cancels

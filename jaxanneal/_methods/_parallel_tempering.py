@@ -2,31 +2,19 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxanneal import _prng
-from jaxanneal._methods._equal_rejection import after_swaps, first_ladder
-from jaxanneal._methods._free_energy import log_weights
-from jaxanneal._methods._ladder import as_bool, as_rungs, as_scheme, as_warmup
+from jaxanneal._methods._equal_rejection import after_swaps, counted, first_ladder
+from jaxanneal._methods._ladder_settings import as_bool, as_rungs, as_scheme, as_warmup
+from jaxanneal._methods._ladders import Ladders, at, carried, first_ladders, places, restarted
 from jaxanneal._methods._protocol import NEVER, next_multiple
-from jaxanneal._methods._swaps import (
-    Ladders,
-    after_phase,
-    carried,
-    first_ladders,
-    log_swap_acceptance,
-    places,
-    restarted,
-    swap_decisions,
-)
+from jaxanneal._methods._swaps import swap_phase
 from jaxanneal._numbers import at_least_one, count, refusal, setting
 from jaxanneal._pytree import pytree_dataclass, replace, static
-
-_PAIRS, _PHASE = range(2)  # folded into the key of a swap: the decisions, the coin of "seo"
 
 
 @pytree_dataclass
@@ -163,10 +151,15 @@ class ParallelTempering:
         ladder = first_ladder(self.temperatures, self.warmup_end(), self.swap_every)
         return first_ladders(self.ladders, ladder)
 
-    def temperatures_at(self, state: Ladders, step: jax.Array) -> jax.Array:
-        """Return the temperature of each replica, float ``[ladders * rungs]``."""
+    def temperatures_of(self, chain: jax.Array, state: Ladders, step: jax.Array) -> jax.Array:
+        """Return the temperature of each of some replicas, by their numbers, float ``[n]``."""
         del step
-        return state.ladder.temperatures[state.rung].reshape(-1)
+        return state.ladder.temperatures[state.rung.reshape(-1)[chain]]
+
+    def slot_temperatures(self, state: Ladders, step: jax.Array) -> jax.Array:
+        """Return the temperature of each rung, float ``[rungs]``."""
+        del step
+        return state.ladder.temperatures
 
     def warmup_end(self) -> jax.Array:
         """Return the step at which the warm-up ends."""
@@ -208,43 +201,38 @@ class ParallelTempering:
         ladders after the swaps, and the factors, which stay with the rungs.
         """
         due, warm_end = jax.lax.rem(step, self.swap_every) == 0, self.warmup_end()
-        fresh = step == warm_end
-        # Labels are places; the default would look for others, and fill in NaN.
-        at = functools.partial(jnp.take_along_axis, axis=1, mode="clip")
-
-        def phase(state: Ladders, energies: jax.Array, log_factor: jax.Array) -> Any:
-            by_rung = at(energies.reshape(self.shape), state.replica)
-            log_ratio = log_swap_acceptance(state.ladder.temperatures, by_rung)
-            tried, accepted = self._swaps(key, state, step, due, log_ratio)
-            weights = log_weights(state.ladder.temperatures, by_rung)
-            new = after_phase(state, due, tried, accepted, by_rung, weights)
-            new = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), restarted(new), new)
-            factors = at(log_factor.reshape(self.shape), state.replica)
-            shared = jnp.mean(factors, axis=0)
-            if self.adapt:
-                ladder, shared = after_swaps(state.ladder, shared, due, log_ratio, step, warm_end)
-                new = replace(new, ladder=ladder)
-            factors = jnp.where(step <= warm_end, jnp.broadcast_to(shared, self.shape), factors)
-            return new, at(factors, new.rung).reshape(-1)
-
+        same = lambda *what: what  # noqa: E731
+        phase = functools.partial(self._phase, key, step, energies)
+        settled = functools.partial(self._settled, step)
         # A branch is compiled by itself, so that its last bits do not depend on what is around it.
-        same = lambda state, _, log_factor: (state, log_factor)  # noqa: E731
-        return jax.lax.cond(due | fresh, phase, same, state, energies, log_factor)
+        state, log_factor = jax.lax.cond(due, phase, same, state, log_factor)
+        warming = (step == warm_end) | (due & (step < warm_end))
+        return jax.lax.cond(warming, settled, same, state, log_factor)
 
-    def _swaps(
-        self, key: jax.Array, state: Ladders, step: jax.Array, due: jax.Array, log_ratio: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        """Return which pairs try to swap, and which do, bool ``[ladders, rungs - 1]``."""
-        ladder_key = jax.vmap(lambda ladder: _prng.stream(key, _prng.EXCHANGE, ladder))
-        keys = ladder_key(jnp.arange(self.ladders, dtype=jnp.int32))
-        keys = jax.vmap(lambda k: jax.random.fold_in(k, step))(keys)
-        pair = jnp.arange(self.rungs - 1, dtype=jnp.int32)[None, :]
-        parity = jax.vmap(lambda k: self._parity(k, state.swaps))(keys)
-        tried = due & (pair % 2 == parity[:, None])
-        decide = jax.vmap(lambda k, ratio: swap_decisions(jax.random.fold_in(k, _PAIRS), ratio))
-        return tried, tried & decide(keys, log_ratio)
+    def _phase(
+        self,
+        key: jax.Array,
+        step: jax.Array,
+        energies: jax.Array,
+        state: Ladders,
+        log_factor: jax.Array,
+    ) -> tuple[Ladders, jax.Array]:
+        """Swap; the factors stay with the rungs."""
+        new, acceptance = swap_phase(key, state, step, energies.reshape(self.shape), self.scheme)
+        if self.adapt:
+            warm, same = step <= self.warmup_end(), lambda ladder, _: ladder
+            new = replace(new, ladder=jax.lax.cond(warm, counted, same, state.ladder, acceptance))
+        factors = at(log_factor.reshape(self.shape), state.replica)
+        return new, at(factors, new.rung).reshape(-1)
 
-    def _parity(self, key: jax.Array, swaps: jax.Array) -> jax.Array:
-        if self.scheme == "deo":
-            return swaps % 2
-        return jax.random.bernoulli(jax.random.fold_in(key, _PHASE)).astype(jnp.int32)
+    def _settled(
+        self, step: jax.Array, state: Ladders, log_factor: jax.Array
+    ) -> tuple[Ladders, jax.Array]:
+        """Share the factors of all ladders, move the rungs, and begin anew after the warm-up."""
+        factors = at(log_factor.reshape(self.shape), state.replica)
+        shared, end = jnp.mean(factors, axis=0), self.warmup_end()
+        if self.adapt:
+            ladder, shared = after_swaps(state.ladder, shared, step, end)
+            state = replace(state, ladder=ladder)
+        fresh = lambda new, old: jnp.where(step == end, new, old)  # noqa: E731
+        return jax.tree.map(fresh, restarted(state), state), shared[state.rung].reshape(-1)

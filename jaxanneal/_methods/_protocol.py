@@ -61,8 +61,12 @@ class Method(Protocol):
         """Return the state of the exchanges."""
         ...
 
-    def temperatures_at(self, state: Any, step: jax.Array) -> jax.Array:
-        """Return the temperature of each chain, float ``[chains]``."""
+    def temperatures_of(self, chain: jax.Array, state: Any, step: jax.Array) -> jax.Array:
+        """Return the temperature of each of some chains, by their numbers, float ``[n]``."""
+        ...
+
+    def slot_temperatures(self, state: Any, step: jax.Array) -> jax.Array:
+        """Return the temperature in each slot, of a shape that broadcasts to ``shape``."""
         ...
 
     def warmup_end(self) -> jax.Array:

@@ -115,10 +115,15 @@ class SimulatedAnnealing:
         """Return the state of the exchanges, which counts nothing."""
         return state
 
-    def temperatures_at(self, state: tuple[()], step: jax.Array) -> jax.Array:
-        """Return the temperature of each chain at ``step``, float ``[chains]``."""
+    def temperatures_of(self, chain: jax.Array, state: tuple[()], step: jax.Array) -> jax.Array:
+        """Return the temperature of each of some chains at ``step``, float ``[n]``."""
         del state
-        return jnp.broadcast_to(self.cooling(step), (self.chains,))
+        return jnp.broadcast_to(self.cooling(step), (self.chains,))[chain]
+
+    def slot_temperatures(self, state: tuple[()], step: jax.Array) -> jax.Array:
+        """Return the temperature of each chain at ``step``, of all if they share it."""
+        del state
+        return jnp.asarray(self.cooling(step))
 
     def warmup_end(self) -> jax.Array:
         """Return the step from which diagnostics count: the first."""

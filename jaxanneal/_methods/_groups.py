@@ -1,0 +1,72 @@
+"""Groups of ladders: what a run reports of its rungs is held for at most 16 of them.
+
+A standard error needs means of some independent parts, not of thousands, and held for every ladder
+they would take more memory than a few parameters do.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_MOST = 16
+
+
+def groups_of(ladders: int) -> int:
+    """Return how many groups there are: a ladder is in that of its number modulo this."""
+    return min(ladders, _MOST)
+
+
+def sizes_of(ladders: int) -> np.ndarray:
+    """Return the number of ladders in each group, int ``[groups]``: equal, or nearly so."""
+    return np.bincount(np.arange(ladders) % groups_of(ladders))
+
+
+def grouped(values: jax.Array, gap: float) -> jax.Array:
+    """Return the values of all ladders by the group they are in.
+
+    Args:
+        values: ``[ladders, n]``.
+        gap: What stands where a group has a ladder less than others.
+
+    Returns:
+        ``[members, groups, n]``.
+    """
+    ladders, n = values.shape
+    groups = groups_of(ladders)
+    members = -(-ladders // groups)
+    missing = members * groups - ladders
+    if missing:
+        values = jnp.pad(values, ((0, missing), (0, 0)), constant_values=gap)
+    return values.reshape((members, groups, n))
+
+
+def group_sums(*values: jax.Array) -> Sequence[jax.Array]:
+    """Return the sums of all groups, each ``[groups, n]``, of values ``[members, groups, n]``.
+
+    One pass over all of them, in which what they are made of is computed and not stored.
+    """
+    return _reduced(jax.lax.add, 0, values)
+
+
+def group_largest(*values: jax.Array) -> Sequence[jax.Array]:
+    """Return the largest of each group, like :func:`group_sums`."""
+    return _reduced(jax.lax.max, -jnp.inf, values)
+
+
+def _reduced(join: Any, first: float, values: tuple[jax.Array, ...]) -> Sequence[jax.Array]:
+    if values[0].shape[0] == 1:
+        return [x[0] for x in values]
+    starts = tuple(jnp.asarray(first, x.dtype) for x in values)
+    each = lambda a, b: tuple(join(x, y) for x, y in zip(a, b, strict=True))  # noqa: E731
+    return jax.lax.reduce(values, starts, each, (0,))
+
+
+def shares(ladders: int, dtype: Any) -> jax.Array:
+    """Return what makes a mean of a group's sum, ``[groups, 1]``.
+
+    A factor: of a division XLA makes one, too, but not in every program.
+    """
+    return jnp.asarray(1 / sizes_of(ladders), dtype)[:, None]

@@ -1,0 +1,130 @@
+"""What the ladders of a run hold: which replica stands where, and what the swaps did so far."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxanneal._methods._equal_rejection import Ladder
+from jaxanneal._methods._free_energy import Weights, no_weights
+from jaxanneal._methods._groups import groups_of
+from jaxanneal._methods._rung_energies import RungEnergies, no_energies
+from jaxanneal._pytree import pytree_dataclass, replace
+
+# Added to how far a replica is on its round trip, once a swap has moved it.
+_MOVED = 4
+
+
+@pytree_dataclass
+class Ladders:
+    """Which replica stands at which rung, and what the swaps did so far.
+
+    Args:
+        rung: Rung of each replica, int ``[ladders, rungs]``, of 16 bits where they suffice.
+        replica: Replica at each rung, likewise: the inverse permutations.
+        swaps: Swap phases so far, int ``[]``: its parity is that of the next phase.
+        attempts: Swap phases after warm-up in which each pair tried, int ``[rungs - 1]``.
+        swap_rate: Share of these swaps that were accepted, float ``[groups, rungs - 1]``.
+        journey: How far each replica is on its round trip, int8 ``[ladders, rungs]``: 0 before it
+            was ever at the coldest rung, 1 on its way up, 2 on its way back down; and 4 more once
+            it has left the rung where it began.
+        round_trips: Round trips of all replicas that ended after warm-up, int ``[ladders]``.
+        warm_swaps: Swap phases up to the end of the warm-up, int ``[]``.
+        weights: Mean weights between neighbours after warm-up.
+        energies: What the energies at each rung said after warm-up.
+        ladder: The temperatures, one ladder for all.
+    """
+
+    rung: jax.Array
+    replica: jax.Array
+    swaps: jax.Array
+    attempts: jax.Array
+    swap_rate: jax.Array
+    journey: jax.Array
+    round_trips: jax.Array
+    warm_swaps: jax.Array
+    weights: Weights
+    energies: RungEnergies
+    ladder: Ladder
+
+    @property
+    def phases(self) -> jax.Array:
+        """Swap phases after warm-up, int ``[]``."""
+        return self.swaps - self.warm_swaps
+
+
+def first_ladders(ladders: int, ladder: Ladder) -> Ladders:
+    """Return every replica at the rung of its own number."""
+    rungs = ladder.temperatures.shape[0]
+    kind = jnp.int16 if rungs <= jnp.iinfo(jnp.int16).max else jnp.int32
+    labels = jnp.tile(jnp.arange(rungs, dtype=kind), (ladders, 1))
+    zero, none = jnp.zeros((), jnp.int32), jnp.zeros(rungs - 1, jnp.int32)
+    rate = jnp.zeros((groups_of(ladders), rungs - 1), dtype=float)
+    # The first replica sets out at once, or its trip would depend on when it is first looked at.
+    journey = (labels == 0).astype(jnp.int8)
+    trips = jnp.zeros(ladders, jnp.int32)
+    weights, energies = no_weights(ladders, rungs), no_energies(ladders, rungs)
+    return Ladders(
+        labels, labels, zero, none, rate, journey, trips, zero, weights, energies, ladder
+    )
+
+
+def journeys(journey: jax.Array, rung: jax.Array, moved: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Follow the replicas between the ends of their ladders.
+
+    A round trip leads from the coldest rung to the hottest and back. Looking again where nothing
+    has moved changes nothing, so chunks and records leave no trace.
+
+    Args:
+        journey: How far each replica was, int ``[ladders, rungs]``.
+        rung: The rung where each replica is now, int ``[ladders, rungs]``.
+        moved: Whether it has just moved there, bool ``[ladders, rungs]``.
+
+    Returns:
+        How far each is now, and the number of round trips that have just ended, int ``[ladders]``.
+
+    Reference: Katzgraber, Trebst, Huse and Troyer, J. Stat. Mech. P03018 (2006).
+    """
+    cold, hot, place = rung == 0, rung == rung.shape[1] - 1, journey % _MOVED
+    ended = jnp.sum((cold & (place == 2)).astype(jnp.int32), axis=1)
+    place = jnp.where(cold, 1, jnp.where(hot & (place == 1), 2, place))
+    return jnp.where(moved | (journey >= _MOVED), place + _MOVED, place), ended
+
+
+def has_moved(state: Ladders) -> np.ndarray:
+    """Return whether a swap ever moved the replica at each rung, bool ``[ladders * rungs]``.
+
+    A rung whose replica never moved never had another one.
+    """
+    return (np.asarray(state.journey) >= _MOVED).reshape(-1)[np.asarray(places(state.replica))]
+
+
+def carried(state: Ladders, given: jax.Array | None, old: jax.Array | None) -> Ladders:
+    """Return the ladders as a call takes them over that was ``given`` temperatures.
+
+    What was adapted stays; temperatures other than the ``old`` ones hold from here on.
+    """
+    if given is None or old is None or np.array_equal(np.asarray(given), np.asarray(old)):
+        return state
+    return replace(state, ladder=replace(state.ladder, temperatures=given))
+
+
+def restarted(state: Ladders) -> Ladders:
+    """Return the ladders with all that is reported counted from here on."""
+    zero = jax.tree.map(jnp.zeros_like, state)
+    weights = Weights(jnp.full_like(state.weights.mean, -jnp.inf), zero.weights.mean)
+    energies = replace(zero.energies, last=state.energies.last)
+    fresh = {name: getattr(zero, name) for name in ("attempts", "swap_rate", "round_trips")}
+    return replace(state, warm_swaps=state.swaps, weights=weights, energies=energies, **fresh)
+
+
+@jax.jit  # all at once: by itself each operation would be compiled, where a result is made
+def places(labels: jax.Array) -> jax.Array:
+    """Return labels of each ladder as places in one list of all, int ``[ladders * rungs]``."""
+    ladders, rungs = labels.shape
+    first = jnp.arange(ladders, dtype=jnp.int32)[:, None] * rungs
+    return (first + labels.astype(jnp.int32)).reshape(-1)
+
+
+def at(values: jax.Array, labels: jax.Array) -> jax.Array:
+    """Return the values that stand at labels, ``[ladders, rungs]`` all of them."""
+    return values.reshape(-1)[places(labels)].reshape(labels.shape)
