@@ -61,10 +61,10 @@ def read(path: str | os.PathLike[str], form: str, version: int) -> tuple[dict[st
     Args:
         path: Where from.
         form: What the header calls itself under ``"format"``.
-        version: The newest version that can be read.
+        version: The version that can be read.
 
     Raises:
-        ValueError: The file is another one, damaged, or of a newer version.
+        ValueError: The file is another one, damaged, or of another version.
     """
     shown, expected = os.fspath(path), f"a file of the format {form}"
     try:
@@ -73,10 +73,10 @@ def read(path: str | os.PathLike[str], form: str, version: int) -> tuple[dict[st
             found = header["format"]
             if found != form:
                 raise ValueError(refusal(shown, expected, f"the format {found}", _REMEDY))
-            if header["version"] > version:
+            if header["version"] != version:
                 got = f"version {header['version']}, by jaxanneal {header['jaxanneal']}"
-                remedy = "Upgrade jaxanneal to read it."
-                raise ValueError(refusal(shown, f"version {version} or older", got, remedy))
+                remedy = "Read it with the jaxanneal that wrote it."
+                raise ValueError(refusal(shown, f"version {version}", got, remedy))
             kinds = header["arrays"]
             arrays = [_array(archive.read(f"{i}.npy"), kind) for i, kind in enumerate(kinds)]
     except (zipfile.BadZipFile, KeyError, TypeError, EOFError, json.JSONDecodeError) as error:

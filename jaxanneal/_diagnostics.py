@@ -1,6 +1,5 @@
 """Diagnostics: what a run says about itself, from the counts in its state."""
 
-import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +8,7 @@ from jaxanneal._convergence import effective_sample_size, split_rhat
 from jaxanneal._history import History, Summary
 from jaxanneal._methods import ParallelTempering
 from jaxanneal._methods._free_energy import log_partition, log_partition_error, log_sums
-from jaxanneal._methods._groups import sizes_of
+from jaxanneal._methods._groups import as_integers, sizes_of
 from jaxanneal._methods._ladders import Ladders
 from jaxanneal._sharding import fetch
 from jaxanneal._state import State
@@ -117,8 +116,8 @@ def _swapped(ladders: Ladders) -> dict[str, Any]:
     """Return what the swaps say."""
     trips = np.asarray(ladders.round_trips, dtype=np.int64)
     sizes = sizes_of(len(trips))
-    rates = np.average(np.asarray(ladders.swap_rate, np.float64), axis=0, weights=sizes)
-    swap_rate = np.where(np.asarray(ladders.attempts) > 0, rates, np.nan)
+    tried = np.asarray(ladders.attempts, np.int64) * len(trips)
+    swap_rate = _ratio(as_integers(ladders.accepted).sum(axis=0), tried)
     temperatures = np.asarray(ladders.ladder.temperatures)
     beta = 1 / temperatures.astype(np.float64)
     sums = log_sums(ladders.weights, sizes)
@@ -136,18 +135,17 @@ def _swapped(ladders: Ladders) -> dict[str, Any]:
 
 def _explored(ladders: Ladders) -> dict[str, Any]:
     """Return what the energies at each rung say."""
-    seen, phases = ladders.energies, int(ladders.phases)
-    mean, variance, change = (
-        np.asarray(x, np.float64) for x in (seen.mean, seen.variance, seen.change)
+    seen, sizes = ladders.energies, sizes_of(len(ladders.energies.last))[:, None]
+    mean, variance, change, phases = (
+        np.asarray(x, np.float64) for x in (seen.mean, seen.variance, seen.change, seen.phases)
     )
-    if phases == 0:
-        mean = variance = change = np.full(mean.shape, np.nan)
-    elif int(ladders.swaps) == phases > 1:
-        change = change * phases / (phases - 1)  # before the first swaps there were none
-    pooled = functools.partial(np.average, axis=0, weights=sizes_of(len(seen.last)))
+    weight = np.where(phases > 0, sizes, 0)
+    pooled = lambda x: np.sum(x * weight, axis=0) / np.sum(weight, axis=0)  # noqa: E731
+    temperatures = np.asarray(ladders.ladder.temperatures, np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
+        if int(ladders.warm_swaps) == 0:  # before the first swaps there were none
+            change = np.where(phases > 1, change * phases / (phases - 1), np.nan)
         variance = pooled(variance) + pooled((mean - pooled(mean)) ** 2)
-        temperatures = np.asarray(ladders.ladder.temperatures, np.float64)
         return {
             "mean_energy": pooled(mean),
             "heat_capacity": variance / temperatures**2,

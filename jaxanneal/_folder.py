@@ -19,7 +19,7 @@ from jaxanneal._lock import lock
 from jaxanneal._numbers import refusal
 
 _PREFIX, _LOCK = "save_", "lock"
-_NEWER = "Upgrade jaxanneal, or name another directory."
+_OTHER = "Go on with the jaxanneal that wrote it, or name another directory."
 
 
 class Damaged(Exception):
@@ -101,11 +101,11 @@ def read(path: pathlib.Path, version: int) -> Save:
 
     Args:
         path: Its directory.
-        version: The newest format that can be read.
+        version: The format that can be read.
 
     Raises:
         Damaged: It is truncated or changed.
-        ValueError: It is of a newer format.
+        ValueError: It is of another format.
     """
     ocp = orbax()
     parts = ocp.args.Composite(arrays=ocp.args.PyTreeRestore(), about=ocp.args.JsonRestore())
@@ -116,7 +116,7 @@ def read(path: pathlib.Path, version: int) -> Save:
         if zlib.crc32(content.encode()) != found["about"]["sum"]:
             raise Damaged("its description is not what was written")
         about = json.loads(content)
-        if about["format"] <= version:
+        if about["format"] == version:
             kinds = enumerate(about["arrays"])
             arrays = [_array(plain.get(f"{i:04d}"), i, kind) for i, kind in kinds]
             return Save(about, arrays)
@@ -124,7 +124,7 @@ def read(path: pathlib.Path, version: int) -> Save:
         raise
     except Exception as error:  # orbax and tensorstore raise errors of many kinds for a bad file
         raise Damaged(f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from error
-    raise ValueError(refusal(f"checkpoint {path}", f"format {version}", about["format"], _NEWER))
+    raise ValueError(refusal(f"checkpoint {path}", f"format {version}", about["format"], _OTHER))
 
 
 def as_bytes(save: Save) -> bytes:

@@ -1,9 +1,10 @@
 """Random keys: what a user may pass, and the named streams that every draw comes from.
 
-A draw's key is folded from (run key, purpose, chain or ladder, step), so any step of any chain can
-be redone alone, and neither chunks nor devices nor the batch width change a random number. Whatever
-key a user passes, only its words are taken: the run's own key is made of them, of the type of
-``_generator``, and the moves and initialisers of users are given keys of that type.
+A draw's key is folded from (run key, purpose, chain, step), that of all swaps of a phase from (run
+key, purpose, step), so any step of any chain can be redone alone, and neither chunks nor devices
+nor the batch width change a random number. Whatever key a user passes, only its words are taken:
+the run's own key is made of them, of the type of ``_generator``, and the moves and initialisers of
+users are given keys of that type.
 """
 
 import zlib
@@ -75,7 +76,7 @@ def from_data(data: jax.Array) -> jax.Array:
 
 
 def stream(key: jax.Array, purpose: int, index: jax.typing.ArrayLike) -> jax.Array:
-    """Return the key of one chain or ladder for one purpose; fold the step into it.
+    """Return the key of one chain for one purpose, to fold the step into, or of one swap phase.
 
     Batching: ``index`` may be any integer array under ``vmap``. The run key is folded, not
     consumed.

@@ -16,6 +16,7 @@ import pytest
 from scipy import stats
 
 import jaxanneal as ja
+from jaxanneal._methods._groups import as_integers, sizes_of
 from jaxanneal._move import as_move
 from jaxanneal.moves import _perturbation
 
@@ -65,6 +66,12 @@ def assert_counts(what: str, states: Any, probabilities: Any, level: float = CHI
 def by_replica(ladders: Any) -> jax.Array:
     """Return the temperature of each replica, float ``[ladders * rungs]``."""
     return ladders.ladder.temperatures[ladders.rung].reshape(-1)
+
+
+def swap_rates(ladders: Any) -> np.ndarray:
+    """Return accepted over tried swaps of each group of ladders, float ``[groups, rungs - 1]``."""
+    tried = np.outer(sizes_of(len(ladders.rung)), np.asarray(ladders.attempts))
+    return as_integers(ladders.accepted) / tried
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:

@@ -71,7 +71,7 @@ def test_the_running_mean_is_the_mean_whatever_the_size_of_the_weights():
         means = no_weights(1, 2)
         for count, value in enumerate(values):
             both = [jnp.full((1, 1), value)] * 2
-            means = with_weights(means, both, jnp.asarray(count))
+            means = with_weights(means, both, both, jnp.asarray(count))
         exact = np.logaddexp.reduce(values) - np.log(len(values))
         np.testing.assert_allclose(log_means(means), np.full((2, 1, 1), exact), rtol=1e-6)
 

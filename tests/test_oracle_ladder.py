@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from laws import MANY_OF_GROUPS, assert_mean, broken, by_replica, caught
+from laws import MANY_OF_GROUPS, assert_mean, broken, by_replica, caught, swap_rates
 from scipy import special
 
 import jaxanneal as ja
@@ -118,7 +118,7 @@ def explored(problem, adapt=True, twin=(), seed=1):
 def equal_rates_law(problem, adapt=True):
     """16,384 tries of each pair: standard error 0.004, so 0.05 is far above chance."""
     ladders = explored(problem, adapt)
-    rates = np.mean(ladders.swap_rate, axis=0)
+    rates = np.mean(swap_rates(ladders), axis=0)
     assert np.max(np.abs(rates - rates.mean())) < 0.05, rates
     ends = np.asarray(PROBLEMS[problem][1], np.float32)
     assert ladders.ladder.temperatures[0] == ends[0]
@@ -156,14 +156,14 @@ def test_energies_at_every_rung_have_their_exact_mean_spread_and_change():
 
 
 def test_the_law_of_energies_catches_those_by_replica_and_comparisons_with_others():
-    def by_number(before, energies, by_rung, last, count):
-        return with_phase(before, energies, energies, last, count)
+    def by_number(before, energies, by_rung, last, one):
+        return with_phase(before, energies, energies, last, one)
 
-    def with_others(before, energies, by_rung, last, count):
-        return with_phase(before, energies, by_rung, last[:, ::-1], count)
+    def with_others(before, energies, by_rung, last, one):
+        return with_phase(before, energies, by_rung, last[:, ::-1], one)
 
-    def one_mean_of_squares(before, energies, by_rung, last, count):
-        new = with_phase(before, energies, by_rung, last, count)
+    def one_mean_of_squares(before, energies, by_rung, last, one):
+        new = with_phase(before, energies, by_rung, last, one)
         return replace(new, variance=new.variance + jnp.square(new.mean))
 
     name = "jaxanneal._methods._swaps.with_phase"

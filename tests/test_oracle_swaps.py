@@ -18,6 +18,7 @@ from laws import (
     broken,
     by_replica,
     caught,
+    swap_rates,
     swap_twin,
 )
 from scipy import special
@@ -183,7 +184,7 @@ def test_the_round_trip_law_catches_phases_that_never_alternate():
 
 def rejection_law(ladders):
     assert np.all(np.asarray(ladders.attempts) == (ROUNDS - BURN) / 2)
-    rejected = 1 - np.asarray(ladders.swap_rate, np.float64)
+    rejected = 1 - swap_rates(ladders)
     for pair in range(PAIRS):
         assert_mean(f"pair {pair}", rejected[:, pair], REJECTION, MANY_OF_GROUPS)
     assert_mean("barrier", np.sum(rejected, axis=1), 2.771973, MANY_OF_GROUPS)

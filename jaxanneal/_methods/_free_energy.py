@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxanneal._methods._groups import group_largest, group_sums, grouped, groups_of, shares
+from jaxanneal._methods._groups import group_sums, grouped, groups_of, shares
 from jaxanneal._pytree import pytree_dataclass
 
 
@@ -53,18 +53,24 @@ def log_weights(temperatures: jax.Array, energies: jax.Array) -> tuple[jax.Array
     return -delta * energies[:, 1:], delta * energies[:, :-1]
 
 
-def with_weights(before: Weights, log_weight: Sequence[jax.Array], count: jax.Array) -> Weights:
+def with_weights(
+    before: Weights,
+    log_weight: Sequence[jax.Array],
+    log_largest: Sequence[jax.Array],
+    count: jax.Array,
+) -> Weights:
     """Return the means of ``count + 1`` weights from those of the first ``count``.
 
     Args:
         before: The means so far.
         log_weight: Logarithms of the weights of this phase, as :func:`log_weights` returns them.
+        log_largest: The largest of each group of ladders, float ``[groups, rungs - 1]``, twice.
         count: Phases so far, int ``[]``.
     """
     # The weight of an infinite energy counts for nothing.
     sound = [jnp.where(jnp.isfinite(one), one, -jnp.inf) for one in log_weight]
     now = [grouped(one, -jnp.inf) for one in sound]
-    largest = jnp.maximum(before.log_largest, jnp.stack(group_largest(*now)))
+    largest = jnp.maximum(before.log_largest, jnp.stack(log_largest))
     top = jnp.where(jnp.isfinite(largest), largest, 0)
     old = before.mean * jnp.exp(before.log_largest - top)
     new = group_sums(*(jnp.exp(x - y[None]) for x, y in zip(now, top, strict=True)))

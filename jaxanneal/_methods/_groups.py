@@ -51,9 +51,20 @@ def group_sums(*values: jax.Array) -> Sequence[jax.Array]:
     return _reduced(jax.lax.add, 0, values)
 
 
-def group_largest(*values: jax.Array) -> Sequence[jax.Array]:
-    """Return the largest of each group, like :func:`group_sums`."""
-    return _reduced(jax.lax.max, -jnp.inf, values)
+def extremes(values: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return the lowest and the highest finite value of each group, each ``[groups, n]``.
+
+    Args:
+        values: ``[ladders, n]``.
+
+    Returns:
+        Infinite where no value is finite, the lowest above and the highest below all others.
+    """
+    now = grouped(values, jnp.inf)
+    sound = jnp.isfinite(now)
+    both = jnp.where(sound, -now, -jnp.inf), jnp.where(sound, now, -jnp.inf)
+    lowest, highest = _reduced(jax.lax.max, -jnp.inf, both)
+    return -lowest, highest
 
 
 def _reduced(join: Any, first: float, values: tuple[jax.Array, ...]) -> Sequence[jax.Array]:
@@ -62,6 +73,23 @@ def _reduced(join: Any, first: float, values: tuple[jax.Array, ...]) -> Sequence
     starts = tuple(jnp.asarray(first, x.dtype) for x in values)
     each = lambda a, b: tuple(join(x, y) for x, y in zip(a, b, strict=True))  # noqa: E731
     return jax.lax.reduce(values, starts, each, (0,))
+
+
+def no_counts(groups: int, n: int) -> jax.Array:
+    """Return counts of nothing, each in two words of 32 bits, ``uint32 [2, groups, n]``."""
+    return jnp.zeros((2, groups, n), jnp.uint32)
+
+
+def counted_on(counts: jax.Array, more: jax.Array) -> jax.Array:
+    """Return counts, as :func:`no_counts` makes them, with more, int32 ``[groups, n]``."""
+    low = counts[0] + more.astype(jnp.uint32)
+    return jnp.stack([low, counts[1] + (low < counts[0]).astype(jnp.uint32)])
+
+
+def as_integers(counts: jax.Array) -> np.ndarray:
+    """Return counts as integers, int64 ``[groups, n]``."""
+    low, high = np.asarray(counts).astype(np.int64)
+    return (high << 32) + low
 
 
 def shares(ladders: int, dtype: Any) -> jax.Array:

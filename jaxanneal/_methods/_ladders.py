@@ -6,11 +6,11 @@ import numpy as np
 
 from jaxanneal._methods._equal_rejection import Ladder
 from jaxanneal._methods._free_energy import Weights, no_weights
-from jaxanneal._methods._groups import groups_of
+from jaxanneal._methods._groups import groups_of, no_counts
 from jaxanneal._methods._rung_energies import RungEnergies, no_energies
 from jaxanneal._pytree import pytree_dataclass, replace
 
-# Added to how far a replica is on its round trip, once a swap has moved it.
+# Added to how far a replica is on its round trip, once a swap after warm-up has moved it.
 _MOVED = 4
 
 
@@ -23,10 +23,10 @@ class Ladders:
         replica: Replica at each rung, likewise: the inverse permutations.
         swaps: Swap phases so far, int ``[]``: its parity is that of the next phase.
         attempts: Swap phases after warm-up in which each pair tried, int ``[rungs - 1]``.
-        swap_rate: Share of these swaps that were accepted, float ``[groups, rungs - 1]``.
+        accepted: Swaps accepted in them, in two words: ``uint32 [2, groups, rungs - 1]``.
         journey: How far each replica is on its round trip, int8 ``[ladders, rungs]``: 0 before it
             was ever at the coldest rung, 1 on its way up, 2 on its way back down; and 4 more once
-            it has left the rung where it began.
+            it has moved after warm-up.
         round_trips: Round trips of all replicas that ended after warm-up, int ``[ladders]``.
         warm_swaps: Swap phases up to the end of the warm-up, int ``[]``.
         weights: Mean weights between neighbours after warm-up.
@@ -38,7 +38,7 @@ class Ladders:
     replica: jax.Array
     swaps: jax.Array
     attempts: jax.Array
-    swap_rate: jax.Array
+    accepted: jax.Array
     journey: jax.Array
     round_trips: jax.Array
     warm_swaps: jax.Array
@@ -58,13 +58,13 @@ def first_ladders(ladders: int, ladder: Ladder) -> Ladders:
     kind = jnp.int16 if rungs <= jnp.iinfo(jnp.int16).max else jnp.int32
     labels = jnp.tile(jnp.arange(rungs, dtype=kind), (ladders, 1))
     zero, none = jnp.zeros((), jnp.int32), jnp.zeros(rungs - 1, jnp.int32)
-    rate = jnp.zeros((groups_of(ladders), rungs - 1), dtype=float)
+    accepted = no_counts(groups_of(ladders), rungs - 1)
     # The first replica sets out at once, or its trip would depend on when it is first looked at.
     journey = (labels == 0).astype(jnp.int8)
     trips = jnp.zeros(ladders, jnp.int32)
     weights, energies = no_weights(ladders, rungs), no_energies(ladders, rungs)
     return Ladders(
-        labels, labels, zero, none, rate, journey, trips, zero, weights, energies, ladder
+        labels, labels, zero, none, accepted, journey, trips, zero, weights, energies, ladder
     )
 
 
@@ -85,15 +85,15 @@ def journeys(journey: jax.Array, rung: jax.Array, moved: jax.Array) -> tuple[jax
     Reference: Katzgraber, Trebst, Huse and Troyer, J. Stat. Mech. P03018 (2006).
     """
     cold, hot, place = rung == 0, rung == rung.shape[1] - 1, journey % _MOVED
-    ended = jnp.sum((cold & (place == 2)).astype(jnp.int32), axis=1)
+    ended = jnp.sum(cold & (place == 2), axis=1, dtype=jnp.int32)
     place = jnp.where(cold, 1, jnp.where(hot & (place == 1), 2, place))
     return jnp.where(moved | (journey >= _MOVED), place + _MOVED, place), ended
 
 
 def has_moved(state: Ladders) -> np.ndarray:
-    """Return whether a swap ever moved the replica at each rung, bool ``[ladders * rungs]``.
+    """Return whether there was a swap at each rung after warm-up, bool ``[ladders * rungs]``.
 
-    A rung whose replica never moved never had another one.
+    A rung whose replica has not moved since had no other one.
     """
     return (np.asarray(state.journey) >= _MOVED).reshape(-1)[np.asarray(places(state.replica))]
 
@@ -113,8 +113,16 @@ def restarted(state: Ladders) -> Ladders:
     zero = jax.tree.map(jnp.zeros_like, state)
     weights = Weights(jnp.full_like(state.weights.mean, -jnp.inf), zero.weights.mean)
     energies = replace(zero.energies, last=state.energies.last)
-    fresh = {name: getattr(zero, name) for name in ("attempts", "swap_rate", "round_trips")}
-    return replace(state, warm_swaps=state.swaps, weights=weights, energies=energies, **fresh)
+    return replace(
+        state,
+        attempts=zero.attempts,
+        accepted=zero.accepted,
+        journey=state.journey % _MOVED,
+        round_trips=zero.round_trips,
+        warm_swaps=state.swaps,
+        weights=weights,
+        energies=energies,
+    )
 
 
 @jax.jit  # all at once: by itself each operation would be compiled, where a result is made

@@ -20,18 +20,21 @@ class RungEnergies:
             ``[groups, rungs]``.
         last: Energy of each replica at the last swaps, float ``[ladders, rungs]``; infinite where
             there were none.
+        phases: Swap phases in which an energy was finite, int ``[groups, rungs]``.
     """
 
     mean: jax.Array
     variance: jax.Array
     change: jax.Array
     last: jax.Array
+    phases: jax.Array
 
 
 def no_energies(ladders: int, rungs: int) -> RungEnergies:
     """Return the means of nothing."""
     zero = jnp.zeros((groups_of(ladders), rungs), dtype=float)
-    return RungEnergies(zero, zero, zero, jnp.full((ladders, rungs), jnp.inf, dtype=float))
+    last, none = jnp.full((ladders, rungs), jnp.inf, dtype=float), zero.astype(jnp.int32)
+    return RungEnergies(zero, zero, zero, last, none)
 
 
 def with_phase(
@@ -39,37 +42,38 @@ def with_phase(
     energies: jax.Array,
     by_rung: jax.Array,
     last_by_rung: jax.Array,
-    count: jax.Array,
+    one: jax.Array,
 ) -> RungEnergies:
     """Return the means with one more swap phase.
 
     Args:
-        before: The means of ``count`` phases.
+        before: The means so far.
         energies: Energy of each replica, float ``[ladders, rungs]``.
         by_rung: The same by rung, before the swaps.
         last_by_rung: ``before.last`` of the replicas that stand there.
-        count: Phases so far, int ``[]``.
+        one: A finite energy of each group and rung, float ``[groups, rungs]``; infinite where
+            there is none. No two large numbers cancel in differences from it.
 
     Reference: Chan, Golub and LeVeque, Am. Stat. 37, 242 (1983), equation (2.1).
     """
     dtype = before.mean.dtype
-    share = 1 / (count.astype(dtype) + 1)
-    now = grouped(by_rung.astype(dtype), jnp.inf)
+    now, one = grouped(by_rung.astype(dtype), jnp.inf), one.astype(dtype)
     # A replica without a finite energy adds nothing, rather than spoiling the mean for ever.
-    sound = jnp.isfinite(now)
-    # From one of them, so that no two large numbers cancel: the mean of nothing may be far away.
-    one = jnp.where(sound[0], now[0], before.mean)
-    off = jnp.where(sound, now - one[None], 0)
+    sound, some = jnp.isfinite(now), jnp.isfinite(one)
+    off = jnp.where(sound, now - jnp.where(some, one, 0)[None], 0)
     change = jnp.square(now - grouped(last_by_rung, jnp.inf))
     change = jnp.where(jnp.isfinite(change), change, 0)
     number, first, second, change = group_sums(sound.astype(dtype), off, jnp.square(off), change)
-    some = jnp.maximum(number, 1)
-    first, second, change = first / some, second / some, change / some
-    shift = one - before.mean + first
+    number = jnp.maximum(number, 1)
+    first, second, change = first / number, second / number, change / number
+    phases = before.phases + some.astype(jnp.int32)
+    share = jnp.where(some, 1 / jnp.maximum(phases, 1).astype(dtype), 0)
+    shift = jnp.where(some, one + first - before.mean, 0)
     spread = jnp.maximum(second - jnp.square(first), 0) + jnp.square(shift) * (1 - share)
     return RungEnergies(
         before.mean + shift * share,
         before.variance + (spread - before.variance) * share,
         before.change + (change - before.change) * share,
         energies.astype(dtype),
+        phases,
     )

@@ -1,13 +1,11 @@
 """Swaps of neighbouring rungs: the rule, and all that a swap phase changes."""
 
-from collections.abc import Sequence
-
 import jax
 import jax.numpy as jnp
 
 from jaxanneal import _prng
 from jaxanneal._methods._free_energy import log_weights, with_weights
-from jaxanneal._methods._groups import group_sums, grouped, shares
+from jaxanneal._methods._groups import counted_on, extremes, group_sums, grouped
 from jaxanneal._methods._ladders import Ladders, at, journeys
 from jaxanneal._methods._rung_energies import with_phase
 
@@ -35,8 +33,7 @@ def swap_phase(
     pair = jnp.arange(acceptance.shape[1], dtype=jnp.int32)
     tried = pair % 2 == parity(key, state.swaps, scheme)
     accepted = tried[None, :] & swap_decisions(key, acceptance)
-    weights = log_weights(temperatures, by_rung)
-    return after_phase(state, tried, accepted, energies, by_rung, weights), acceptance
+    return after_phase(state, tried, accepted, energies, by_rung), acceptance
 
 
 def parity(key: jax.Array, swaps: jax.Array, scheme: str) -> jax.Array:
@@ -52,7 +49,6 @@ def after_phase(
     accepted: jax.Array,
     energies: jax.Array,
     by_rung: jax.Array,
-    log_weights: Sequence[jax.Array],
 ) -> Ladders:
     """Return the ladders after a swap phase.
 
@@ -62,29 +58,28 @@ def after_phase(
         accepted: Pairs that do, bool ``[ladders, rungs - 1]``.
         energies: Energy of each replica, float ``[ladders, rungs]``.
         by_rung: The same by rung, before the swaps.
-        log_weights: Logarithms of the weights between neighbours before the swaps, from the hotter
-            rung and from the colder one, float ``[ladders, rungs - 1]``.
     """
     shift = shift_of(accepted)
     rung = state.rung + at(shift, state.rung).astype(state.rung.dtype)
     journey, ended = journeys(state.journey, rung, rung != state.rung)
-    attempts = state.attempts + tried.astype(jnp.int32)
-    share = 1 / jnp.maximum(attempts, 1).astype(state.swap_rate.dtype)
-    (count,) = group_sums(grouped(accepted.astype(jnp.int32), 0))
-    new = count.astype(share.dtype) * shares(len(accepted), share.dtype)
+    (more,) = group_sums(grouped(accepted.astype(jnp.int32), 0))
     last = at(state.energies.last, state.replica)
-    rate = state.swap_rate + (new - state.swap_rate) * jnp.where(tried, share, 0)[None, :]
+    lowest, highest = extremes(by_rung)
+    temperatures = state.ladder.temperatures
+    # From the hotter rung the lowest energy has the largest weight, from the colder the highest.
+    largest = log_weights(temperatures, lowest)[0], log_weights(temperatures, highest)[1]
+    weights = log_weights(temperatures, by_rung)
     return Ladders(
         rung,
         exchanged(state.replica, shift),
         state.swaps + 1,
-        attempts,
-        rate,
+        state.attempts + tried.astype(jnp.int32),
+        counted_on(state.accepted, more),
         journey,
         state.round_trips + ended,
         state.warm_swaps,
-        with_weights(state.weights, log_weights, state.phases),
-        with_phase(state.energies, energies, by_rung, last, state.phases),
+        with_weights(state.weights, weights, largest, state.phases),
+        with_phase(state.energies, energies, by_rung, last, highest),
         state.ladder,
     )
 
