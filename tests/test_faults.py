@@ -256,7 +256,8 @@ def full_disk_law(tmp_path, monkeypatch, whole, full_disk):
     assert "goes on and tries again later; make room or name another" in str(noted[0].message)
     assert_same_run(found, whole)
     newest = _folder.names(tmp_path)[0]
-    assert _folder.read(tmp_path / newest, 1).about["step"] == 60  # again when there was room
+    save = _folder.read(tmp_path / newest, _keeper._FORMAT)
+    assert save.about["step"] == 60  # again when there was room
     assert_same_run(run(checkpoint=often(tmp_path)), whole)
     assert sorted(os.listdir(tmp_path)) == ["lock", *_folder.names(tmp_path)[::-1]]
 
