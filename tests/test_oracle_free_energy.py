@@ -68,7 +68,7 @@ def test_the_free_energy_law_catches_a_wrong_sign_and_temperatures_for_betas():
 
 def test_the_running_mean_is_the_mean_whatever_the_size_of_the_weights():
     for values in ([0.3, -2.0, 1.5], [-np.inf, 0.5, -np.inf], [-500.0, 70.0, 69.0], [1e3, -1e3]):
-        means = no_weights(1, 2)
+        means = (no_weights(1, 2),) * 2
         for count, value in enumerate(values):
             both = [jnp.full((1, 1), value)] * 2
             means = with_weights(means, both, both, jnp.asarray(count))

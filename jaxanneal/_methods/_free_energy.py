@@ -15,8 +15,8 @@ class Weights:
     """Running means of weights that may be of any size.
 
     Args:
-        log_largest: Logarithm of the largest weight so far, float ``[2, groups, rungs - 1]``.
-        mean: Their mean over that, float ``[2, groups, rungs - 1]``: what is added falls with the
+        log_largest: Logarithm of the largest weight so far, float ``[groups, rungs - 1]``.
+        mean: Their mean over that, float ``[groups, rungs - 1]``: what is added falls with the
             count, so nothing is lost where a sum would outgrow its digits.
     """
 
@@ -26,7 +26,7 @@ class Weights:
 
 def no_weights(ladders: int, rungs: int) -> Weights:
     """Return the means of nothing."""
-    shape = (2, groups_of(ladders), rungs - 1)
+    shape = (groups_of(ladders), rungs - 1)
     return Weights(jnp.full(shape, -jnp.inf, dtype=float), jnp.zeros(shape, dtype=float))
 
 
@@ -54,12 +54,12 @@ def log_weights(temperatures: jax.Array, energies: jax.Array) -> tuple[jax.Array
 
 
 def with_weights(
-    before: Weights,
+    before: Sequence[Weights],
     log_weight: Sequence[jax.Array],
     log_largest: Sequence[jax.Array],
     count: jax.Array,
-) -> Weights:
-    """Return the means of ``count + 1`` weights from those of the first ``count``.
+) -> tuple[Weights, Weights]:
+    """Return the means of ``count + 1`` weights from those of the first ``count``, both ways.
 
     Args:
         before: The means so far.
@@ -69,24 +69,30 @@ def with_weights(
     """
     # The weight of an infinite energy counts for nothing.
     sound = [jnp.where(jnp.isfinite(one), one, -jnp.inf) for one in log_weight]
-    now = [grouped(one, -jnp.inf) for one in sound]
-    largest = jnp.maximum(before.log_largest, jnp.stack(log_largest))
-    top = jnp.where(jnp.isfinite(largest), largest, 0)
-    old = before.mean * jnp.exp(before.log_largest - top)
-    new = group_sums(*(jnp.exp(x - y[None]) for x, y in zip(now, top, strict=True)))
-    new = jnp.stack(new) * shares(len(log_weight[0]), old.dtype)[None]
-    share = 1 / (count.astype(old.dtype) + 1)
-    return Weights(largest, old + (new - old) * share)
+    pairs = zip(before, log_largest, strict=True)
+    largest = [jnp.maximum(old.log_largest, new) for old, new in pairs]
+    top = [jnp.where(jnp.isfinite(one), one, 0) for one in largest]
+    now = zip(sound, top, strict=True)
+    sums = group_sums(*(jnp.exp(grouped(x, -jnp.inf) - y[None]) for x, y in now))
+    each = shares(len(log_weight[0]), top[0].dtype)
+    share = 1 / (count.astype(top[0].dtype) + 1)
+
+    def joined(old: Weights, largest: jax.Array, top: jax.Array, new: jax.Array) -> Weights:
+        mean = old.mean * jnp.exp(old.log_largest - top)
+        return Weights(largest, mean + (new * each - mean) * share)
+
+    hotter, colder = map(joined, before, largest, top, sums)
+    return hotter, colder
 
 
-def log_means(weights: Weights) -> np.ndarray:
+def log_means(weights: Sequence[Weights]) -> np.ndarray:
     """Return the logarithms of the means, float64 ``[2, groups, rungs - 1]``."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.log(np.asarray(weights.mean, np.float64))
-        return mean + np.asarray(weights.log_largest, np.float64)
+        both = [np.log(np.asarray(x.mean, np.float64)) for x in weights]
+        return np.stack(both) + np.stack([np.asarray(x.log_largest, np.float64) for x in weights])
 
 
-def log_sums(weights: Weights, sizes: np.ndarray) -> np.ndarray:
+def log_sums(weights: Sequence[Weights], sizes: np.ndarray) -> np.ndarray:
     """Return the logarithms of the means' sums over ladders, float64 ``[2, groups, rungs - 1]``.
 
     Args:

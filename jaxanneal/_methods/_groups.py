@@ -82,8 +82,10 @@ def no_counts(groups: int, n: int) -> jax.Array:
 
 def counted_on(counts: jax.Array, more: jax.Array) -> jax.Array:
     """Return counts, as :func:`no_counts` makes them, with more, int32 ``[groups, n]``."""
-    low = counts[0] + more.astype(jnp.uint32)
-    return jnp.stack([low, counts[1] + (low < counts[0]).astype(jnp.uint32)])
+    more = more.astype(jnp.uint32)
+    carry = (counts[0] + more < counts[0]).astype(jnp.uint32)
+    low = jax.lax.broadcasted_iota(jnp.int32, counts.shape, 0) == 0
+    return counts + jnp.where(low, more[None], carry[None])
 
 
 def as_integers(counts: jax.Array) -> np.ndarray:

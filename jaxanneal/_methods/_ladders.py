@@ -29,7 +29,8 @@ class Ladders:
             it has moved after warm-up.
         round_trips: Round trips of all replicas that ended after warm-up, int ``[ladders]``.
         warm_swaps: Swap phases up to the end of the warm-up, int ``[]``.
-        weights: Mean weights between neighbours after warm-up.
+        weights: Mean weights between neighbours after warm-up, from the hotter rung and from the
+            colder one.
         energies: What the energies at each rung said after warm-up.
         ladder: The temperatures, one ladder for all.
     """
@@ -42,7 +43,7 @@ class Ladders:
     journey: jax.Array
     round_trips: jax.Array
     warm_swaps: jax.Array
-    weights: Weights
+    weights: tuple[Weights, Weights]
     energies: RungEnergies
     ladder: Ladder
 
@@ -63,8 +64,9 @@ def first_ladders(ladders: int, ladder: Ladder) -> Ladders:
     journey = (labels == 0).astype(jnp.int8)
     trips = jnp.zeros(ladders, jnp.int32)
     weights, energies = no_weights(ladders, rungs), no_energies(ladders, rungs)
+    both = weights, weights
     return Ladders(
-        labels, labels, zero, none, accepted, journey, trips, zero, weights, energies, ladder
+        labels, labels, zero, none, accepted, journey, trips, zero, both, energies, ladder
     )
 
 
@@ -111,7 +113,7 @@ def carried(state: Ladders, given: jax.Array | None, old: jax.Array | None) -> L
 def restarted(state: Ladders) -> Ladders:
     """Return the ladders with all that is reported counted from here on."""
     zero = jax.tree.map(jnp.zeros_like, state)
-    weights = Weights(jnp.full_like(state.weights.mean, -jnp.inf), zero.weights.mean)
+    none = [Weights(jnp.full_like(x.mean, -jnp.inf), jnp.zeros_like(x.mean)) for x in state.weights]
     energies = replace(zero.energies, last=state.energies.last)
     return replace(
         state,
@@ -120,7 +122,7 @@ def restarted(state: Ladders) -> Ladders:
         journey=state.journey % _MOVED,
         round_trips=zero.round_trips,
         warm_swaps=state.swaps,
-        weights=weights,
+        weights=(none[0], none[1]),
         energies=energies,
     )
 
