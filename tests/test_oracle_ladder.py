@@ -162,12 +162,18 @@ def test_the_law_of_energies_catches_those_by_replica_and_comparisons_with_other
     def with_others(before, energies, by_rung, last, one):
         return with_phase(before, energies, by_rung, last[:, ::-1], one)
 
+    def elsewhere(before, energies, by_rung, last, one):
+        return with_phase(before, energies, by_rung[:, ::-1], last, one)
+
+    def stale(before, energies, by_rung, last, one):
+        return with_phase(before, energies, by_rung, by_rung - 1, one)
+
     def one_mean_of_squares(before, energies, by_rung, last, one):
         new = with_phase(before, energies, by_rung, last, one)
         return replace(new, variance=new.variance + jnp.square(new.mean))
 
     name = "jaxanneal._methods._swaps.with_phase"
-    for twin in (by_number, with_others, one_mean_of_squares):
+    for twin in (by_number, with_others, elsewhere, stale, one_mean_of_squares):
         caught(energies_law, ((name, twin),))
 
 
