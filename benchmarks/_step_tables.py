@@ -52,9 +52,11 @@ the part of them that is compiling; medians of 5 processes each.
 
 _MEMORY = """State and temporaries of the compiled program over the bytes of all parameters, without
 the history, the data, and what the energy itself needs for one block. Besides its current and best
-parameters a chain holds 28 bytes (energies, counts, step size), and in one of 256 ladders 11 more:
+parameters a chain holds 20 bytes (energies, counts, step size), and in one of 256 ladders 10 more:
 labels, round trips, its last energy, and its share of what is reported of its rung. Ten floats, 40
-bytes, let that show: SA's state alone is 2.7 times them, PT's 3.0 times. On a GPU XLA may choose
+bytes, let that show: SA's state alone is 2.5 times them, PT's 2.75 times; the rest are the copies
+of one block. A single chain holds its best state twice, the second time for the report of a chunk,
+and 2 KB of single numbers and of XLA's tables show beside its 9,640 bytes. On a GPU XLA may choose
 other kernels for the same energy alone and in a step, and what those need is counted here.
 """
 

@@ -32,11 +32,11 @@ def swaps(chains: int) -> tuple[Callable[[int], None], float]:
     """Return a function that makes swap phases, some for each step, and compile seconds."""
     each = phases_a_step()
     method, key = tempering(chains, 1), as_key(0)
-    ladders, factors = method.init(), jnp.zeros(chains)
+    ladders, factors, none = method.init(), jnp.zeros(chains), jnp.zeros(chains, jnp.int32)
 
     def phase(step: jax.Array, carry: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
         ladders, energies = carry
-        ladders, _ = method.after_round(key, ladders, step, energies, factors)
+        ladders, _ = method.after_round(key, ladders, step, energies, factors, none)
         return ladders, energies * 1.0001  # other energies, or what they decide is hoisted
 
     @jax.jit

@@ -107,8 +107,7 @@ def algorithm(energy: Energy, method: Any, move: Any = None, steps: int | None =
         total = padded_count(bound.chains, width)
         lanes = jax.tree.map(lambda x: pad(x, total), starts)
         chains = _state.start_chains(lanes, energy, as_args(args), width)
-        number = jnp.arange(total, dtype=jnp.int32)
-        return _state.start(key, number, chains, bound, used, jnp.zeros(total, dtype=float))
+        return _state.start(key, chains, bound, used, jnp.zeros(total, dtype=float))
 
     def step(state: State, args: tuple[Any, ...] = ()) -> tuple[State, RoundInfo]:
         new = _engine.one_exchange(state, as_args(args), energy, _width(state))

@@ -77,8 +77,7 @@ class Diagnostics(NamedTuple):
 def diagnose(state: State, history: History) -> Diagnostics:
     """Return the diagnostics of a state, and of what was recorded on the way to it."""
     method, count = state.method, state.method.chains
-    counts = state.accepted, state.warm_accepted, state.step, method.warmup_end()
-    rate = acceptance_rate(*counts, method.shape)
+    rate = acceptance_rate(accepted(state), method.shape)
     order = np.asarray(method.order(state.exchange))
     factor = np.exp(fetch(state.log_factor).astype(np.float64)[:count][order])
     factor = factor.reshape(method.shape)
@@ -90,26 +89,44 @@ def diagnose(state: State, history: History) -> Diagnostics:
     return Diagnostics(rate, factor, nonfinite, **made)
 
 
-def acceptance_rate(
-    accepted: Any, warm_accepted: Any, step: Any, warm: Any, shape: tuple[int, ...]
-) -> np.ndarray:
+class Accepted(NamedTuple):
+    """What was accepted of how many moves.
+
+    Args:
+        slots: Proposals accepted in each slot, int ``[chains]``.
+        warm: Mean number of them at each rung up to the end of the warm-up, float ``[rungs]``; 0
+            without a ladder.
+        moves: Moves of each chain, int ``[]``.
+        warm_moves: Those of the warm-up, int ``[]``.
+    """
+
+    slots: Any
+    warm: Any
+    moves: Any
+    warm_moves: Any
+
+
+def accepted(state: State) -> Accepted:
+    """Return what a run has accepted."""
+    exchange = state.exchange
+    warm = exchange.warm_accepted if isinstance(exchange, Ladders) else np.zeros(())
+    return Accepted(state.accepted, warm, state.step, state.method.warmup_end())
+
+
+def acceptance_rate(accepted: Accepted, shape: tuple[int, ...]) -> np.ndarray:
     """Return accepted over all proposals after the warm-up, by chain, or by rung over all ladders.
 
     Args:
-        accepted: Proposals accepted in each slot, int ``[chains]``.
-        warm_accepted: The same at the end of the warm-up, int ``[chains]``.
-        step: Moves made, int ``[]``.
-        warm: Moves of the warm-up, int ``[]``.
+        accepted: What was accepted.
         shape: Shape in which results list the slots.
     """
-    accepted = np.asarray(accepted, dtype=np.int64)
-    step, warm = int(step), int(warm)
-    if step > warm > 0:  # until the warm-up is over there is nothing else to report
-        accepted, moves = accepted - np.asarray(warm_accepted), step - warm
-    else:
-        moves = step
-    rate = _ratio(accepted, np.full(accepted.shape, moves)).reshape(shape)
-    return rate if len(shape) == 1 else rate.mean(axis=0)
+    number = np.asarray(accepted.slots, np.int64).reshape(shape)
+    if len(shape) > 1:
+        number = number.mean(axis=0)
+    moves, warm_moves = int(accepted.moves), int(accepted.warm_moves)
+    if moves > warm_moves > 0:  # until the warm-up is over there is nothing else to report
+        number, moves = number - np.asarray(accepted.warm), moves - warm_moves
+    return _ratio(number, np.full(number.shape, moves))
 
 
 def _swapped(ladders: Ladders) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from jaxanneal._chain import Energy
 from jaxanneal._methods._protocol import next_multiple
 from jaxanneal._parameters import Parameters
 from jaxanneal._pytree import pytree_dataclass, replace
-from jaxanneal._round import advance
+from jaxanneal._round import LONGEST, advance
 from jaxanneal._sharding import Axes
 from jaxanneal._state import State, Watch, best_of_all, best_state
 
 # Target and patience are looked at where the step count is a multiple of this.
-_WATCH_EVERY = 64
+_WATCH_EVERY = LONGEST
 
 
 @pytree_dataclass
@@ -162,6 +162,7 @@ def one_exchange(state: State, args: tuple[Any, ...], energy: Energy, width: int
 
     def part(state: State) -> State:
         stop = jnp.minimum(end, state.method.next_stop(state.step))
+        stop = jnp.minimum(stop, next_multiple(state.step, jnp.asarray(LONGEST, jnp.int32)))
         return advance(state, stop, args, energy, width)
 
     return jax.lax.while_loop(going, part, state)

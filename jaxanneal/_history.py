@@ -127,7 +127,7 @@ def observe_slots(
     """Observe every chain, or in parallel tempering the coldest rung of each ladder."""
     if observe is None:
         return None
-    method, params, mine = state.method, state.chains._params, state.number.shape[0]
+    method, params, mine = state.method, state.chains._params, state.lanes
     see = lambda p: traced("observe", observe, p.tree, *args)  # noqa: E731
     if len(method.shape) == 1:
         seen = over_chains(see, params, width)

@@ -21,7 +21,7 @@ from jaxanneal._sharding import Spread, alone, from_first
 from jaxanneal._state import State, own_lanes, with_lanes
 from jaxanneal._stop_reason import StopReason
 
-_FORMAT = 2
+_FORMAT = 3
 
 # The first save comes after so many seconds of a call, or right after a calibration that takes
 # longer: a wrong directory shows early, and so does a disk that is full.
@@ -231,7 +231,7 @@ def _unpacked(save: Save, like: State, width: int, method: Any, rows: History) -
     about = save.about
     treedef = jax.tree.structure((like, method, (like.step, like.accepted), rows))
     state, method, recorded, rows = jax.tree.unflatten(treedef, save.arrays)
-    state = with_lanes(state, width, like.number.shape[0])
+    state = with_lanes(state, width, like.lanes)
     recorded = jax.tree.map(np.asarray, recorded)
     # The run takes over the buffers of its state, so they must not be NumPy's.
     state, method = jax.tree.map(lambda x: jnp.array(x, copy=True), (state, method))

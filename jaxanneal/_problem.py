@@ -92,9 +92,8 @@ class Problem:
         self.width = as_width(block, self.method.chains, self.starts)
         self.spread = as_spread(sharding, -(-self.method.chains // self.width))
         self.data = everywhere(data, self.spread)
-        total = lanes(self.method.chains, self.width, self.spread)
-        self.number = by_chain(np.arange(total, dtype=np.int32), self.spread)
-        padded = jax.tree.map(lambda x: pad(x, total), self.starts)
+        self.total = lanes(self.method.chains, self.width, self.spread)
+        padded = jax.tree.map(lambda x: pad(x, self.total), self.starts)
         self.lanes = by_chain(padded, self.spread)
 
     def _starts(self, params: Any) -> Parameters:
@@ -176,11 +175,11 @@ class Problem:
     def _state_inputs(
         self, method: Any, chains: Any, best: Any, factors: np.ndarray
     ) -> tuple[Any, ...]:
-        missing = self.number.shape[0] - factors.shape[0]
+        missing = self.total - factors.shape[0]
         factors = by_chain(np.concatenate([factors, np.repeat(factors[:1], missing)]), self.spread)
         told = (self.key, on_device(method), self.move)
         key, method, move = told if self.spread is None else everywhere(told, self.spread)
-        return key, self.number, chains, best, method, move, factors
+        return key, chains, best, method, move, factors
 
 
 def as_energy(energy: Any) -> Any:

@@ -59,7 +59,6 @@ def state_program(spread: Spread | None) -> Program:
 
     def make(
         key: jax.Array,
-        number: jax.Array,
         chains: Chain,
         best: Chain,
         method: Any,
@@ -67,10 +66,10 @@ def state_program(spread: Spread | None) -> Program:
         log_factor: jax.Array,
     ) -> _state.State:
         merged = Chain(chains._params, chains.energy, best._best_params, best.best_energy)
-        inputs = (key, number, merged, method, move, log_factor)
+        inputs = (key, merged, method, move, log_factor)
         return _state.start(*jax.tree.map(jnp.copy, inputs), axes=_axes(spread))
 
-    takes = (False, True, True, True, False, False, True)
+    takes = (False, True, True, False, False, True)
     return Program(make, (), spread, takes, _STATE)
 
 

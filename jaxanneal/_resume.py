@@ -75,8 +75,8 @@ def _taken_over(state: Continuation, method: Any, move: Any) -> State:
     exchange = method.carried(old.exchange, state.method)
     new = replace(old, method=on_device(method), move=move, exchange=exchange)
     if int(method.warmup_end()) == int(old.step) < int(old.method.warmup_end()):
-        exchange = method.restarted(exchange)  # the warm-up ends here
-        new = replace(new, warm_accepted=old.accepted, exchange=exchange)
+        exchange = method.restarted(exchange, old.accepted)  # the warm-up ends here
+        new = replace(new, exchange=exchange)
     return new
 
 

@@ -15,7 +15,10 @@ from jaxanneal._chain import Chain, Energy, transition
 from jaxanneal._move import largest_factor_of, target_of
 from jaxanneal._pytree import pytree_dataclass, replace
 from jaxanneal._sharding import Axes, gather
-from jaxanneal._state import State
+from jaxanneal._state import State, first_lane
+
+# Moves of the longest round: what is accepted in it is counted in 8 bits.
+LONGEST = 64
 
 
 @pytree_dataclass
@@ -25,7 +28,7 @@ class Lane:
     Args:
         chain: The chain.
         log_factor: Logarithm of its step-size factor, float ``[]``.
-        accepted: Proposals accepted in this round, int ``[]``.
+        accepted: Proposals accepted in this round, of at most ``LONGEST`` moves, int8 ``[]``.
         nonfinite: Proposals without a finite energy so far, int ``[]``.
     """
 
@@ -45,22 +48,24 @@ def advance(
 ) -> State:
     """Make the moves up to step ``stop``, then the exchange if one is due there.
 
-    ``stop`` must not lie beyond the method's next stop.
+    ``stop`` must not lie beyond the method's next stop, nor more than ``LONGEST`` moves ahead.
     """
-    lanes = Lane(state.chains, state.log_factor, jnp.zeros_like(state.nonfinite), state.nonfinite)
-    lanes = _all_blocks(state, lanes, stop - state.step, args, energy, width)
+    first = first_lane(state, axes)
+    none = jnp.zeros(state.nonfinite.shape, jnp.int8)
+    lanes = Lane(state.chains, state.log_factor, none, state.nonfinite)
+    lanes = _all_blocks(state, lanes, first, stop - state.step, args, energy, width)
     method, count = state.method, state.method.chains
     told = lambda x: gather(x, axes)[:count]  # noqa: E731
     factors = gather(lanes.log_factor, axes)
-    accepted = state.accepted + method.by_slot(state.exchange, told(lanes.accepted))
+    accepted = method.by_slot(state.exchange, told(lanes.accepted))
+    accepted = state.accepted + accepted.astype(state.accepted.dtype)
     exchange, log_factor = method.after_round(
-        state.key, state.exchange, stop, told(lanes.chain.energy), factors[:count]
+        state.key, state.exchange, stop, told(lanes.chain.energy), factors[:count], accepted
     )
     if log_factor is not None:  # by chain, and lanes stand in the order of their chains
         log_factor = jnp.concatenate([log_factor, factors[count:]])
         if axes is not None:
-            mine = len(state.number)
-            log_factor = jax.lax.dynamic_slice_in_dim(log_factor, state.number[0], mine)
+            log_factor = jax.lax.dynamic_slice_in_dim(log_factor, first, state.lanes)
     return replace(
         state,
         step=stop,
@@ -68,32 +73,40 @@ def advance(
         log_factor=lanes.log_factor if log_factor is None else log_factor,
         nonfinite=lanes.nonfinite,
         accepted=accepted,
-        warm_accepted=jnp.where(stop == method.warmup_end(), accepted, state.warm_accepted),
         exchange=exchange,
     )
 
 
 def _all_blocks(
-    state: State, lanes: Lane, moves: jax.Array, args: tuple[Any, ...], energy: Energy, width: int
+    state: State,
+    lanes: Lane,
+    first: jax.Array,
+    moves: jax.Array,
+    args: tuple[Any, ...],
+    energy: Energy,
+    width: int,
 ) -> Lane:
     """Let every block take all its moves before the next one does: a block stays in cache."""
-    number, chains = state.number, state.method.chains
-    if number.shape[0] == width:
-        return _block(state, lanes, number, moves, args, energy)
+    if state.lanes == width:
+        return _block(state, lanes, numbers(first, width), moves, args, energy)
 
     def one_block(index: jax.Array, lanes: Lane) -> Lane:
-        first = index * width
-        cut = lambda x: jax.lax.dynamic_slice_in_dim(x, first, width)  # noqa: E731
-        moved = _block(state, jax.tree.map(cut, lanes), cut(number), moves, args, energy)
-        return jax.tree.map(
-            lambda whole, part: jax.lax.dynamic_update_slice_in_dim(whole, part, first, 0),
-            lanes,
-            moved,
-        )
+        begin = index * width
+        cut = lambda x: jax.lax.dynamic_slice_in_dim(x, begin, width)  # noqa: E731
+        number = numbers(first + begin, width)
+        moved = _block(state, jax.tree.map(cut, lanes), number, moves, args, energy)
+        put = lambda x, part: jax.lax.dynamic_update_slice_in_dim(x, part, begin, 0)  # noqa: E731
+        return jax.tree.map(put, lanes, moved)
 
     # Blocks of nothing but padding, where they do not divide among the devices, are left alone.
-    blocks = jnp.sum((number[::width] < chains).astype(jnp.int32))
+    filled = -(-(state.method.chains - first) // width)
+    blocks = jnp.clip(filled, 0, state.lanes // width)
     return jax.lax.fori_loop(0, blocks, one_block, lanes)
+
+
+def numbers(first: jax.Array, width: int) -> jax.Array:
+    """Return the numbers of the chains of a block, from which their keys derive."""
+    return first + jnp.arange(width, dtype=jnp.int32)
 
 
 def _block(
@@ -151,6 +164,6 @@ def _step(
     return Lane(
         chain,
         log_factor,
-        lane.accepted + info.accepted.astype(jnp.int32),
+        lane.accepted + info.accepted.astype(jnp.int8),
         lane.nonfinite + (~info.finite).astype(jnp.int32),
     )

@@ -14,7 +14,7 @@ from jaxanneal._pytree import pytree_dataclass, replace
 from jaxanneal._sharding import Axes, fetch, from_owner, gather, here, lowest
 
 # Fields of a state with one entry for each lane.
-LANES = ("number", "chains", "log_factor", "nonfinite")
+LANES = ("chains", "log_factor", "nonfinite")
 
 
 @pytree_dataclass
@@ -34,17 +34,16 @@ class Watch:
 class State:
     """Everything a run needs to go on, and what it reports at the end: exactly the checkpoint.
 
-    Chains are padded to whole blocks; ``padded`` below is that length.
+    Chains are padded to whole blocks; ``padded`` below is that length. A chain's keys derive from
+    its number, which is that of its lane.
 
     Args:
         key: The run key, folded for every draw.
         step: Moves per chain so far, int ``[]``.
-        number: Number of each chain, from which its keys derive, int ``[padded]``.
         chains: All chains, ``[padded, ...]``.
         log_factor: Logarithm of the step-size factor, float ``[padded]``.
         nonfinite: Proposals without a finite energy, int ``[padded]``.
         accepted: Proposals accepted in each slot, int ``[chains]``.
-        warm_accepted: ``accepted`` at the end of the warm-up, int ``[chains]``.
         exchange: The state of the method's exchanges.
         watch: When the best energy last fell.
         method: The method with every number bound.
@@ -53,16 +52,19 @@ class State:
 
     key: jax.Array
     step: jax.Array
-    number: jax.Array
     chains: Chain
     log_factor: jax.Array
     nonfinite: jax.Array
     accepted: jax.Array
-    warm_accepted: jax.Array
     exchange: Any
     watch: Watch
     method: Any
     move: Any
+
+    @property
+    def lanes(self) -> int:
+        """Number of lanes, on one device where that looks."""
+        return self.log_factor.shape[0]
 
 
 def start_chains(lanes: Parameters, energy: Energy, args: tuple[Any, ...], width: int) -> Chain:
@@ -72,7 +74,6 @@ def start_chains(lanes: Parameters, energy: Energy, args: tuple[Any, ...], width
 
 def start(
     key: jax.Array,
-    number: jax.Array,
     chains: Chain,
     method: Method,
     move: Move,
@@ -83,7 +84,6 @@ def start(
 
     Args:
         key: The run key, folded.
-        number: Number of the chain in each lane, int ``[padded]``.
         chains: The evaluated starts, ``[padded, ...]``.
         method: The method, with every number bound.
         move: The move.
@@ -94,12 +94,10 @@ def start(
     state = State(
         key=key,
         step=zero,
-        number=number,
         chains=chains,
         log_factor=log_factor,
-        nonfinite=jnp.zeros_like(number),
+        nonfinite=jnp.zeros(log_factor.shape, jnp.int32),
         accepted=none,
-        warm_accepted=none,
         exchange=method.init(),
         watch=Watch(jnp.zeros_like(chains.best_energy[0]), zero),
         method=method,
@@ -108,9 +106,15 @@ def start(
     return replace(state, watch=Watch(best_of_all(state, axes), zero))
 
 
+def first_lane(state: State, axes: Axes) -> jax.Array:
+    """Return the number of this device's first lane."""
+    return jnp.zeros((), jnp.int32) if axes is None else state.lanes * jax.lax.axis_index(axes)
+
+
 def best_of_all(state: State, axes: Axes) -> jax.Array:
     """Return the best energy that any chain has seen, on every device."""
-    real = state.number < state.method.chains
+    lane = first_lane(state, axes) + jnp.arange(state.lanes, dtype=jnp.int32)
+    real = lane < state.method.chains
     return lowest(jnp.min(jnp.where(real, state.chains.best_energy, jnp.inf)), axes)
 
 
@@ -133,13 +137,12 @@ def refresh(
 
 def with_lanes(state: State, width: int, total: int) -> State:
     """Return the state in ``total`` lanes, whole blocks of ``width`` on every device."""
-    if state.number.shape[0] == total:
+    if state.lanes == total:
         return state
     used = padded_count(state.method.chains, width)
     fit = lambda x: pad(x[:used], total)  # noqa: E731
     return replace(
         state,
-        number=jnp.arange(total, dtype=jnp.int32),
         chains=jax.tree.map(fit, state.chains),
         log_factor=fit(state.log_factor),
         nonfinite=fit(state.nonfinite),
@@ -175,7 +178,7 @@ def best_state(state: State, axes: Axes = None) -> tuple[Parameters, jax.Array]:
     order = state.method.order(state.exchange)
     energies = gather(state.chains.best_energy, axes)
     best = order[jnp.argmin(energies[order])]  # of equal ones the first in the results
-    mine = state.number.shape[0]
+    mine = state.lanes
     here = jax.tree.map(lambda x: x[best % mine][None], state.chains._best_params)
     found = from_owner(here, (best // mine)[None], axes)
     return jax.tree.map(lambda x: x[0], found), energies[best]

@@ -101,7 +101,7 @@ class Batch:
         problem, own_starts = self.problem, is_initialiser(self.params)
         starts, count = problem.lanes, problem.method.chains
         if own_starts:
-            make = lanes_program(hashable(self.params), count, problem.number.shape[0])
+            make = lanes_program(hashable(self.params), count, problem.total)
             starts = self._call(mapped(make, (True,)), self.keys)
             for i, run in enumerate(self.runs):
                 mine = jax.tree.map(lambda x, i=i: x[i, :count], starts)
@@ -197,13 +197,13 @@ class Batch:
     def _state(
         self, methods: list[Any], chains: Chain, best: Chain | None, factors: np.ndarray
     ) -> Any:
-        own = (True, False, self.own_chains, best is not None or self.own_chains, True, True, True)
-        program, number = mapped(state_program(None), own), self.problem.number
+        own = (True, self.own_chains, best is not None or self.own_chains, True, True, True)
+        program = mapped(state_program(None), own)
         move = stack([job.problem.move for job in self.jobs])
         method, kept = self._stacked(methods), chains if best is None else best
-        missing = number.shape[0] - factors.shape[1]
+        missing = self.problem.total - factors.shape[1]
         factors = np.concatenate([factors, np.repeat(factors[:, :1], missing, axis=1)], axis=1)
-        return self._call(program, self.keys, number, chains, kept, method, move, factors)
+        return self._call(program, self.keys, chains, kept, method, move, factors)
 
     def _wanted(self, slot: int, method: Any, reason: StopReason | None) -> Wanted:
         limits = self.jobs[slot].limits
@@ -226,12 +226,11 @@ class Batch:
     def _outcome(self, slot: int, kept: dict[str, Any], reason: StopReason) -> Outcome:
         if slot in self.failed:
             return Outcome(self.failed[slot])
-        accepted, warm_accepted, steps, warm = (x[slot] for x in kept["counts"])
-        shape = self.problem.method.shape
-        rate = acceptance_rate(accepted, warm_accepted, steps, warm, shape)
+        accepted = jax.tree.map(lambda x: x[slot], kept["accepted"])
+        rate = acceptance_rate(accepted, self.problem.method.shape)
         return Outcome(
             energy=float(kept["energy"][slot]),
-            steps=int(steps),
+            steps=int(accepted.moves),
             evaluations=int(self.evaluations[slot]),
             acceptance_rate=float(rate.mean()),
             stop_reason=reason.name,

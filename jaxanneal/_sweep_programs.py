@@ -12,6 +12,7 @@ from jaxanneal._blocks import pad
 from jaxanneal._calibrate import first_temperatures
 from jaxanneal._clock import Clock
 from jaxanneal._compiled import Program, compile_programs
+from jaxanneal._diagnostics import accepted
 from jaxanneal._parameters import Parameters
 from jaxanneal._program import Setup, chunk_program
 from jaxanneal._sharding import default_device
@@ -79,12 +80,7 @@ def finish_program() -> Program:
         return {
             "energy": energy,
             "params": list(params.leaves),
-            "counts": (
-                state.accepted,
-                state.warm_accepted,
-                state.step,
-                state.method.warmup_end(),
-            ),
+            "accepted": accepted(state),
         }
 
     return Program(finish)

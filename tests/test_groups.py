@@ -33,7 +33,7 @@ def followed(energies, twin=()):
     def one_phase(state, inputs):
         step, now = inputs
         none = jnp.zeros(method.chains)
-        new, _ = method.after_round(jax.random.key(0), state, step, now.reshape(-1), none)
+        new, _ = method.after_round(jax.random.key(0), state, step, now.reshape(-1), none, none)
         return new, state.replica
 
     inputs = 1 + jnp.arange(phases), jnp.asarray(energies)
@@ -100,7 +100,7 @@ def test_swaps_are_counted_one_by_one_and_beyond_32_bits():
     words = np.stack([before & 0xFFFFFFFF, before >> 32]).astype(np.uint32)[:, :, None]
     state = replace(method.init(), accepted=jnp.asarray(words))
     equal = jnp.zeros(80)
-    after, _ = method.after_round(jax.random.key(0), state, jnp.asarray(1), equal, equal)
+    after, _ = method.after_round(jax.random.key(0), state, jnp.asarray(1), equal, equal, equal)
     counted = _groups.as_integers(after.accepted)[:, 0]
     np.testing.assert_array_equal(counted, before + _groups.sizes_of(40))
 

@@ -32,7 +32,7 @@ def explored(twin=()):
         )
         energies = -jnp.sum(jnp.log1p(-uniform), axis=0) * by_replica(ladders)
         none = jnp.zeros(method.chains)
-        return method.after_round(jax.random.key(2), ladders, step, energies, none)[0], None
+        return method.after_round(jax.random.key(2), ladders, step, energies, none, none)[0], None
 
     with broken(twin):
         return jax.jit(lambda: jax.lax.scan(one_phase, method.init(), 1 + jnp.arange(PHASES))[0])()

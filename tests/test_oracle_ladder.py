@@ -108,7 +108,7 @@ def explored(problem, adapt=True, twin=(), seed=1):
         key = jax.random.fold_in(jax.random.key(seed), step)
         energies = draw(key, by_replica(ladders))
         none = jnp.zeros(method.chains)
-        return method.after_round(jax.random.key(2), ladders, step, energies, none)[0], None
+        return method.after_round(jax.random.key(2), ladders, step, energies, none, none)[0], None
 
     steps = 1 + jnp.arange(WARM + PHASES)
     with broken(twin):

@@ -83,7 +83,7 @@ def another(key, state):
     return (state + 1 + jax.random.bernoulli(key).astype(jnp.int32)) % 3
 
 
-def all_at_once(self, key, state, step, energies, log_factor):
+def all_at_once(self, key, state, step, energies, log_factor, _):
     """Twin 28: every pair is decided from the energies before the phase, and swapped in order."""
     by_rung = jnp.take_along_axis(energies.reshape(self.shape), state.replica, axis=1)
     log_alpha = log_swap_acceptance(self.temperatures, by_rung)

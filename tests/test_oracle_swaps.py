@@ -120,7 +120,7 @@ def ideal(scheme, twin=()):
         uniform = jax.random.uniform(key, (DIMENSION // 2, method.chains))
         energies = -jnp.sum(jnp.log1p(-uniform), axis=0) * by_replica(ladders)
         none = jnp.zeros(method.chains)
-        ladders, _ = method.after_round(jax.random.key(5), ladders, step, energies, none)
+        ladders, _ = method.after_round(jax.random.key(5), ladders, step, energies, none, none)
         return ladders, ladders.rung.astype(jnp.int8)
 
     with broken(twin):

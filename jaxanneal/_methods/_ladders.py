@@ -19,7 +19,7 @@ class Ladders:
     """Which replica stands at which rung, and what the swaps did so far.
 
     Args:
-        rung: Rung of each replica, int ``[ladders, rungs]``, of 16 bits where they suffice.
+        rung: Rung of each replica, int ``[ladders, rungs]``, of 8 or 16 bits where they suffice.
         replica: Replica at each rung, likewise: the inverse permutations.
         swaps: Swap phases so far, int ``[]``: its parity is that of the next phase.
         attempts: Swap phases after warm-up in which each pair tried, int ``[rungs - 1]``.
@@ -29,6 +29,8 @@ class Ladders:
             it has moved after warm-up.
         round_trips: Round trips of all replicas that ended after warm-up, int ``[ladders]``.
         warm_swaps: Swap phases up to the end of the warm-up, int ``[]``.
+        warm_accepted: Mean number of proposals that were accepted at each rung up to then, float
+            ``[rungs]``.
         weights: Mean weights between neighbours after warm-up, from the hotter rung and from the
             colder one.
         energies: What the energies at each rung said after warm-up.
@@ -43,6 +45,7 @@ class Ladders:
     journey: jax.Array
     round_trips: jax.Array
     warm_swaps: jax.Array
+    warm_accepted: jax.Array
     weights: tuple[Weights, Weights]
     energies: RungEnergies
     ladder: Ladder
@@ -56,7 +59,7 @@ class Ladders:
 def first_ladders(ladders: int, ladder: Ladder) -> Ladders:
     """Return every replica at the rung of its own number."""
     rungs = ladder.temperatures.shape[0]
-    kind = jnp.int16 if rungs <= jnp.iinfo(jnp.int16).max else jnp.int32
+    kind = next(x for x in (jnp.int8, jnp.int16, jnp.int32) if rungs <= jnp.iinfo(x).max)
     labels = jnp.tile(jnp.arange(rungs, dtype=kind), (ladders, 1))
     zero, none = jnp.zeros((), jnp.int32), jnp.zeros(rungs - 1, jnp.int32)
     accepted = no_counts(groups_of(ladders), rungs - 1)
@@ -64,9 +67,9 @@ def first_ladders(ladders: int, ladder: Ladder) -> Ladders:
     journey = (labels == 0).astype(jnp.int8)
     trips = jnp.zeros(ladders, jnp.int32)
     weights, energies = no_weights(ladders, rungs), no_energies(ladders, rungs)
-    both = weights, weights
+    both, warm = (weights, weights), jnp.zeros(rungs, dtype=float)
     return Ladders(
-        labels, labels, zero, none, accepted, journey, trips, zero, both, energies, ladder
+        labels, labels, zero, none, accepted, journey, trips, zero, warm, both, energies, ladder
     )
 
 
@@ -110,8 +113,13 @@ def carried(state: Ladders, given: jax.Array | None, old: jax.Array | None) -> L
     return replace(state, ladder=replace(state.ladder, temperatures=given))
 
 
-def restarted(state: Ladders) -> Ladders:
-    """Return the ladders with all that is reported counted from here on."""
+def restarted(state: Ladders, accepted: jax.Array) -> Ladders:
+    """Return the ladders with all that is reported counted from here on.
+
+    Args:
+        state: The ladders.
+        accepted: Proposals accepted so far at each rung, int ``[ladders * rungs]``.
+    """
     zero = jax.tree.map(jnp.zeros_like, state)
     none = [Weights(jnp.full_like(x.mean, -jnp.inf), jnp.zeros_like(x.mean)) for x in state.weights]
     energies = replace(zero.energies, last=state.energies.last)
@@ -122,6 +130,7 @@ def restarted(state: Ladders) -> Ladders:
         journey=state.journey % _MOVED,
         round_trips=zero.round_trips,
         warm_swaps=state.swaps,
+        warm_accepted=jnp.mean(accepted.reshape(state.rung.shape).astype(float), axis=0),
         weights=(none[0], none[1]),
         energies=energies,
     )

@@ -141,9 +141,9 @@ class ParallelTempering:
         """Return the ladders of a run by ``bound`` as this method takes them over."""
         return carried(state, self.temperatures, bound.temperatures)
 
-    def restarted(self, state: Ladders) -> Ladders:
+    def restarted(self, state: Ladders, accepted: jax.Array) -> Ladders:
         """Return the ladders with all that is reported counted from here on."""
-        return restarted(state)
+        return restarted(state, accepted)
 
     def init(self) -> Ladders:
         """Return every replica at the rung of its own number."""
@@ -194,16 +194,18 @@ class ParallelTempering:
         step: jax.Array,
         energies: jax.Array,
         log_factor: jax.Array,
+        accepted: jax.Array,
     ) -> tuple[Ladders, jax.Array]:
         """Swap rungs if a swap is due at ``step``; while warming up, move rungs and share factors.
 
-        Energies and factors are by replica, float ``[ladders * rungs]``; what is returned are the
-        ladders after the swaps, and the factors, which stay with the rungs.
+        Energies and factors are by replica, float ``[ladders * rungs]``, and what was accepted by
+        rung; what is returned are the ladders after the swaps, and the factors, which stay with the
+        rungs.
         """
         due, warm_end = jax.lax.rem(step, self.swap_every) == 0, self.warmup_end()
         same = lambda *what: what  # noqa: E731
         phase = functools.partial(self._phase, key, step, energies)
-        settled = functools.partial(self._settled, step)
+        settled = functools.partial(self._settled, step, accepted)
         # A branch is compiled by itself, so that its last bits do not depend on what is around it.
         state, log_factor = jax.lax.cond(due, phase, same, state, log_factor)
         warming = (step == warm_end) | (due & (step < warm_end))
@@ -226,7 +228,7 @@ class ParallelTempering:
         return new, at(factors, new.rung).reshape(-1)
 
     def _settled(
-        self, step: jax.Array, state: Ladders, log_factor: jax.Array
+        self, step: jax.Array, accepted: jax.Array, state: Ladders, log_factor: jax.Array
     ) -> tuple[Ladders, jax.Array]:
         """Share the factors of all ladders, move the rungs, and begin anew after the warm-up."""
         factors = at(log_factor.reshape(self.shape), state.replica)
@@ -234,5 +236,6 @@ class ParallelTempering:
         if self.adapt:
             ladder, shared = after_swaps(state.ladder, shared, step, end)
             state = replace(state, ladder=ladder)
-        fresh = lambda new, old: jnp.where(step == end, new, old)  # noqa: E731
-        return jax.tree.map(fresh, restarted(state), state), shared[state.rung].reshape(-1)
+        same = lambda state, _: state  # noqa: E731
+        state = jax.lax.cond(step == end, restarted, same, state, accepted)
+        return state, shared[state.rung].reshape(-1)

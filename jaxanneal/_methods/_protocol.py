@@ -53,7 +53,7 @@ class Method(Protocol):
         """Return the state of the exchanges of a run by ``bound``, as this method goes on."""
         ...
 
-    def restarted(self, state: Any) -> Any:
+    def restarted(self, state: Any, accepted: jax.Array) -> Any:
         """Return the state of the exchanges with all that is reported counted from here on."""
         ...
 
@@ -100,8 +100,17 @@ class Method(Protocol):
         step: jax.Array,
         energies: jax.Array,
         log_factor: jax.Array,
+        accepted: jax.Array,
     ) -> tuple[Any, jax.Array | None]:
         """Exchange if an exchange is due at ``step``.
+
+        Args:
+            key: The run key, folded.
+            state: The state of the exchanges.
+            step: Moves so far, int ``[]``.
+            energies: Energy of each chain, float ``[chains]``.
+            log_factor: Logarithm of each chain's step-size factor, float ``[chains]``.
+            accepted: Proposals accepted so far in each slot, int ``[chains]``.
 
         Returns:
             The state, and the logarithms of the step-size factors, float ``[chains]``; ``None``

@@ -111,8 +111,9 @@ class SimulatedAnnealing:
         del bound
         return state
 
-    def restarted(self, state: tuple[()]) -> tuple[()]:
+    def restarted(self, state: tuple[()], accepted: jax.Array) -> tuple[()]:
         """Return the state of the exchanges, which counts nothing."""
+        del accepted
         return state
 
     def temperatures_of(self, chain: jax.Array, state: tuple[()], step: jax.Array) -> jax.Array:
@@ -158,7 +159,8 @@ class SimulatedAnnealing:
         step: jax.Array,
         energies: jax.Array,
         log_factor: jax.Array,
+        accepted: jax.Array,
     ) -> tuple[tuple[()], None]:
         """Exchange nothing, and leave the step sizes to the chains."""
-        del key, step, energies, log_factor
+        del key, step, energies, log_factor, accepted
         return state, None
