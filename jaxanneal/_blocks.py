@@ -12,9 +12,9 @@ import jax.numpy as jnp
 
 # A block of this many bytes of state stays in a core's share of the last cache; narrower ones leave
 # vector units idle (64 chains of 2,410 floats cost 1.39 times the bare energy, 256 of them 1.18),
-# and wider ones than 1,024 lanes gain nothing. Of many chains a block is at most an eighth: what it
-# copies would show in the memory of chains of few parameters.
-_CPU_BYTES, _CPU_LANES, _MANY_CHAINS = 2**23, 1024, 4096
+# and wider ones than 1,024 lanes gain nothing. Of 4,096 to 8,191 chains a block holds 512: what a
+# wider one copies would show in the memory of chains of few parameters.
+_CPU_BYTES, _CPU_LANES = 2**23, 1024
 _ACCELERATOR_BYTES = 2**31
 
 
@@ -28,7 +28,7 @@ def default_width(chains: int, bytes_per_chain: int, backend: str) -> int:
     """
     state = 3 * max(bytes_per_chain, 1)  # current, best and proposal
     if backend == "cpu":
-        most = min(_CPU_LANES, chains // 8) if chains >= _MANY_CHAINS else _CPU_LANES
+        most = _CPU_LANES // 2 if 4 <= chains // _CPU_LANES < 8 else _CPU_LANES
         fitting = max(64, min(most, _CPU_BYTES // state))
     else:
         fitting = max(1024, _ACCELERATOR_BYTES // state)

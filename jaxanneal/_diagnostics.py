@@ -8,7 +8,7 @@ from jaxanneal._convergence import effective_sample_size, split_rhat
 from jaxanneal._history import History, Summary
 from jaxanneal._methods import ParallelTempering
 from jaxanneal._methods._free_energy import log_partition, log_partition_error, log_sums
-from jaxanneal._methods._groups import as_integers, sizes_of
+from jaxanneal._methods._groups import as_integers, sizes_of, total
 from jaxanneal._methods._ladders import Ladders
 from jaxanneal._sharding import fetch
 from jaxanneal._state import State
@@ -77,7 +77,7 @@ class Diagnostics(NamedTuple):
 def diagnose(state: State, history: History) -> Diagnostics:
     """Return the diagnostics of a state, and of what was recorded on the way to it."""
     method, count = state.method, state.method.chains
-    rate = acceptance_rate(accepted(state), method.shape)
+    rate = acceptance_rate(accepted_by(state), method.shape)
     order = np.asarray(method.order(state.exchange))
     factor = np.exp(fetch(state.log_factor).astype(np.float64)[:count][order])
     factor = factor.reshape(method.shape)
@@ -94,22 +94,21 @@ class Accepted(NamedTuple):
 
     Args:
         slots: Proposals accepted in each slot, int ``[chains]``.
-        warm: Mean number of them at each rung up to the end of the warm-up, float ``[rungs]``; 0
+        warm: Those of the warm-up, ``uint32 [3, rungs]`` as ``_groups.summed`` makes it; none
             without a ladder.
-        moves: Moves of each chain, int ``[]``.
-        warm_moves: Those of the warm-up, int ``[]``.
+        steps: Moves of each chain, int ``[]``.
+        warm_steps: Those of the warm-up, int ``[]``.
     """
 
     slots: Any
     warm: Any
-    moves: Any
-    warm_moves: Any
+    steps: Any
+    warm_steps: Any
 
 
-def accepted(state: State) -> Accepted:
+def accepted_by(state: State) -> Accepted:
     """Return what a run has accepted."""
-    exchange = state.exchange
-    warm = exchange.warm_accepted if isinstance(exchange, Ladders) else np.zeros(())
+    warm = state.exchange.warm_moves if isinstance(state.exchange, Ladders) else ()
     return Accepted(state.accepted, warm, state.step, state.method.warmup_end())
 
 
@@ -121,12 +120,12 @@ def acceptance_rate(accepted: Accepted, shape: tuple[int, ...]) -> np.ndarray:
         shape: Shape in which results list the slots.
     """
     number = np.asarray(accepted.slots, np.int64).reshape(shape)
+    steps, warm_steps, ladders = int(accepted.steps), int(accepted.warm_steps), 1
     if len(shape) > 1:
-        number = number.mean(axis=0)
-    moves, warm_moves = int(accepted.moves), int(accepted.warm_moves)
-    if moves > warm_moves > 0:  # until the warm-up is over there is nothing else to report
-        number, moves = number - np.asarray(accepted.warm), moves - warm_moves
-    return _ratio(number, np.full(number.shape, moves))
+        number, ladders = number.sum(axis=0), shape[0]
+    if steps > warm_steps > 0:  # until the warm-up is over there is nothing else to report
+        number, steps = number - total(accepted.warm), steps - warm_steps
+    return _ratio(number, np.full(number.shape, steps * ladders))
 
 
 def _swapped(ladders: Ladders) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from jaxanneal._round import LONGEST, advance
 from jaxanneal._sharding import Axes
 from jaxanneal._state import State, Watch, best_of_all, best_state
 
-# Target and patience are looked at where the step count is a multiple of this.
+# Target and patience are looked at where the step count is a multiple of this: no round is longer.
 _WATCH_EVERY = LONGEST
 
 

@@ -63,7 +63,7 @@ class State:
 
     @property
     def lanes(self) -> int:
-        """Number of lanes, on one device where that looks."""
+        """Number of lanes; inside of ``shard_map`` of those on this device."""
         return self.log_factor.shape[0]
 
 

@@ -230,7 +230,7 @@ class Batch:
         rate = acceptance_rate(accepted, self.problem.method.shape)
         return Outcome(
             energy=float(kept["energy"][slot]),
-            steps=int(accepted.moves),
+            steps=int(accepted.steps),
             evaluations=int(self.evaluations[slot]),
             acceptance_rate=float(rate.mean()),
             stop_reason=reason.name,

@@ -12,7 +12,7 @@ from jaxanneal._blocks import pad
 from jaxanneal._calibrate import first_temperatures
 from jaxanneal._clock import Clock
 from jaxanneal._compiled import Program, compile_programs
-from jaxanneal._diagnostics import accepted
+from jaxanneal._diagnostics import accepted_by
 from jaxanneal._parameters import Parameters
 from jaxanneal._program import Setup, chunk_program
 from jaxanneal._sharding import default_device
@@ -80,7 +80,7 @@ def finish_program() -> Program:
         return {
             "energy": energy,
             "params": list(params.leaves),
-            "accepted": accepted(state),
+            "accepted": accepted_by(state),
         }
 
     return Program(finish)

@@ -8,7 +8,7 @@ from laws import broken, caught
 
 import jaxanneal as ja
 from jaxanneal import _check
-from jaxanneal._diagnostics import _explored, _swapped
+from jaxanneal._diagnostics import Accepted, _explored, _swapped, acceptance_rate
 from jaxanneal._methods import _groups
 from jaxanneal._methods._groups import grouped
 from jaxanneal._pytree import replace
@@ -103,6 +103,62 @@ def test_swaps_are_counted_one_by_one_and_beyond_32_bits():
     after, _ = method.after_round(jax.random.key(0), state, jnp.asarray(1), equal, equal, equal)
     counted = _groups.as_integers(after.accepted)[:, 0]
     np.testing.assert_array_equal(counted, before + _groups.sizes_of(40))
+
+
+def all_swapped(rungs, kind):
+    """Return ladders after so many phases, all swaps accepted, that replicas meet both ends."""
+    method = ja.ParallelTempering(
+        temperatures=np.linspace(1, 2, rungs), ladders=2, swap_every=1, warmup=0
+    )
+    state, equal = method.init(), jnp.zeros(method.chains)
+    kind = state.rung.dtype if kind is None else kind
+    state = replace(state, rung=state.rung.astype(kind), replica=state.replica.astype(kind))
+
+    def one_phase(state, step):
+        return method.after_round(jax.random.key(0), state, step, equal, equal, equal)[0], None
+
+    return jax.jit(lambda: jax.lax.scan(one_phase, state, 1 + jnp.arange(3 * rungs))[0])()
+
+
+def labels_law(rungs, kind=None):
+    state, wide = all_swapped(rungs, kind), all_swapped(rungs, jnp.int32)
+    for name in ("rung", "replica", "journey", "round_trips"):
+        np.testing.assert_array_equal(getattr(state, name), getattr(wide, name))
+    assert np.all(np.asarray(wide.round_trips) > 0)
+    return state
+
+
+@pytest.mark.parametrize("rungs, kind", [(127, "int8"), (128, "int16"), (300, "int16")])
+def test_labels_of_few_bits_lead_to_the_same_ladders(rungs, kind):
+    assert labels_law(rungs).rung.dtype == kind
+
+
+def test_the_law_catches_labels_of_too_few_bits():
+    with pytest.raises((AssertionError, OverflowError)):  # JAX may look at the number of the last
+        labels_law(300, jnp.int8)
+
+
+def acceptance_law(twin=()):
+    """100 moves after a warm-up of two thousand million; of them none to all were accepted."""
+    method = ja.ParallelTempering(temperatures=TEMPERATURES, ladders=40)
+    warm = 2**31 - 101
+    before = np.random.default_rng(0).integers(warm // 2, warm, (40, RUNGS))
+    more = 100 * (np.arange(RUNGS) % 3) // 2
+    with broken(twin):
+        ladders = method.bind(100).init()
+        state = jax.jit(method.restarted)(ladders, jnp.asarray(before.reshape(-1), jnp.int32))
+    accepted = Accepted((before + more).reshape(-1), state.warm_moves, warm + 100, warm)
+    np.testing.assert_array_equal(acceptance_rate(accepted, method.shape), more / 100)
+
+
+def test_acceptance_rates_are_exact_after_any_warm_up_and_sums_of_32_bits_are_not():
+    acceptance_law()
+
+    def sums(counts):
+        whole = jnp.sum(counts.astype(jnp.uint32), axis=0, dtype=jnp.uint32)
+        return jnp.zeros((3, RUNGS), jnp.uint32).at[0].set(whole)
+
+    caught(acceptance_law, (("jaxanneal._methods._ladders.summed", sums),))
 
 
 @pytest.mark.parametrize("scheme", ["deo", "seo"])

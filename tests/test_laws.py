@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import jaxanneal as ja
-from jaxanneal import _driver, _round
+from jaxanneal import _driver, _engine, _round
 from jaxanneal._blocks import over_chains
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Gaussian, IntegerStep
@@ -139,6 +139,17 @@ def test_permuted_starts_and_chain_numbers_give_the_permuted_result(monkeypatch)
     other = evolve(jax.tree.map(lambda x: x[order], starts), np.arange(CHAINS))  # the broken twin
     with pytest.raises(AssertionError, match="Mismatched elements"):
         same(other.chains, jax.tree.map(lambda x: x[order], straight.chains))
+
+
+@pytest.mark.parametrize("longest", [_round.LONGEST, 1024])
+def test_a_round_of_any_length_counts_what_it_accepts(monkeypatch, longest):
+    """Counted in 8 bits, which the broken twin lets overflow."""
+    monkeypatch.setattr(_engine, "LONGEST", longest)
+    method = ja.ParallelTempering(temperatures=[1.0, 2.0], swap_every=300, adapt=False)
+    algorithm = ja.algorithm(lambda x: 0.0 * x, method, Gaussian(), steps=600)
+    _, info = jax.jit(algorithm.step)(algorithm.init(0, 1.0))
+    assert int(info.step) == 300
+    assert np.all(np.asarray(info.acceptance_rate) == 1) == (longest == _round.LONGEST)
 
 
 METHODS = {

@@ -13,6 +13,9 @@ import numpy as np
 
 _MOST = 16
 
+# Of the digits of 11 bits that a count of 31 bits has.
+_SHIFTS = (0, 11, 22)
+
 
 def groups_of(ladders: int) -> int:
     """Return how many groups there are: a ladder is in that of its number modulo this."""
@@ -92,6 +95,22 @@ def as_integers(counts: jax.Array) -> np.ndarray:
     """Return counts as integers, int64 ``[groups, n]``."""
     low, high = np.asarray(counts).astype(np.int64)
     return (high << 32) + low
+
+
+def summed(counts: jax.Array) -> jax.Array:
+    """Return the sums over all ladders of counts, int32 ``[ladders, n]``, digit by digit.
+
+    Returns:
+        ``uint32 [3, n]``, the sums of the digits: of 11 bits, which two million ladders do not make
+        overflow.
+    """
+    words = counts.astype(jnp.uint32)[:, None]  # all ladders as members of one group
+    return jnp.concatenate(group_sums(*((words >> shift) & 0x7FF for shift in _SHIFTS)))
+
+
+def total(sums: jax.Array) -> np.ndarray:
+    """Return what :func:`summed` made as integers, int64 ``[n]``."""
+    return (np.asarray(sums).astype(np.int64) << np.asarray(_SHIFTS)[:, None]).sum(axis=0)
 
 
 def shares(ladders: int, dtype: Any) -> jax.Array:

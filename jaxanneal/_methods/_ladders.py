@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxanneal._methods._equal_rejection import Ladder
 from jaxanneal._methods._free_energy import Weights, no_weights
-from jaxanneal._methods._groups import groups_of, no_counts
+from jaxanneal._methods._groups import groups_of, no_counts, summed
 from jaxanneal._methods._rung_energies import RungEnergies, no_energies
 from jaxanneal._pytree import pytree_dataclass, replace
 
@@ -29,8 +29,8 @@ class Ladders:
             it has moved after warm-up.
         round_trips: Round trips of all replicas that ended after warm-up, int ``[ladders]``.
         warm_swaps: Swap phases up to the end of the warm-up, int ``[]``.
-        warm_accepted: Mean number of proposals that were accepted at each rung up to then, float
-            ``[rungs]``.
+        warm_moves: Proposals accepted at each rung of all ladders up to then, ``uint32 [3, rungs]``
+            as :func:`summed` makes it.
         weights: Mean weights between neighbours after warm-up, from the hotter rung and from the
             colder one.
         energies: What the energies at each rung said after warm-up.
@@ -45,7 +45,7 @@ class Ladders:
     journey: jax.Array
     round_trips: jax.Array
     warm_swaps: jax.Array
-    warm_accepted: jax.Array
+    warm_moves: jax.Array
     weights: tuple[Weights, Weights]
     energies: RungEnergies
     ladder: Ladder
@@ -67,7 +67,7 @@ def first_ladders(ladders: int, ladder: Ladder) -> Ladders:
     journey = (labels == 0).astype(jnp.int8)
     trips = jnp.zeros(ladders, jnp.int32)
     weights, energies = no_weights(ladders, rungs), no_energies(ladders, rungs)
-    both, warm = (weights, weights), jnp.zeros(rungs, dtype=float)
+    both, warm = (weights, weights), jnp.zeros((3, rungs), jnp.uint32)
     return Ladders(
         labels, labels, zero, none, accepted, journey, trips, zero, warm, both, energies, ladder
     )
@@ -130,7 +130,7 @@ def restarted(state: Ladders, accepted: jax.Array) -> Ladders:
         journey=state.journey % _MOVED,
         round_trips=zero.round_trips,
         warm_swaps=state.swaps,
-        warm_accepted=jnp.mean(accepted.reshape(state.rung.shape).astype(float), axis=0),
+        warm_moves=summed(accepted.reshape(state.rung.shape)),
         weights=(none[0], none[1]),
         energies=energies,
     )

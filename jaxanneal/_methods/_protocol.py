@@ -54,7 +54,12 @@ class Method(Protocol):
         ...
 
     def restarted(self, state: Any, accepted: jax.Array) -> Any:
-        """Return the state of the exchanges with all that is reported counted from here on."""
+        """Return the state of the exchanges with all that is reported counted from here on.
+
+        Args:
+            state: The state of the exchanges.
+            accepted: Proposals accepted so far in each slot, int ``[chains]``.
+        """
         ...
 
     def init(self) -> Any:

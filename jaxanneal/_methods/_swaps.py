@@ -78,7 +78,7 @@ def after_phase(
         journey,
         state.round_trips + ended,
         state.warm_swaps,
-        state.warm_accepted,
+        state.warm_moves,
         with_weights(state.weights, weights, largest, state.phases),
         with_phase(state.energies, energies, by_rung, last, highest),
         state.ladder,
