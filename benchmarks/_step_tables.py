@@ -25,6 +25,17 @@ threads: compare nanoseconds. The rows of the H200 are of calls of 48 to 207 ste
 some ten microseconds a step that long runs do not have: compare the suite `scale`.
 """
 
+_BEFORE = """The same costs in the run before on a processor of that name: what they differ by is
+the machine's noise.
+"""
+
+_CORES = """Chains in a block, with a device per core. Where the energy is little work for its
+parameters, as in (1024, 8, 100) and (256, 32, 32), bare keeps both threads busy by itself, and no
+spreading makes up for what a move has besides: drawing a proposal, choosing it, keeping the best,
+which read and write all parameters nine times. Where bare leaves threads idle or its numbers
+outgrow the caches, a device per core is the quicker one.
+"""
+
 _COORDINATES = """Nanoseconds per coordinate of a chain. Reading and writing all states once, in a
 loop that does nothing else, is the least that memory allows an energy that costs nothing; where
 states stay in a cache it is the cache's memory.
@@ -88,8 +99,9 @@ def _of_one(rows: list[dict[str, Any]]) -> list[str]:
     per_core = [row for row in rows if row["solver"] == f"SA, {PER_CORE}"]
     parts = [
         ("", steps, "ratio"),
+        (_BEFORE, _before(rows), "ratio"),
         (_COORDINATES, each, "each"),
-        ("Chains in a block, with a device per core:\n", per_core, "block"),
+        (_CORES, per_core, "block"),
         (_ROOFLINE, few, "roofline"),
         (_SHARES, phases, "ratio"),
         (_MEMORY, steps, "memory"),
@@ -105,6 +117,16 @@ def _of_one(rows: list[dict[str, Any]]) -> list[str]:
         if text == _SHARES and pairs:
             lines += [_ADDED, *_pairs_table(pairs), ""]
     return lines
+
+
+def _before(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the latest row but one of each workload and solver of ours on the same processor."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["solver"] in (*_SHOWN[2:], *_EACH[2:]):
+            found.setdefault((row["problem"], row["solver"]), []).append(row)
+    pairs = [made[-2:] for made in found.values() if len(made) > 1]
+    return [first for first, last in pairs if first["processor"] == last["processor"]]
 
 
 def _pairs_table(rows: list[dict[str, Any]]) -> list[str]:
