@@ -48,6 +48,7 @@ def resume(
     energy, old, width = as_energy(energy), state.state, state.width
     spread = as_spread(sharding, -(-state.method.chains // width))
     data = everywhere(as_data(args), spread)
+    _require_precision(old)
     _require_room(block, state, limits)
     new_method, new_move = _renewed(state, method, move)
     check_schedule(new_method, int(old.step), limits.steps)
@@ -78,6 +79,13 @@ def _taken_over(state: Continuation, method: Any, move: Any) -> State:
         exchange = method.restarted(exchange, old.accepted)  # the warm-up ends here
         new = replace(new, exchange=exchange)
     return new
+
+
+def _require_precision(state: State) -> None:
+    now, then = jax.dtypes.canonicalize_dtype(float), state.log_factor.dtype
+    if now != then:
+        expected = f"a run with jax_enable_x64 as it is now, whose step sizes are {now}"
+        raise ValueError(refusal("state", expected, then, "Set jax_enable_x64 as in that run."))
 
 
 def _require_room(block: Any, state: Continuation, limits: Limits) -> None:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from laws import enable_x64
 
 import jaxanneal as ja
 from jaxanneal import _resume
@@ -92,6 +93,22 @@ def test_other_data_are_evaluated_again_and_may_have_another_precision(float64):
     assert result.evaluations == 4 * (16 + 2 + 25)
     again = jax.vmap(misfit, (0, None))(result.chains.params, jnp.asarray([2.0, 1.0]))
     np.testing.assert_allclose(result.chains.energy, again)
+
+
+def test_a_run_goes_on_in_its_own_precision_only(tmp_path):
+    data = np.float32([1, 2])
+    first(data).save(tmp_path / "run")
+    with (
+        enable_x64(True),
+        pytest.raises(ValueError, match=r"state: .* float64, got float32\. Set "),
+    ):
+        ja.anneal(misfit, args=(data,), state=ja.Result.load(tmp_path / "run").state, steps=25)
+    with enable_x64(True):
+        double = first(data).state
+    with pytest.raises(
+        ValueError, match=r"state: .* are float32, got float64\. Set jax_enable_x64"
+    ):
+        ja.anneal(misfit, args=(data,), state=double, steps=25)
 
 
 def test_bounds_that_exclude_where_the_chains_are_are_refused():
