@@ -194,7 +194,7 @@ def _place() -> dict[str, Any]:
     if _in_notebook():
         return {"file": _Output(), "ncols": _NOTEBOOK_COLUMNS, "position": 0}
     if _on_terminal():
-        return {"dynamic_ncols": True} if _columns() else {"ncols": 80, "nrows": 24}
+        return {"dynamic_ncols": True} if _has_size() else {"ncols": 80, "nrows": 24}
     return {"file": _Lines(), "mininterval": _LOG_SECONDS[0], "position": 0}
 
 
@@ -202,12 +202,15 @@ def _on_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def _columns() -> int:
-    """Return the width of the terminal; 0 where it does not tell, as in some containers."""
+def _has_size() -> bool:
+    """Return whether the terminal tells its columns and its lines; in some containers it does not.
+
+    Where it had no lines tqdm would draw nothing.
+    """
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns
+        return all(os.get_terminal_size(sys.stderr.fileno()))
     except OSError:
-        return 0
+        return False
 
 
 def _in_notebook() -> bool:

@@ -113,10 +113,10 @@ def test_sixty_columns_hold_everything_for_usual_numbers(monkeypatch):
     )
 
 
-@pytest.mark.parametrize("columns", [0, 80])  # 0: the terminal does not tell
-def test_the_phases_before_the_first_move_are_named_and_give_way_to_the_bar(columns, monkeypatch):
+@pytest.mark.parametrize("size", [(24, 80), (24, 0), (0, 80)])  # 0: the terminal does not tell
+def test_the_phases_before_the_first_move_are_named_and_give_way_to_the_bar(size, monkeypatch):
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
     with os.fdopen(slave, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
         ja.anneal(parabola, 1.0, key=0, steps=64)
