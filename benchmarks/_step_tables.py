@@ -25,8 +25,8 @@ threads: compare nanoseconds. The rows of the H200 are of calls of 48 to 207 ste
 some ten microseconds a step that long runs do not have: compare the suite `scale`.
 """
 
-_BEFORE = """The same costs in the run before on a processor of that name. Where steps have not changed
-since, what they differ by is the machine's noise.
+_BEFORE = """The same costs in the run before on a processor of that name. Where steps have not
+changed since, what they differ by is the machine's noise.
 """
 
 _CORES = """Chains in a block, with a device per core. Where the energy is little work for its
