@@ -1,5 +1,6 @@
 """What compiles: a structure once, and no number ever again; and what an import may do."""
 
+import os
 import subprocess
 import sys
 import types
@@ -290,3 +291,33 @@ def test_a_first_result_does_not_wait_for_the_compilation_of_single_operations()
     )
     few_law(int(found.stdout))
     caught(few_law, 45)
+
+
+CACHED = """
+import hashlib, jax, jax.numpy as jnp, numpy as np
+import jaxanneal as ja
+
+hits = []
+jax.monitoring.register_event_listener(lambda name, **_: hits.append(name.endswith("cache_hits")))
+ladder = ja.ParallelTempering(ladders=2, temperatures=[0.1, 0.5, 1.0], swap_every=2)
+energy = lambda x: jnp.sum(jnp.tanh(x) ** 2) + jnp.sum(x**4)
+result = ja.anneal(energy, jnp.ones(5), key=0, method=ladder, steps=200, progress=False)
+leaves = jax.tree.leaves((result.chains, result.history))
+print(sum(hits), hashlib.sha256(b"".join(np.asarray(x).tobytes() for x in leaves)).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_a_run_from_the_compilation_cache_of_jax_is_the_same_bit_for_bit(tmp_path):
+    always = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    cache = always | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path)}
+    found = []
+    for place in ({}, cache, cache):
+        command = [sys.executable, "-c", CACHED]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=os.environ | place
+        )
+        found.append(done.stdout.split())
+    hits, digests = zip(*found, strict=True)
+    assert hits[:2] == ("0", "0") and int(hits[2]) >= 4, hits
+    assert len(set(digests)) == 1, digests
