@@ -6,7 +6,8 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import numpy as np
 
-from jaxanneal._calibrate import calibrated, first_factors, first_temperatures, pilot
+from jaxanneal._adaptation import first_factors
+from jaxanneal._calibrate import calibrated, first_temperatures, pilot
 from jaxanneal._checkpoint import Checkpoint, as_checkpoint
 from jaxanneal._clock import Clock
 from jaxanneal._continuation import Continuation

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import dtypes
 
+from jaxanneal._adaptation import spread_factors
 from jaxanneal._chain import Chain, Energy
 from jaxanneal._clock import Clock
 from jaxanneal._driver import Driver
@@ -26,9 +26,6 @@ _GREEDY, _BLIND = 1e-35, 1e35
 # The end of the range as a fraction of the temperature at which the energy stands at its start.
 _RATIO = 1e-4
 
-# Step-size factors that the pilots try: eight decades, evenly spread over the chains.
-_LOG_FACTORS = (-6.9, 11.5)
-
 _PILOT = 512
 
 
@@ -38,7 +35,8 @@ class Calibration(NamedTuple):
     Args:
         start: Temperature to start from, in units of energy.
         end: Temperature to end at.
-        rises: Energy of one trial move of each chain less that of its start, float ``[chains]``.
+        rises: Energy of one trial move of each chain less that of its start, float ``[chains]``;
+            infinite after a refused one, NaN where the start has no finite energy.
         reason: Why the pilots ended.
     """
 
@@ -88,11 +86,12 @@ def pilots(
         The next pilot, whose best states those before it must not lose.
     """
     moves = int(np.clip(steps // 8, 32, _PILOT))
-    spread = _spread(len(energies))
+    spread = spread_factors(len(energies))
     found = yield Pilot(spread, _BLIND, 1)
     starts = np.asarray(energies, dtype=np.float64)
-    rises = np.asarray(found.energy, dtype=np.float64) - starts
+    rises = np.asarray(found.energy, dtype=np.float64) - np.where(np.isfinite(starts), starts, 0)
     rises[np.asarray(found.nonfinite) > 0] = np.inf
+    rises[~np.isfinite(starts)] = np.nan
     if found.reason is StopReason.STEPS:
         found = yield Pilot(spread, _GREEDY, moves // 4)
     if found.reason is StopReason.STEPS:  # again, with the step size that fell farthest
@@ -156,42 +155,10 @@ def _range(fall: float, coordinates: int) -> tuple[float, float]:
     return fall * share**0.5, fall * share * _RATIO
 
 
-def _spread(chains: int) -> np.ndarray:
-    """Return logarithms of step-size factors over eight decades, one for each chain."""
-    return np.linspace(*_LOG_FACTORS, chains, dtype=dtypes.canonicalize_dtype(float))
-
-
 def _typical(rises: np.ndarray) -> float:
     """Return the size of an energy difference, for a start that nothing improves."""
     sizes = np.abs(rises[np.isfinite(rises) & (rises != 0)])
     return float(np.median(sizes)) if sizes.size else 1.0
-
-
-def first_factors(rises: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
-    r"""Return logarithms of the step-size factors to start with.
-
-    Maths: the largest factor up to which the trial moves were accepted with probability 1/2, by a
-    moving average over an eighth of them. On an energy that levels off, none is: factor 1.
-
-    Args:
-        rises: Energy differences of the trial moves, by rising factor, float ``[chains]``.
-        temperatures: Temperature of each chain, float ``[chains]``.
-
-    Returns:
-        Float ``[chains]``; zeros where there are too few trials to tell.
-    """
-    window = len(rises) // 8
-    first = np.zeros(len(rises), temperatures.dtype)
-    if window == 0:
-        return first
-    factors = np.convolve(_spread(len(rises)), np.full(window, 1 / window), "valid")
-    distinct, place = np.unique(temperatures.astype(np.float64), return_inverse=True)
-    for index, temperature in enumerate(distinct):  # one in simulated annealing
-        acceptance = np.exp(-np.maximum(rises, 0) / temperature)
-        smooth = np.convolve(acceptance, np.full(window, 1 / window), "valid")
-        refused = np.flatnonzero(smooth < 0.5)
-        first[place == index] = factors[refused[0]] if refused.size else 0.0
-    return first
 
 
 def calibrate(

@@ -70,6 +70,10 @@ class Unregistered:
         """Return the user's largest factor, if the move has one."""
         return largest_factor_of(self.move, params)
 
+    def mixed(self, params: Any) -> bool:
+        """Return whether the user's move has parts that no factor changes."""
+        return is_mixed(self.move, params)
+
     def check(self, params: Any) -> None:
         """Run the user's check, if the move has one."""
         check_of(self.move, params)
@@ -103,6 +107,12 @@ def largest_factor_of(move: Any, params: Any) -> jax.Array:
     """Return the factor beyond which a move makes no wider steps, infinite where it tells none."""
     largest = getattr(move, "largest_factor", None)
     return jnp.asarray(largest(params) if callable(largest) else jnp.inf, float)
+
+
+def is_mixed(move: Any, params: Any) -> bool:
+    """Return whether a move that adapts has parts that no factor changes."""
+    mixed = getattr(move, "mixed", None)
+    return bool(mixed(params)) if callable(mixed) else False
 
 
 def check_of(move: Any, params: Any) -> None:

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxanneal import _prng
-from jaxanneal._adaptation import adapted
+from jaxanneal._adaptation import adapted, tried
 from jaxanneal._chain import Chain, Energy, transition
-from jaxanneal._move import largest_factor_of, target_of
+from jaxanneal._move import is_mixed, largest_factor_of, target_of
 from jaxanneal._pytree import pytree_dataclass, replace
 from jaxanneal._sharding import Axes, gather
 from jaxanneal._state import State, first_lane
@@ -146,21 +146,25 @@ def _step(
     lane: Lane,
 ) -> Lane:
     """Make one step of one chain, and adapt its step size."""
+    log_factor, old = lane.log_factor, lane.chain
+    log_used, method = log_factor, state.method
+    target, mixed = target_of(state.move, old.params), is_mixed(state.move, old.params)
+    adapts = method.adapting(step)
+    if target is not None:
+        log_used = jnp.where(adapts, tried(log_factor, old.energy, step, largest, mixed), log_used)
     chain, info, log_alpha = transition(
         jax.random.fold_in(key, step),
-        lane.chain,
+        old,
         temperature,
         energy,
         state.move,
         args,
-        jnp.exp(lane.log_factor),
+        jnp.exp(log_used),
     )
-    log_factor = lane.log_factor
-    target = target_of(state.move, chain.params)
     if target is not None:
-        method = state.method
-        new = adapted(log_factor, log_alpha, target, step, method.adapts_throughout, largest)
-        log_factor = jnp.where(method.adapting(step), new, log_factor)
+        seen, forever = (old.energy, log_alpha), method.adapts_throughout
+        new = adapted(log_factor, *seen, target, step, forever, largest, mixed)
+        log_factor = jnp.where(adapts, new, log_factor)
     return Lane(
         chain,
         log_factor,

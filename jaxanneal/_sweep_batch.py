@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal import _prng
+from jaxanneal._adaptation import first_factors
 from jaxanneal._calibrate import (
     Pilot,
     Seen,
     calibrated,
-    first_factors,
     pilot_method,
     pilots,
 )

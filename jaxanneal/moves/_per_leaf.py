@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from jaxanneal import _prng
 from jaxanneal._energy import describe
-from jaxanneal._move import Move, as_move, check_of, largest_factor_of, target_of
+from jaxanneal._move import Move, as_move, check_of, is_mixed, largest_factor_of, target_of
 from jaxanneal._numbers import refusal
 from jaxanneal._parameters import Parameters
 from jaxanneal._pytree import pytree_dataclass
@@ -44,7 +44,8 @@ class PerLeaf:
             ``(key, params) -> params``, or ``None``, which freezes its branch.
 
     Returns:
-        A move. Its factor adapts to the lowest target acceptance rate of its parts.
+        A move. Its factor adapts to the lowest target acceptance rate of its parts, times the rate
+        at which the parts without a target alone are accepted: these keep their own steps.
 
     Raises:
         TypeError: A leaf is neither a move, a function nor ``None``.
@@ -77,7 +78,8 @@ class PerLeaf:
 
         def act(index: int, move: Any, branch: Any) -> Any:
             nonlocal total
-            new, log_hastings = move.propose(jax.random.fold_in(key, index), branch, factor)
+            own = 1.0 if target_of(move, branch) is None else factor
+            new, log_hastings = move.propose(jax.random.fold_in(key, index), branch, own)
             total = total + log_hastings
             return new
 
@@ -85,15 +87,25 @@ class PerLeaf:
 
     def target(self, params: Any) -> Any:
         """Return the lowest target of the parts, or ``None`` where none adapts."""
-        targets = []
-        self._over_branches(lambda _, move, branch: targets.append(target_of(move, branch)), params)
-        known = [jnp.asarray(target) for target in targets if target is not None]
+        known = [jnp.asarray(target) for target in self._targets(params) if target is not None]
         return jnp.min(jnp.stack(known)) if known else None
+
+    def mixed(self, params: Any) -> bool:
+        """Return whether one part adapts, and another has a step that no factor changes."""
+        targets, nested = self._targets(params), []
+        act = lambda _, move, branch: nested.append(is_mixed(move, branch))  # noqa: E731
+        self._over_branches(act, params)
+        held = [target is None for target in targets]
+        return any(nested) or (any(held) and not all(held))
 
     def largest_factor(self, params: Any) -> jax.Array:
         """Return the factor beyond which no part makes a wider step."""
         found = [jnp.zeros((), float)]
-        act = lambda _, move, branch: found.append(largest_factor_of(move, branch))  # noqa: E731
+
+        def act(_: int, move: Any, branch: Any) -> None:
+            if target_of(move, branch) is not None:
+                found.append(largest_factor_of(move, branch))
+
         self._over_branches(act, params)
         return jnp.max(jnp.stack(found))
 
@@ -109,6 +121,12 @@ class PerLeaf:
                 raise type(error)(str(error).replace("params", where, 1)) from None
 
         self._over_branches(check_part, params)
+
+    def _targets(self, params: Any) -> list[Any]:
+        """Return the target of each part that moves, ``None`` for one that does not adapt."""
+        targets = []
+        self._over_branches(lambda _, move, branch: targets.append(target_of(move, branch)), params)
+        return targets
 
     def _over_branches(self, act: Callable[[int, Any, Any], Any], params: Any) -> Any:
         """Return the tree of what ``act`` makes of each branch that is not held fixed."""
