@@ -6,18 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from jaxanneal._check_ladder import broken, ladder_doubts, named
+from jaxanneal._check_ladder import ladder_doubts
+from jaxanneal._check_spacing import broken, named
 from jaxanneal._history import Summary
 from jaxanneal._methods import ParallelTempering
 from jaxanneal._methods._ladders import has_moved
 from jaxanneal._sharding import fetch
 from jaxanneal._state import State
+from jaxanneal._stop_reason import StopReason
 
 # Without an acceptance in so many moves a chain is stuck, whatever the others do; earlier if all of
 # them are, or if at the others' rate it would have accepted so many (e^-20 by chance).
 _MOVES, _MOVES_OF_ALL, _EXPECTED = 1000, 100, 20
 
 _ULPS = 8
+
+# Reasons to stop of a run that was to find low energies, and did as well as it was asked to.
+_FOUND = (StopReason.TARGET, StopReason.PATIENCE, StopReason.MIN_TEMPERATURE)
 
 
 class Status(enum.Flag):
@@ -102,9 +107,22 @@ def doubts(result: Any) -> list[str]:
     """Return what makes a sound result doubtful, each with its remedy."""
     if result.state is None or result.steps == 0:
         return []
-    found = _rounding(result) + _lost(result)
+    found = _warming(result) + _rounding(result) + _lost(result)
     records = int(np.count_nonzero(~np.asarray(result.history.warmup)))
     return found + ladder_doubts(result.state.state, result.diagnostics, records)
+
+
+def _warming(result: Any) -> list[str]:
+    """Say so if a run is over before its warm-up, unless it has found what it was to find."""
+    state = result.state.state
+    made, warm = int(state.step), int(state.method.warmup_end())
+    if made > warm or warm == 0 or result.stop_reason in _FOUND:
+        return []
+    return [
+        f"the run ended within its warm-up, after {made:,} of {warm:,} moves: its best states "
+        "count, but no rate, sample or average does yet. Make more steps with state=result.state, "
+        "or give ParallelTempering a shorter warmup."
+    ]
 
 
 def _rounding(result: Any) -> list[str]:

@@ -14,7 +14,8 @@ from jaxanneal._axes import (
     remark,
 )
 from jaxanneal._check import doubts, failures
-from jaxanneal._check_ladder import allowed_rate, few_rungs, rungs_for
+from jaxanneal._check_ladder import exploration_doubts
+from jaxanneal._check_spacing import allowed_rate, rungs_for, spacing_doubts
 from jaxanneal._index_process import draw_index_process
 from jaxanneal._overlap import draw_overlap
 from jaxanneal._rung_curves import (
@@ -37,8 +38,8 @@ def ladder_health(made: Any, result: Any) -> None:
         made: An empty figure.
         result: Of parallel tempering.
     """
-    history, health = result.history, result.diagnostics
-    method = result.state.state.method
+    history, health, state = result.history, result.diagnostics, result.state.state
+    method = state.method
     made.suptitle(verdict(result), fontsize="medium", ha="left", x=0.02)
     panels = made.subplots(4, 2)
     _energy(panels[0, 0], history)
@@ -46,10 +47,11 @@ def ladder_health(made: Any, result: Any) -> None:
     draw_index_process(panels[1, 0], history, round_trips(result))
     draw_rates(panels[1, 1], health)
     draw_overlap(panels[2, 0], history, health.temperatures, health.swap_rate)
-    wanted = rungs_for(health) if few_rungs(result.state.state, health) else None
+    wanted = max(rungs_for(health), method.rungs) if spacing_doubts(state, health) else None
     draw_barrier(panels[2, 1], health, wanted)
     draw_energies(panels[3, 0], health)
-    draw_exploration(panels[3, 1], health, int(method.swap_every))
+    slow = bool(exploration_doubts(state, health))
+    draw_exploration(panels[3, 1], health, int(method.swap_every), slow)
 
 
 def verdict(result: Any) -> str:

@@ -52,8 +52,15 @@ def draw_barrier(axes: Any, health: Any, wanted: int | None) -> None:
     finish(axes, title, "sum of rejection rates", _TEMPERATURE)
 
 
-def draw_exploration(axes: Any, health: Any, swap_every: int) -> None:
-    """Draw how much of a rung's energy the moves between two exchanges leave."""
+def draw_exploration(axes: Any, health: Any, swap_every: int, slow: bool) -> None:
+    """Draw how much of a rung's energy the moves between two exchanges leave.
+
+    Args:
+        axes: Where to draw.
+        health: The diagnostics.
+        swap_every: Moves between exchanges.
+        slow: Whether that holds up the replicas.
+    """
     left = health.autocorrelation
     known = left[np.isfinite(left)]
     title = "Exploration: not measured yet"
@@ -66,9 +73,10 @@ def draw_exploration(axes: Any, health: Any, swap_every: int) -> None:
                 f"\nleast effective sample size {np.nanmin(independent):,.0f}, "
                 f"largest R-hat {np.nanmax(rhat):.3g}"
             )
-    axes.axhspan(
-        LEFT_AT_MOST, 1.02, color="C3", alpha=0.08, lw=0, label="too much: raise swap_every"
-    )
+    colour, label = "0.5", "much, but round trips are made"
+    if slow:
+        colour, label = "C3", "too much: raise swap_every"
+    axes.axhspan(LEFT_AT_MOST, 1.02, color=colour, alpha=0.08, lw=0, label=label)
     _dots(axes, health.temperatures, left, "left at each rung")
     axes.set_ylim(float(np.min(known - 0.02, initial=-0.02)), 1.02)
     over_temperature(axes, health.temperatures)

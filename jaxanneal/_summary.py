@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxanneal._check_ladder import few_rungs, rungs_for
+from jaxanneal._check_spacing import rungs_for, spacing_doubts
 from jaxanneal._history import Summary
 
 
@@ -57,6 +57,11 @@ def _chains(result: Any) -> str:
 
 def _health(result: Any) -> list[tuple[str, str]]:
     health, found = result.diagnostics, []
+    state: Any = getattr(result.state, "state", None)  # polished: descent has none
+    warm = 0 if state is None else int(state.method.warmup_end())
+    if warm > 0:
+        over = warm < int(state.step)
+        found.append(("warm-up", f"{warm:,} moves" + ("" if over else ", not over yet")))
     temperature = _extremes(result.history.temperature)
     for name, values in (
         ("temperature", temperature),
@@ -67,8 +72,8 @@ def _health(result: Any) -> list[tuple[str, str]]:
         if values is not None and np.any(np.isfinite(values)):
             found.append((name, _range(values)))
     if health.barrier is not None and np.isfinite(health.barrier):
-        state = result.state.state
-        wanted = f"; better about {rungs_for(health)} rungs" if few_rungs(state, health) else ""
+        many = max(rungs_for(health), len(health.temperatures))
+        wanted = f"; better about {many} rungs" if spacing_doubts(state, health) else ""
         found.append(("barrier", f"{health.barrier:.3g}{wanted}"))
         trips, rate = int(np.sum(health.round_trips)), float(np.sum(health.round_trip_rate))
         shown = f"{trips:,} ({rate / len(health.round_trips):.3g} per swap phase and ladder)"

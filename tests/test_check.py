@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import jaxanneal as ja
-from jaxanneal import _check, _check_ladder
+from jaxanneal import _check, _check_ladder, _check_spacing
 from jaxanneal._pytree import replace
 from jaxanneal.cooling import Geometric, Linear
 from jaxanneal.moves import Gaussian
@@ -139,10 +139,14 @@ def test_a_broken_ladder_is_named_with_the_remedy():
 
 
 def test_a_coarse_ladder_warns_with_the_number_of_rungs():
-    """Harmonic, d = 2: the rejection rate is (g - 1)/(g + 1) for a ratio g (oracle (b))."""
+    """Harmonic, d = 2: the rejection rate is (g - 1)/(g + 1) for a ratio g (oracle (b)).
+
+    That is tanh(ln(g) / 2): between all rungs the barrier is ln(1000) / 2, two pairs per unit of
+    which are 6.9, and one rung more.
+    """
     result = tempered(10.0**3)
     assert result.diagnostics.barrier == pytest.approx(3 * 9 / 11, abs=0.1)
-    with pytest.warns(UserWarning, match=r"4 rungs are few.*rungs=6\), two pairs per unit"):
+    with pytest.warns(UserWarning, match=r"4 rungs are few.*rungs=8\), two pairs per unit"):
         result.check()
 
 
@@ -203,8 +207,8 @@ def test_the_rungs_to_use_are_not_named_after_a_few_swaps_nor_from_a_fall():
     assert "better about" not in short.summary() and "rungs" in tempered(1e3).summary()
     wild = fell.diagnostics._replace(swap_rate=np.full(3, 0.01), rhat=np.ones(4))
     falling = wild._replace(rhat=np.full(4, 2.0))
-    assert _check_ladder.rungs_for(wild) == 40  # of four: ten times as many at most
-    assert _check_ladder.rungs_for(falling) == 7  # 2 * 3 * 0.99, and one
+    assert _check_spacing.rungs_for(wild) == 40  # of four: ten times as many at most
+    assert _check_spacing.rungs_for(falling) == 14  # 2 * 3 * 2.06 (0.01 of swaps), and one
 
 
 @pytest.mark.parametrize("kind", ["cooled", "ladder"])

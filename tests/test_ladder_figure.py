@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxanneal as ja
-from jaxanneal import _check_ladder, _index_process, _overlap
+from jaxanneal import _check_spacing, _index_process, _overlap
 from jaxanneal.moves import Gaussian
 
 PANELS = [
@@ -121,7 +121,7 @@ def allowed_trips_law(allowed):
 
 
 def test_the_trips_allowed_are_those_of_the_theory_and_a_twin_without_odds_is_caught():
-    allowed_trips_law(_check_ladder.allowed_rate)
+    allowed_trips_law(_check_spacing.allowed_rate)
     with pytest.raises(AssertionError):
         allowed_trips_law(lambda rate, scheme: 1 / (2 + 2 * np.sum(1 - rate)))
 

@@ -58,6 +58,7 @@ LAYERS = [
     "_archive",
     "_not_saved",
     "_saving",
+    "_check_spacing",
     "_check_ladder",
     "_check",
     "_summary",

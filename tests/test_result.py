@@ -9,7 +9,7 @@ import pytest
 
 import jaxanneal as ja
 from jaxanneal import _history
-from jaxanneal._check_ladder import allowed_rate
+from jaxanneal._check_spacing import allowed_rate
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Gaussian
 
