@@ -6,6 +6,7 @@ import statistics
 import numpy as np
 
 from jaxanneal._diagnostics import Diagnostics
+from jaxanneal._methods._groups import as_integers
 from jaxanneal._state import State
 
 # Swaps tried of each pair before its rate says anything.
@@ -127,7 +128,7 @@ def _uneven(health: Diagnostics, scheme: str) -> list[str]:
 
 def tried(state: State) -> np.ndarray:
     """Return how many swaps of each pair were tried after the warm-up, int ``[rungs - 1]``."""
-    return np.asarray(state.exchange.attempts, dtype=np.int64) * state.method.ladders
+    return as_integers(state.exchange.attempts).sum(axis=0)
 
 
 def allowed_rate(swap_rate: np.ndarray, scheme: str) -> float:

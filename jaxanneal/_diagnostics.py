@@ -132,7 +132,7 @@ def _swapped(ladders: Ladders) -> dict[str, Any]:
     """Return what the swaps say."""
     trips = np.asarray(ladders.round_trips, dtype=np.int64)
     sizes = sizes_of(len(trips))
-    tried = np.asarray(ladders.attempts, np.int64) * len(trips)
+    tried = as_integers(ladders.attempts).sum(axis=0)
     swap_rate = _ratio(as_integers(ladders.accepted).sum(axis=0), tried)
     temperatures = np.asarray(ladders.ladder.temperatures)
     beta = 1 / temperatures.astype(np.float64)

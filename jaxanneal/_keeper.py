@@ -21,7 +21,7 @@ from jaxanneal._sharding import Spread, alone, from_first
 from jaxanneal._state import State, own_lanes, with_lanes
 from jaxanneal._stop_reason import StopReason
 
-_FORMAT = 3
+_FORMAT = 4
 
 # The first save comes after so many seconds of a call, or right after a calibration that takes
 # longer: a wrong directory shows early, and so does a disk that is full.

@@ -14,7 +14,7 @@ from jaxanneal._sharding import fetch
 from jaxanneal._state import State, slots
 from jaxanneal._version import __version__
 
-_FORMAT, _VERSION = "jaxanneal.Result", 3
+_FORMAT, _VERSION = "jaxanneal.Result", 4
 
 # In history these are what `observe` returned, whose structure nothing else knows.
 _LOOSE = "history"

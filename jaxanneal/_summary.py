@@ -57,9 +57,9 @@ def _chains(result: Any) -> str:
 
 def _health(result: Any) -> list[tuple[str, str]]:
     health, found = result.diagnostics, []
-    state: Any = getattr(result.state, "state", None)  # polished: descent has none
+    state = None if result.state is None else result.state.state  # polished: descent has none
     warm = 0 if state is None else int(state.method.warmup_end())
-    if warm > 0:
+    if state is not None and warm > 0:
         over = warm < int(state.step)
         found.append(("warm-up", f"{warm:,} moves" + ("" if over else ", not over yet")))
     temperature = _extremes(result.history.temperature)
@@ -71,7 +71,7 @@ def _health(result: Any) -> list[tuple[str, str]]:
     ):
         if values is not None and np.any(np.isfinite(values)):
             found.append((name, _range(values)))
-    if health.barrier is not None and np.isfinite(health.barrier):
+    if state is not None and health.barrier is not None and np.isfinite(health.barrier):
         many = max(rungs_for(health), len(health.temperatures))
         wanted = f"; better about {many} rungs" if spacing_doubts(state, health) else ""
         found.append(("barrier", f"{health.barrier:.3g}{wanted}"))

@@ -17,7 +17,7 @@ from jaxanneal._sweep_plan import Plan
 from jaxanneal._sweep_settings import Settings
 from jaxanneal._version import __version__
 
-FORMAT = 3
+FORMAT = 4
 
 
 def identity(job: Job, base: Settings, params: Any, plan: Plan, key: jax.Array) -> dict[str, str]:

@@ -16,7 +16,7 @@ import pytest
 from scipy import stats
 
 import jaxanneal as ja
-from jaxanneal._methods._groups import as_integers, sizes_of
+from jaxanneal._methods._groups import as_integers
 from jaxanneal._move import as_move
 from jaxanneal.moves import _perturbation
 
@@ -70,8 +70,7 @@ def by_replica(ladders: Any) -> jax.Array:
 
 def swap_rates(ladders: Any) -> np.ndarray:
     """Return accepted over tried swaps of each group of ladders, float ``[groups, rungs - 1]``."""
-    tried = np.outer(sizes_of(len(ladders.rung)), np.asarray(ladders.attempts))
-    return as_integers(ladders.accepted) / tried
+    return as_integers(ladders.accepted) / as_integers(ladders.attempts)
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:

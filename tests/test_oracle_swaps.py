@@ -24,8 +24,9 @@ from laws import (
 from scipy import special
 
 import jaxanneal as ja
+from jaxanneal._methods._groups import as_integers, sizes_of
 from jaxanneal._methods._ladders import journeys
-from jaxanneal._methods._swaps import log_swap_acceptance, swap_decisions
+from jaxanneal._methods._swaps import log_swap_acceptance, parity, swap_decisions
 
 SWAPS = "jaxanneal._methods._swaps"
 DRAWS = 400_000  # standard errors below 0.0008
@@ -101,6 +102,23 @@ def test_a_ladder_decides_the_same_whatever_ladders_come_after_it():
     np.testing.assert_array_equal(swap_decisions(jax.random.key(0), half[:2]), all_of_them[:2])
 
 
+def coin_law(toss):
+    """With "seo" two ladders try the same pairs in every second phase, and each pair as often."""
+    keys = jax.random.split(jax.random.key(8), 100_000)
+    tossed = np.asarray(jax.vmap(lambda key: toss(key, jnp.zeros((), jnp.int32), 2, "seo"))(keys))
+    assert_mean("odd pairs", tossed[:, 0], 0.5)
+    assert_mean("agreement", tossed[:, 0] == tossed[:, 1], 0.5)
+
+
+def test_each_ladder_tosses_a_coin_of_its_own():
+    coin_law(parity)
+
+    def shared(key, swaps, ladders, scheme):
+        return jnp.broadcast_to(parity(key, swaps, 1, scheme), ladders)
+
+    caught(coin_law, shared)
+
+
 # Geometric ladder of 10 pairs, d = 10, ratio 10 in all: rejection rate of every pair, round trips
 # per iteration of all replicas. Syed, Bouchard-Cote, Deligiannidis and Doucet (2022).
 PAIRS, DIMENSION, REJECTION, DEO, SEO = 10, 10, 0.2771973, 0.1034119, 0.03614014
@@ -108,7 +126,7 @@ LADDERS, ROUNDS, BURN = 400, 1600, 800
 
 
 @functools.cache
-def ideal(scheme, twin=()):
+def ideal(scheme, twin=(), seed=5):
     """Return the final ladders and the rung of each replica, ``[rounds, ladders, rungs]``."""
     temperatures = np.geomspace(0.5, 5.0, PAIRS + 1)
     method = ja.ParallelTempering(
@@ -120,7 +138,7 @@ def ideal(scheme, twin=()):
         uniform = jax.random.uniform(key, (DIMENSION // 2, method.chains))
         energies = -jnp.sum(jnp.log1p(-uniform), axis=0) * by_replica(ladders)
         none = jnp.zeros(method.chains)
-        ladders, _ = method.after_round(jax.random.key(5), ladders, step, energies, none, none)
+        ladders, _ = method.after_round(jax.random.key(seed), ladders, step, energies, none, none)
         return ladders, ladders.rung.astype(jnp.int8)
 
     with broken(twin):
@@ -141,9 +159,9 @@ def round_trips(rungs):
     return trips
 
 
-def round_trip_law(rate, scheme, twin=()):
+def round_trip_law(rate, scheme, twin=(), seed=5):
     """400 independent ladders, 800 counted rounds: standard error below 0.5 % of the rate."""
-    ladders, _ = ideal(scheme, twin)
+    ladders, _ = ideal(scheme, twin, seed)
     assert ladders.phases == ROUNDS - BURN
     assert_mean("round trips", ladders.round_trips / (ROUNDS - BURN), rate, MANY)
 
@@ -155,6 +173,7 @@ def test_replicas_make_round_trips_at_the_rate_of_the_theory():
     assert pytest.approx(1 / (2 * PAIRS + 2 * odds), rel=1e-6) == SEO
     round_trip_law(DEO, "deo")
     round_trip_law(SEO, "seo")
+    round_trip_law(SEO, "seo", seed=6)
     caught(round_trip_law, DEO, "seo")
 
 
@@ -172,7 +191,7 @@ def half_trips(journey, rung, moved):
     return later, ended + jnp.sum(there.astype(jnp.int32), axis=1)
 
 
-EVEN_ONLY = ((f"{SWAPS}.parity", lambda key, swaps, scheme: 0 * swaps),)
+EVEN_ONLY = ((f"{SWAPS}.parity", lambda key, swaps, ladders, scheme: jnp.full(ladders, 0)),)
 
 
 def test_the_round_trip_law_catches_phases_that_never_alternate():
@@ -183,7 +202,8 @@ def test_the_round_trip_law_catches_phases_that_never_alternate():
 
 
 def rejection_law(ladders):
-    assert np.all(np.asarray(ladders.attempts) == (ROUNDS - BURN) / 2)
+    tried = np.outer(sizes_of(LADDERS), np.full(PAIRS, (ROUNDS - BURN) // 2))
+    np.testing.assert_array_equal(as_integers(ladders.attempts), tried)
     rejected = 1 - swap_rates(ladders)
     for pair in range(PAIRS):
         assert_mean(f"pair {pair}", rejected[:, pair], REJECTION, MANY_OF_GROUPS)

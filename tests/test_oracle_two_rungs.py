@@ -17,6 +17,7 @@ from laws import (
 from tables import TABLE_A, bits_of, boltzmann, energy_a, exact_states
 
 import jaxanneal as ja
+from jaxanneal._methods._groups import as_integers
 from jaxanneal._pytree import replace
 
 TEMPERATURES, LADDERS, ROUNDS = (0.4, 1.2), 30_000, 120
@@ -57,7 +58,7 @@ def exchange_law(twin=(), wrap=as_it_is):
         law = boltzmann(np.sort(TABLE_A), temperature)
         assert_counts(f"rung {rung}", np.searchsorted(levels, energies[:, rung]), law, 1e-7)
     ladders = state.exchange
-    assert ladders.attempts == ROUNDS // 2
+    assert as_integers(ladders.attempts).sum() == len(ladders.rung) * ROUNDS // 2
     assert_mean("swap rate", swap_rates(ladders), 0.6416499, MANY_OF_GROUPS)
     assert_mean("product of energies", energies[:, 0] * energies[:, 1], 0.2376759 * 0.5854410, MANY)
     np.testing.assert_array_equal(again, state.chains.energy)

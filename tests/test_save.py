@@ -251,7 +251,7 @@ def test_damaged_foreign_and_other_files_are_refused(tmp_path):
             }
             archive.writestr("header.json", json.dumps(header))
         with pytest.raises(
-            ValueError, match=rf"version 3, got version {other}, by jaxanneal 9\. R"
+            ValueError, match=rf"version 4, got version {other}, by jaxanneal 9\. R"
         ):
             ja.Result.load(path)
 

@@ -22,8 +22,8 @@ class Ladders:
         rung: Rung of each replica, int ``[ladders, rungs]``, of 8 or 16 bits where they suffice.
         replica: Replica at each rung, likewise: the inverse permutations.
         swaps: Swap phases so far, int ``[]``: its parity is that of the next phase.
-        attempts: Swap phases after warm-up in which each pair tried, int ``[rungs - 1]``.
-        accepted: Swaps accepted in them, in two words: ``uint32 [2, groups, rungs - 1]``.
+        attempts: Swaps tried after warm-up, in two words: ``uint32 [2, groups, rungs - 1]``.
+        accepted: Those accepted, likewise.
         journey: How far each replica is on its round trip, int8 ``[ladders, rungs]``: 0 before it
             was ever at the coldest rung, 1 on its way up, 2 on its way back down; and 4 more once
             it has moved after warm-up.
@@ -61,15 +61,14 @@ def first_ladders(ladders: int, ladder: Ladder) -> Ladders:
     rungs = ladder.temperatures.shape[0]
     kind = next(x for x in (jnp.int8, jnp.int16, jnp.int32) if rungs <= jnp.iinfo(x).max)
     labels = jnp.tile(jnp.arange(rungs, dtype=kind), (ladders, 1))
-    zero, none = jnp.zeros((), jnp.int32), jnp.zeros(rungs - 1, jnp.int32)
-    accepted = no_counts(groups_of(ladders), rungs - 1)
+    zero, none = jnp.zeros((), jnp.int32), no_counts(groups_of(ladders), rungs - 1)
     # The first replica sets out at once, or its trip would depend on when it is first looked at.
     journey = (labels == 0).astype(jnp.int8)
     trips = jnp.zeros(ladders, jnp.int32)
     weights, energies = no_weights(ladders, rungs), no_energies(ladders, rungs)
     both, warm = (weights, weights), jnp.zeros((3, rungs), jnp.uint32)
     return Ladders(
-        labels, labels, zero, none, accepted, journey, trips, zero, warm, both, energies, ladder
+        labels, labels, zero, none, none, journey, trips, zero, warm, both, energies, ladder
     )
 
 

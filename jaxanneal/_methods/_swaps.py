@@ -9,7 +9,7 @@ from jaxanneal._methods._groups import counted_on, extremes, group_sums, grouped
 from jaxanneal._methods._ladders import Ladders, at, journeys
 from jaxanneal._methods._rung_energies import with_phase
 
-_COIN = 0  # folded into the key of a swap phase for the coin of "seo"
+_COIN = 0  # folded into the key of a swap phase for the coins of "seo"
 
 
 def swap_phase(
@@ -31,16 +31,17 @@ def swap_phase(
     acceptance = jnp.exp(log_swap_acceptance(temperatures, by_rung))
     key = _prng.stream(key, _prng.EXCHANGE, step)
     pair = jnp.arange(acceptance.shape[1], dtype=jnp.int32)
-    tried = pair % 2 == parity(key, state.swaps, scheme)
-    accepted = tried[None, :] & swap_decisions(key, acceptance)
+    tried = pair[None, :] % 2 == parity(key, state.swaps, len(acceptance), scheme)[:, None]
+    accepted = tried & swap_decisions(key, acceptance)
     return after_phase(state, tried, accepted, energies, by_rung), acceptance
 
 
-def parity(key: jax.Array, swaps: jax.Array, scheme: str) -> jax.Array:
-    """Return which pairs try in a phase of all ladders: 0 for the even ones, 1 for the odd."""
+def parity(key: jax.Array, swaps: jax.Array, ladders: int, scheme: str) -> jax.Array:
+    """Return which pairs of each ladder try in a phase: 0 for the even ones, 1 for the odd."""
     if scheme == "deo":
-        return swaps % 2
-    return jax.random.bernoulli(jax.random.fold_in(key, _COIN)).astype(jnp.int32)
+        return jnp.full(ladders, swaps % 2, jnp.int32)
+    coin = jax.random.bits(jax.random.fold_in(key, _COIN), (ladders,), jnp.uint32)
+    return (coin >> 31).astype(jnp.int32)
 
 
 def after_phase(
@@ -54,15 +55,16 @@ def after_phase(
 
     Args:
         state: The ladders before.
-        tried: Pairs that try to swap, bool ``[rungs - 1]``.
-        accepted: Pairs that do, bool ``[ladders, rungs - 1]``.
+        tried: Pairs that try to swap, bool ``[ladders, rungs - 1]``.
+        accepted: Pairs that do, likewise.
         energies: Energy of each replica, float ``[ladders, rungs]``.
         by_rung: The same by rung, before the swaps.
     """
     shift = shift_of(accepted)
     rung = state.rung + at(shift, state.rung).astype(state.rung.dtype)
     journey, ended = journeys(state.journey, rung, rung != state.rung)
-    (more,) = group_sums(grouped(accepted.astype(jnp.int32), 0))
+    both = (grouped(pairs.astype(jnp.int32), 0) for pairs in (tried, accepted))
+    attempts, swapped = group_sums(*both)
     last = at(state.energies.last, state.replica)
     lowest, highest = extremes(by_rung)
     temperatures = state.ladder.temperatures
@@ -73,8 +75,8 @@ def after_phase(
         rung,
         exchanged(state.replica, shift),
         state.swaps + 1,
-        state.attempts + tried.astype(jnp.int32),
-        counted_on(state.accepted, more),
+        counted_on(state.attempts, attempts),
+        counted_on(state.accepted, swapped),
         journey,
         state.round_trips + ended,
         state.warm_swaps,
