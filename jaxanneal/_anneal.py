@@ -113,13 +113,16 @@ def anneal(
     )
     clock, kept_in = Clock(), as_checkpoint(checkpoint)
     with interruptible() as interruption, _bar(limits) as bar:
-        if state is not None:
-            run = resume(
-                energy, args, method, move, state, block, sharding, limits, clock, interruption
-            )
-            return _run(_continued(*run, state), kept_in, bar)
-        problem = Problem(energy, params, key, args, method, move, block, sharding, clock)
-        return _run(_started(problem, limits, interruption, bar), kept_in, bar)
+        with clock.preparing():
+            if state is not None:
+                run = resume(
+                    energy, args, method, move, state, block, sharding, limits, clock, interruption
+                )
+                call = _continued(*run, state)
+            else:
+                problem = Problem(energy, params, key, args, method, move, block, sharding, clock)
+                call = _started(problem, limits, interruption, bar)
+        return _run(call, kept_in, bar)
 
 
 class _Call(NamedTuple):
@@ -178,13 +181,15 @@ def _first_state(
     """Return the state before the first move, and a reason not to make it, if there is one."""
     chains = problem.start(driver)
     if not problem.method.needs_calibration:
-        method = problem.method.bind(limits.steps)
-        return problem.state(method, chains, chains), method, None
+        with driver.clock.preparing():
+            method = problem.method.bind(limits.steps)
+            return problem.state(method, chains, chains), method, None
     bar.calibrating()
     found, best = pilot(problem, driver, chains, limits.steps)
-    method = calibrated(problem.method, found, limits.steps)
-    factors = first_factors(found.rises, np.asarray(first_temperatures(method)))
-    state = problem.state(method, chains, best, factors)
+    with driver.clock.preparing():
+        method = calibrated(problem.method, found, limits.steps)
+        factors = first_factors(found.rises, np.asarray(first_temperatures(method)))
+        state = problem.state(method, chains, best, factors)
     return state, method, None if found.reason is StopReason.STEPS else found.reason
 
 

@@ -117,8 +117,9 @@ def pilot(problem: Problem, driver: Driver, chains: Chain, steps: int) -> tuple[
     asked = pilots(fetch(chains.energy)[:count], problem.coordinates, steps)
     wanted = next(asked)
     while True:
-        method = pilot_method(problem.method, wanted)
-        state = problem.state(method, chains, best, wanted.log_factor)
+        with driver.clock.preparing():
+            method = pilot_method(problem.method, wanted)
+            state = problem.state(method, chains, best, wanted.log_factor)
         state, _, reason = driver.run(state, method, wanted.moves, NEVER)
         best = state.chains
         fields = (best.energy, best.best_energy, state.log_factor, state.nonfinite)

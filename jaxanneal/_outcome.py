@@ -26,7 +26,9 @@ def outcome(
     driver: Driver, state: State, method: Method, history: History, reason: StopReason
 ) -> Result[Any]:
     """Return the result of a run."""
-    chains, setup, clock = slots(state), driver.setup, driver.clock
+    seconds = driver.clock.seconds + driver.clock.earlier
+    with driver.clock.preparing():
+        chains, health, setup = slots(state), diagnose(state, history), driver.setup
     assert driver.best is not None
     energy, best = driver.best
     if setup.spread is not None:  # every device has it; the user gets it on one
@@ -36,13 +38,13 @@ def outcome(
         energy=float(energy),
         chains=chains,
         history=history,
-        diagnostics=diagnose(state, history),
+        diagnostics=health,
         stop_reason=reason,
         steps=int(state.step),
         evaluations=driver.evaluations,
         gradients=0,
-        seconds=clock.seconds + clock.earlier,
-        compile_seconds=clock.compiling,
+        seconds=seconds,
+        compile_seconds=driver.clock.compiling,
         state=Continuation(
             state, method, setup.energy, driver.args, setup.width, driver.evaluations
         ),

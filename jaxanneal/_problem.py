@@ -129,7 +129,8 @@ class Problem:
         traced_chunk = driver.prepare(state)
 
         def compile_all() -> None:
-            self.clock.compiling += compile_programs(traced_start, traced_make, traced_chunk)
+            with self.clock.preparing():
+                compile_programs(traced_start, traced_make, traced_chunk)
 
         return driver, compile_all
 
@@ -142,7 +143,8 @@ class Problem:
         chains = start_program(self.energy, self.width, self.spread)(self.lanes, self.data)
         driver.evaluations += self.method.chains
         require_finite(chains, self.method.chains)
-        driver.saw(chains)  # padding lanes are copies of the first
+        with self.clock.preparing():
+            driver.saw(chains)  # padding lanes are copies of the first
         return chains
 
     def state(

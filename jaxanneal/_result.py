@@ -34,7 +34,8 @@ class Result(Exports, Generic[Params]):
         evaluations: Energy evaluations, start, calibration and earlier calls included.
         gradients: Gradient evaluations.
         seconds: Wall clock of this call without compilation.
-        compile_seconds: Wall clock of tracing and compilation in this call.
+        compile_seconds: Wall clock of tracing and compilation in this call, and of what comes
+            before its first move and after its last.
         state: To go on from: ``ja.anneal(energy, state=result.state, ...)``.
         fixed: Leaves of the tree that were held fixed, a count.
         box: Of a polished result, the bounds that it kept and the leaves that it left alone, for
