@@ -76,6 +76,23 @@ def real_scalar(name: str, value: Any) -> jax.Array:
     return jax.lax.convert_element_type(array, dtype)
 
 
+def recordable(seen: Any) -> Any:
+    """Return what ``observe`` has seen, as arrays, or refuse what no history can hold."""
+
+    def as_array(where: Any, leaf: Any) -> jax.Array:
+        try:
+            array = jnp.asarray(leaf)
+        except (TypeError, ValueError):
+            array = None
+        if array is None or jnp.issubdtype(array.dtype, jax.dtypes.extended):
+            path = f"observe{jax.tree_util.keystr(where)}"
+            remedy = "Return arrays alone: numbers for text, jax.random.key_data(key) for a key."
+            raise TypeError(refusal(path, "numbers or bools", describe(leaf), remedy))
+        return array
+
+    return jax.tree_util.tree_map_with_path(as_array, seen)
+
+
 def describe(value: Any) -> str:
     """Return the dtype and shape of an array, or the type of anything else."""
     if hasattr(value, "dtype") and hasattr(value, "shape"):

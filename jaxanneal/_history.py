@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._blocks import over_chains
-from jaxanneal._energy import traced
+from jaxanneal._energy import recordable, traced
 from jaxanneal._numbers import host_array
 from jaxanneal._pytree import pytree_dataclass, replace
 from jaxanneal._sharding import Axes, from_owner, gather
@@ -128,7 +128,7 @@ def observe_slots(
     if observe is None:
         return None
     method, params, mine = state.method, state.chains._params, state.lanes
-    see = lambda p: traced("observe", observe, p.tree, *args)  # noqa: E731
+    see = lambda p: recordable(traced("observe", observe, p.tree, *args))  # noqa: E731
     if len(method.shape) == 1:
         seen = over_chains(see, params, width)
         result = jax.tree.map(lambda x: gather(x, axes)[: method.chains], seen)

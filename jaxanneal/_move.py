@@ -139,7 +139,12 @@ def propose(
     for path, a, b in zip(old.structure.paths(), old.leaves, new.leaves, strict=True):
         if a.shape != b.shape or a.dtype != b.dtype:
             raise TypeError(refusal(f"move: {path}", describe(a), describe(b), remedy))
-    if jnp.shape(log_hastings) != ():
-        got = f"shape {jnp.shape(log_hastings)}"
-        raise TypeError(refusal("move: log_hastings", "one real scalar", got, "Sum it."))
-    return new, jnp.asarray(log_hastings)
+    try:
+        hastings = jnp.asarray(log_hastings)
+    except (TypeError, ValueError):
+        hastings = None
+    if hastings is None or hastings.shape != () or jnp.iscomplexobj(hastings):
+        got = describe(log_hastings if hastings is None else hastings)
+        remedy = "Sum it over what was drawn; 0.0 if the move is symmetric."
+        raise TypeError(refusal("move: log_hastings", "one real scalar", got, remedy))
+    return new, hastings

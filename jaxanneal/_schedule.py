@@ -121,10 +121,13 @@ def is_cold(temperatures: np.ndarray, limit: Any) -> np.ndarray:
 
 def _one(cooling: Any, step: int) -> float:
     value = _call(cooling, step)
-    if isinstance(value, str) or np.shape(value) != () or np.iscomplexobj(value):
+    try:
+        if isinstance(value, str) or np.shape(value) != () or np.iscomplexobj(value):
+            raise TypeError("no real scalar")
+        return float(value)
+    except (TypeError, ValueError):
         expected = f"one real temperature at step {step}"
-        raise TypeError(refusal("cooling", expected, repr(value), _SHARED))
-    return float(value)
+        raise TypeError(refusal("cooling", expected, repr(value), _SHARED)) from None
 
 
 def _call(cooling: Any, step: Any) -> Any:

@@ -84,7 +84,12 @@ TREES = [
     (lambda: attempt(move=lambda k, x: x.astype(jnp.float16)), "move: params|32[2]|16[2]|dtypes"),
     (lambda: attempt(move=lambda k, x: {"a": x}), "move|structure|{'a': *}|same structure"),
     (lambda: attempt(move=lambda k, x: None), "move|the structure|None|same structure"),
-    (lambda: attempt(move=Own(ONE, BITS)), "move: log_hastings|one real scalar|shape (2,)|Sum it"),
+    (lambda: attempt(move=Own(ONE, BITS)), "move: log_hastings|one real scalar|bool[2]|Sum it"),
+    (lambda: attempt(move=Own(ONE, "text")), "move: log_hastings|one real scalar|str|Sum it"),
+    (lambda: attempt(move=Own(ONE, 1j)), "move: log_hastings|one real scalar|complex64[]|Sum it"),
+    (lambda: attempt(observe=lambda x: {"a": "text"}), "observe['a']|numbers|str|numbers for text"),
+    (lambda: attempt(observe=lambda x: [x, object()]), "observe[1]|numbers|object|Return arrays"),
+    (lambda: attempt(observe=lambda x: jax.random.key(0)), "observe|numbers|key<fry>[]|key_data"),
     (
         lambda: attempt(move=Own(ONE)),
         "move: propose|(params, log|float32[2]|(params, 0.0)",

@@ -170,6 +170,8 @@ WRONG_KINDS = [
     (lambda: whole(cooled(lambda k: math.exp(-k / 3))), "cooling|JAX can trace|float|jnp.exp"),
     (lambda: whole(cooled(lambda k: 1.0 if k < 3 else 0.1)), "cooling|trace|Bool|jnp.where"),
     (lambda: whole(cooled(lambda k: jnp.ones(4))), "cooling|one real temp|float32[4]|share one"),
+    (lambda: attempt(method=cooled(lambda k: None)), "cooling|one real temp|None|share one"),
+    (lambda: attempt(method=cooled(lambda k: object())), "cooling|one real temp|object|share one"),
     (lambda: whole(cooled(lambda k: "hot")), "cooling|one real temperature|'hot'|share one"),
     (lambda: cooled("slow"), "SimulatedAnnealing.cooling|step -> temperature|'slow'|an optax"),
     (lambda: cooled(Geometric), ".cooling|step -> temperature|Geometric'>|Use ja.cooling"),
