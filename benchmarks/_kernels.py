@@ -24,7 +24,7 @@ def main() -> None:
         raise RuntimeError("benchmarks._kernels: expected a GPU, got the CPU alone.")
     for workload in workloads(quick=False, large=True):
         starts = jax.vmap(workload.start)(jax.random.split(jax.random.key(0), workload.chains))
-        functions = {"bare (scan)": bare(workload, starts)[1]}
+        functions = {"bare (scan)": bare(workload, starts)[0][1]}
         methods: dict[str, Any] = {"SA": step.annealing(workload.chains)}
         if workload.chains >= RUNGS:
             methods["PT, swap every 1"] = tempering(workload.chains, 1)

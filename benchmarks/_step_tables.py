@@ -16,13 +16,13 @@ HEAD = """## step: what a step costs
 
 Time per chain-step over that of the bare vmapped energy, in one process, interleaved, medians. Bare
 is the faster of back-to-back calls of the jitted energy and a scan whose carry touches every
-parameter, as JAX compiles them for anyone; peers, too, in the latest run that had them. Our
-programs are compiled with flags of their own (LLVM's level 2 on a CPU, CUDA graphs of loops on a
-GPU), and "our flags" is the bare scan with them: a cost below 1 may be theirs. Workloads (C, H, N):
-C chains of an MLP 64-H-10 on N digits. Blocks of the default width unless another is named. With a
-device per core all is measured in another process, bare on one of the devices, which has all
-threads: compare nanoseconds. The rows of the H200 are of calls of 48 to 207 steps, which hold up to
-some ten microseconds a step that long runs do not have: compare the suite `scale`.
+parameter, as JAX compiles them for anyone; peers, too, in the latest run that had them. On a GPU
+our programs are compiled with flags of their own (CUDA graphs of loops), and "our flags" is the
+bare scan with them: a cost below 1 may be theirs. Workloads (C, H, N): C chains of an MLP 64-H-10
+on N digits. Blocks of the default width unless another is named. With a device per core all is
+measured in another process, bare on one of the devices, which has all threads: compare nanoseconds.
+The rows of the H200 are of calls of 48 to 207 steps, which hold up to some ten microseconds a step
+that long runs do not have: compare the suite `scale`.
 """
 
 _BEFORE = """The same costs in the run before on a processor of that name. Where steps have not

@@ -60,10 +60,10 @@ def measure(
         limit: What the device reaches, where the share of that is of interest.
     """
     starts = jax.vmap(workload.start)(jax.random.split(jax.random.key(0), workload.chains))
-    calls, scan, told, bare_compile = bare(workload, starts)
-    few = max(1, int(0.01 / seconds_of(calls, 1)))  # or a GPU's wait would count as a step
-    steps = max(1, int(0.05 * few / seconds_of(calls, few)))
-    timed: dict[str, Callable[[int], None]] = dict(zip(BARE, (calls, scan, told), strict=True))
+    plain, bare_compile = bare(workload, starts)
+    few = max(1, int(0.01 / seconds_of(plain[0], 1)))  # or a GPU's wait would count as a step
+    steps = max(1, int(0.05 * few / seconds_of(plain[0], few)))
+    timed: dict[str, Callable[[int], None]] = dict(zip(BARE, plain, strict=False))
     compiling = dict.fromkeys(BARE, bare_compile)
     held: dict[str, float] = {}
     found = solvers(workload.chains, quick) if chosen is None else chosen(workload)

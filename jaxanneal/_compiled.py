@@ -32,12 +32,9 @@ def is_overflow(error: BaseException) -> bool:
     return full or (error.__cause__ is not None and is_overflow(error.__cause__))
 
 
-# LLVM's level. At 3, XLA's own choice, most networks and lattices run slower, some functions of few
-# numbers faster: the suite `step` has the bare energies at both.
-_CPU = {"xla_backend_optimization_level": 2}
-
-# A GPU runs the moves between two looks as one graph, with loops and branches, and does not ask the
-# host after each. Names of XLA's.
+# Nothing that decides how arithmetic is compiled: energies are those that the user's own program of
+# the same width gives, bit for bit. A GPU runs the moves between two looks as one graph, with loops
+# and branches, and does not ask the host after each. Names of XLA's.
 _CUDA = {
     "xla_gpu_enable_command_buffer": "FUSION,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,"
     "DYNAMIC_SLICE_FUSION,CONDITIONAL,WHILE",
@@ -58,13 +55,10 @@ def compiler_options(
         version: That of jaxlib.
         flags: The user's ``XLA_FLAGS``, which come first.
     """
-    if device.platform == "cpu":
-        options = _CPU
-    elif device.platform == "gpu" and "cuda" in device.client.platform_version.lower():
-        options = _CUDA if alone and version >= _CUDA_SINCE else {}
-    else:
-        options = {}
-    return options if options and not any(name in flags for name in options) else None
+    cuda = device.platform == "gpu" and "cuda" in device.client.platform_version.lower()
+    if not cuda or not alone or version < _CUDA_SINCE or any(name in flags for name in _CUDA):
+        return None
+    return _CUDA
 
 
 class ByIdentity:
