@@ -3,9 +3,11 @@
 ``python -m benchmarks._first_results SOLVER`` is such a process; it prints a line of JSON.
 """
 
+import itertools
 import json
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -17,20 +19,27 @@ from benchmarks._workloads import network
 
 SOLVERS = ("SA", "PT, swap every 10")
 _CHAINS, _STEPS, _PROCESSES = 64, 100, 5
+_CACHED, _CACHE_ALL = ", cached", {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
 
 def study() -> Iterator[dict[str, Any]]:
-    """Start processes, one solver and the other in turn; yield a row for each solver."""
-    made: dict[str, list[dict[str, Any]]] = {solver: [] for solver in SOLVERS}
-    for _ in range(_PROCESSES):
-        for solver, found in made.items():
-            found += _processes.printed("_first_results", solver)
-    for solver, found in made.items():
+    """Start processes, one solver and the other in turn; yield rows for each solver.
+
+    Each is asked without JAX's compilation cache, and with one that an earlier process has filled.
+    """
+    made: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    with tempfile.TemporaryDirectory() as filled:
+        for _ in range(1 + _PROCESSES):
+            for solver, (kind, place) in itertools.product(SOLVERS, (("", ""), (_CACHED, filled))):
+                cache = {"JAX_COMPILATION_CACHE_DIR": place} | _CACHE_ALL
+                printed = _processes.printed("_first_results", solver, **cache)
+                made.setdefault((solver, kind), []).extend(printed)
+    for (solver, kind), (_, *found) in made.items():  # the first filled the cache
         compiling = [each["compile_seconds"] for each in found]
         yield _rows.make(
             "step",
             network(_CHAINS, 32, 100).name,
-            f"{solver}, first result",
+            f"{solver}, first result{kind}",
             chains=_CHAINS,
             steps=_STEPS,
             repeats=_PROCESSES,

@@ -58,7 +58,8 @@ again, above, takes a fraction of it.
 """
 
 _FIRST = """Seconds to the first result of a fresh process, a call of `ja.anneal` of 100 moves, and
-the part of them that is compiling; medians of 5 processes each.
+the part of them that is compiling and what else comes before the first move; medians of 5 processes
+each. "Cached": with JAX's compilation cache, which an earlier process has filled.
 """
 
 _MEMORY = """State and temporaries of the compiled program over the bytes of all parameters, without

@@ -80,13 +80,17 @@ def copy_program(spread: Spread | None) -> Program:
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def refresh_program(energy: Any, width: int, spread: Spread | None) -> Program:
-    """Return the program that evaluates a state again for other data."""
+def refresh_program(spread: Spread | None) -> Program:
+    """Return the program that takes over states that were evaluated again for other data.
 
-    def refresh(state: _state.State, args: Parameters) -> _state.State:
-        return _state.refresh(state, args.tree, energy, width, _axes(spread))
+    It copies, because the run takes over the buffers of its state.
+    """
 
-    return Program(refresh, (), spread, (_STATE, False), _STATE)
+    def refresh(state: _state.State, now: Chain, best: Chain) -> _state.State:
+        state, now, best = jax.tree.map(jnp.copy, (state, now, best))
+        return _state.refreshed(state, now, best, _axes(spread))
+
+    return Program(refresh, (), spread, (_STATE, True, True), _STATE)
 
 
 @functools.lru_cache(maxsize=_KEPT)

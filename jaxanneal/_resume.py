@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxanneal._chain import Chain
 from jaxanneal._clock import Clock
-from jaxanneal._compiled import compile_programs
+from jaxanneal._compiled import Program, compile_programs
 from jaxanneal._continuation import Continuation
 from jaxanneal._driver import Driver
 from jaxanneal._interrupt import Interruption
@@ -55,8 +56,10 @@ def resume(
     new = _taken_over(state, new_method, new_move)
     new = placed(with_lanes(new, width, lanes(new_method.chains, width, spread)), spread)
     same = _equal(data, state.args) and _same_energy(energy, state, new, data, spread, clock)
-    copy = copy_program(spread) if same else refresh_program(energy, width, spread)
-    inputs = (new,) if same else (new, data)
+    copy, inputs = copy_program(spread), (new,)
+    if not same:
+        both = _evaluated(start_program(energy, width, spread), new.chains, data, clock)
+        copy, inputs = refresh_program(spread), (new, *both)
     traced_copy = copy.prepare(*inputs)
     ready = copy.shapes(*inputs)  # other data may have energies of another precision
     setup, limits = make_setup(energy, width, spread, ready, data, limits)
@@ -68,6 +71,14 @@ def resume(
         require_finite(new.chains, new_method.chains)
     driver.saw(slots(new))
     return driver, new, new_method
+
+
+def _evaluated(
+    program: Program, chains: Chain, data: Parameters, clock: Clock
+) -> tuple[Chain, Chain]:
+    """Evaluate current and best states by the program of the starts: it is compiled already."""
+    clock.compiling += compile_programs(program.prepare(chains._params, data))
+    return program(chains._params, data), program(chains._best_params, data)
 
 
 def _taken_over(state: Continuation, method: Any, move: Any) -> State:
@@ -141,13 +152,10 @@ def _same_energy(
     """
     if not isinstance(state.energy, NotSaved):
         return energy == state.energy
-    program, chains = start_program(energy, state.width, spread), new.chains
-    clock.compiling += compile_programs(program.prepare(chains._params, data))
-    pairs = ((chains._best_params, chains.best_energy), (chains._params, chains.energy))
+    now, best = _evaluated(start_program(energy, state.width, spread), new.chains, data, clock)
+    pairs = ((new.chains.best_energy, best.energy), (new.chains.energy, now.energy))
     count = state.method.chains
-    return all(
-        _agree(fetch(known)[:count], fetch(program(x, data).energy)[:count]) for x, known in pairs
-    )
+    return all(_agree(fetch(known)[:count], fetch(again)[:count]) for known, again in pairs)
 
 
 def _agree(known: np.ndarray, again: np.ndarray) -> bool:

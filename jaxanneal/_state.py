@@ -69,7 +69,10 @@ class State:
 
 def start_chains(lanes: Parameters, energy: Energy, args: tuple[Any, ...], width: int) -> Chain:
     """Evaluate the start of every lane, in whole blocks of ``width``."""
-    return over_chains(lambda p: init_chain(p, energy=energy, args=args), lanes, width)
+    # The energy alone: what else leaves a block is copied there, and compiled for.
+    see = lambda p: init_chain(p, energy=energy, args=args).energy  # noqa: E731
+    energies = over_chains(see, lanes, width)
+    return Chain(lanes, energies, lanes, energies)
 
 
 def start(
@@ -122,16 +125,22 @@ def refresh(
     state: State, args: tuple[Any, ...], energy: Energy, width: int, axes: Axes = None
 ) -> State:
     """Evaluate current and best states again, for other data; what held no longer is forgotten."""
+    chains = state.chains
+    now = start_chains(chains._params, energy, args, width)
+    best = start_chains(chains._best_params, energy, args, width)
+    return refreshed(state, now, best, axes)
 
-    def again(chain: Chain) -> Chain:
-        now = init_chain(chain._params, energy=energy, args=args)
-        best = init_chain(chain._best_params, energy=energy, args=args)
+
+def refreshed(state: State, now: Chain, best: Chain, axes: Axes = None) -> State:
+    """Return the state with its current and its best states as they were evaluated again."""
+
+    def kept(now: Chain, best: Chain) -> Chain:
         better = best.energy < now.energy
         pairs = zip(best._params.leaves, now._params.leaves, strict=True)
-        kept = now._params.with_leaves(jnp.where(better, a, b) for a, b in pairs)
-        return Chain(now._params, now.energy, kept, jnp.minimum(best.energy, now.energy))
+        lowest = now._params.with_leaves(jnp.where(better, a, b) for a, b in pairs)
+        return Chain(now._params, now.energy, lowest, jnp.minimum(best.energy, now.energy))
 
-    new = replace(state, chains=over_chains(again, state.chains, width))
+    new = replace(state, chains=jax.vmap(kept)(now, best))
     return replace(new, watch=Watch(best_of_all(new, axes), state.step))
 
 

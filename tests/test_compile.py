@@ -231,6 +231,14 @@ def test_going_on_compiles_at_most_the_copy_of_the_state(work):
     assert work() == before
 
 
+def test_going_on_with_other_data_traces_no_energy_again(work):
+    first = annealed()
+    before = work()
+    ja.anneal(fit, state=first.state, args=(X, 2.0), steps=10)
+    programs, traces = np.subtract(work(), before)
+    assert traces == 0 and programs == 1  # that which takes the evaluated states over
+
+
 def test_arrays_of_the_user_are_never_given_away():
     starts = {"w": jnp.ones((4, 2)), "b": jnp.arange(4.0)}
     x, key = jnp.asarray(X), jax.random.key(0)
