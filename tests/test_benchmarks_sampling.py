@@ -9,7 +9,7 @@ import pytest
 from laws import FEW, MANY, assert_mean, caught
 
 from benchmarks import __main__ as command
-from benchmarks import exchanges, sampling
+from benchmarks import _searches, exchanges, sampling
 from benchmarks._effective import autocorrelation, effective_samples, standard_error, theory
 from benchmarks._peers import travelled
 from benchmarks._targets import (
@@ -220,11 +220,17 @@ def test_a_run_of_the_suite_gives_rows_lines_and_a_table():
 
 
 @pytest.mark.slow
-def test_a_run_of_the_exchanges_gives_rows_lines_and_tables():
+def test_a_run_of_the_exchanges_gives_rows_lines_and_tables(monkeypatch):
     rows = list(exchanges.frequencies(double_well(0), 400, (10,), 2))
     rows += exchanges.shapes(64, 1)
+    near = _searches.searches()[0]._replace(target=400.0)  # any start is lower
+    monkeypatch.setattr(_searches, "searches", lambda: [near, near._replace(target=-1.0)])
+    found, lost = _searches.study((10,), 1, 100)
+    assert found["reached"] == 1 and found["moves_to_target"] == 0
+    assert lost["reached"] == 0 and lost["moves_to_target"] is None
+    rows += [found, lost]
     assert [row["solver"] for row in rows[:2]] == ["deo, swap_every=10", "seo, swap_every=10"]
-    assert [row["solver"] for row in rows[2:]] == ["1 x 64 rungs", "8 x 8 rungs", "SA"]
+    assert [row["solver"] for row in rows[2:5]] == ["1 x 64 rungs", "8 x 8 rungs", "SA"]
     assert all(exchanges.line(row) for row in rows)
     assert sum(line.startswith("| 64 replicas |") for line in exchanges.table(rows)) == 1
 
