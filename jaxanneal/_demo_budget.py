@@ -9,15 +9,28 @@ _FIGURE_SECONDS = 2.0
 
 
 class Budget:
-    """The wall clock of the whole command, shared among the stages that are still to come."""
+    """The wall clock of the whole command, shared among the stages that are still to come.
+
+    How long a machine compiles is learnt from the stages that are over.
+    """
 
     def __init__(self, deadline: float, stages: tuple[str, ...]):
         self.deadline, self.left = deadline, list(stages)
+        self._expected = self._took = 0.0  # seconds of compiling so far
+        self._begun: tuple[str, float, float] | None = None
 
     def next(self, stage: str) -> float:
         """Return the seconds that ``stage`` may run, compilation apart."""
-        compiling = sum(_COMPILING[name] for name in self.left)
-        usable = self.deadline - time.monotonic() - compiling - _FIGURE_SECONDS
+        now = time.monotonic()
+        if self._begun is not None:
+            name, began, seconds = self._begun
+            self._expected += _COMPILING[name]
+            self._took += max(0.0, now - began - seconds)
+        slower = max(1.0, self._took / self._expected) if self._expected else 1.0
+        compiling = slower * (sum(_COMPILING[name] for name in self.left) + _FIGURE_SECONDS)
+        usable = self.deadline - now - compiling
         share = _SHARES[stage] / sum(_SHARES[name] for name in self.left)
         self.left.remove(stage)
-        return max(0.5, share * usable)
+        seconds = max(0.5, share * usable)
+        self._begun = stage, now, seconds
+        return seconds

@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
+from laws import caught
 
+from jaxanneal import _demo_budget
 from jaxanneal._cli import main
 
 METHODS = ("SA", "PT", "PT + polish", "Adam", "SA 0-1", "PT 0-1")
@@ -46,3 +49,31 @@ def test_a_short_demo_prints_every_row_and_saves_figure_and_parameters(tmp_path)
     saved = np.load(tmp_path / "out" / "parameters.npz")
     assert {name.split(".")[0] for name in saved.files} == set(METHODS)
     assert saved["PT + polish.w1"].shape == (32, 64)
+
+
+def budget_law(made, slowness):
+    """On a machine that compiles slower than most the stages share what is left of the time."""
+    now = [0.0]
+    with pytest.MonkeyPatch.context() as patch:
+        clock = types.SimpleNamespace(monotonic=lambda: now[0])
+        patch.setattr(_demo_budget, "time", clock)
+        stages = tuple(_demo_budget._SHARES)
+        budget = made(60.0, stages)
+        for stage in stages:
+            now[0] += budget.next(stage) + slowness * _demo_budget._COMPILING[stage]
+    assert 50 < now[0] + slowness * _demo_budget._FIGURE_SECONDS < 62
+
+
+@pytest.mark.parametrize("slowness", [1, 2])
+def test_the_demo_keeps_its_time_on_a_slow_machine(slowness):
+    budget_law(_demo_budget.Budget, slowness)
+
+
+def test_a_budget_that_learns_nothing_takes_longer():
+    class Deaf(_demo_budget.Budget):
+        def next(self, stage):
+            self._begun = None
+            return super().next(stage)
+
+    budget_law(Deaf, 1)
+    caught(budget_law, Deaf, 2)
