@@ -8,7 +8,9 @@ import jax
 import numpy as np
 
 from jaxanneal._history import History, Summary
+from jaxanneal._methods import ParallelTempering
 from jaxanneal._numbers import refusal
+from jaxanneal._warn import warn
 
 _RESERVED = ("chain", "draw")  # names of ArviZ's dimensions
 
@@ -30,6 +32,11 @@ def inference_data(result: Any, attributes: dict[str, Any]) -> Any:
         remedy = "Result.to_arviz needs arviz: pip install 'jaxanneal[arviz]'."
         raise ImportError(remedy) from error
     history = _sampled(result)
+    if not isinstance(result.state.state.method, ParallelTempering):
+        warn(
+            "Result.to_arviz: simulated annealing does not sample, its temperature falls: these "
+            "are states on the way, no draws. To sample use method=ja.ParallelTempering()."
+        )
     variables = {"posterior": _posterior(history), "sample_stats": _sample_stats(history)}
     warm = np.asarray(history.warmup)
     groups = {

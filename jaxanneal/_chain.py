@@ -148,7 +148,7 @@ def init_chain(params: Any, *, energy: Energy, args: tuple[Any, ...] = ()) -> Ch
 
     Reference: Kirkpatrick, Gelatt and Vecchi, Science 220, 671 (1983).
     """
-    parameters = Parameters.of(params)
+    parameters = Parameters.of(params, warn=True)
     if not any(leaf.size for leaf in parameters.leaves):
         remedy = "Pass arrays; Python integers, bools, strings and functions are held fixed."
         raise TypeError(refusal("params", "at least one parameter", repr(params), remedy))

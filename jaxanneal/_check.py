@@ -1,7 +1,6 @@
 """Whether a run is to be trusted: a Status per chain, and doubts about the whole."""
 
 import enum
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from jaxanneal._methods._ladders import has_moved
 from jaxanneal._sharding import fetch
 from jaxanneal._state import State
 from jaxanneal._stop_reason import StopReason
+from jaxanneal._warn import warn
 
 # Without an acceptance in so many moves a chain is stuck, whatever the others do; earlier if all of
 # them are, or if at the others' rate it would have accepted so many (e^-20 by chance).
@@ -75,9 +75,9 @@ def status_of(state: State) -> np.ndarray:
 
 
 def require_trust(result: Any) -> None:
-    """Warn of doubts in the name of the caller's caller, and raise the failures."""
+    """Warn of doubts, and raise the failures."""
     for doubt in doubts(result):
-        warnings.warn(doubt, stacklevel=3)
+        warn(doubt)
     found = failures(result)
     if found:
         raise RuntimeError("The run is not to be trusted: " + "\n".join(found))
@@ -96,11 +96,16 @@ def failures(result: Any) -> list[str]:
 def _told(status: np.ndarray, rungs: int) -> list[str]:
     found = []
     for one, text in TEXTS.items():
-        where = np.flatnonzero([one in each for each in status])
+        where = np.flatnonzero([one in _first_of(each) for each in status])
         if where.size:
             ladder = f" ({rungs} to a ladder)" if rungs < len(status) else ""
             found.append(f"{named('chain', where)} of {len(status)}{ladder} {text}")
     return found
+
+
+def _first_of(status: Status) -> Status:
+    """Return what is to be done first: a chain without a finite energy proposed none either."""
+    return Status.NEVER_FINITE if Status.NEVER_FINITE in status else status
 
 
 def doubts(result: Any) -> list[str]:

@@ -17,6 +17,7 @@ import numpy as np
 from jaxanneal._compiled import TRACED
 from jaxanneal._energy import evaluate
 from jaxanneal._limits import Limits
+from jaxanneal._methods._protocol import NEVER
 from jaxanneal._move import propose
 from jaxanneal._numbers import refusal
 from jaxanneal._parameters import Parameters
@@ -60,8 +61,9 @@ def fingerprint(
         "kind of device": f"{device.platform} {device.device_kind}",
     }
     found |= {name: str(getattr(jax.config, name)) for name in TRACED}
+    found |= {"method": type(method).__name__, "chains": " x ".join(map(str, method.shape))}
     named = ("steps", "target", "patience", "record_every")
-    found |= {name: str(getattr(limits, name)) for name in named}
+    found |= {name: _given(getattr(limits, name)) for name in named}
     found |= {"block": str(setup.width), "layout of the history": str(setup.layout)}
     found |= origin | numbers("method", method) | numbers("args", args.tree)
     cooling = getattr(method, "cooling", None)
@@ -69,6 +71,11 @@ def fingerprint(
         steps = np.linspace(0, limits.steps - 1, _PROBES).round().astype(int)
         found["method.cooling at some steps"] = _shown(tabulate(cooling, steps))
     return found | _programs(setup, state, args)
+
+
+def _given(limit: Any) -> str:
+    """Return a limit as it was given: ``None`` where there is none."""
+    return str(None if limit in (None, NEVER, -np.inf) else limit)
 
 
 def from_start(key: jax.Array, starts: Parameters, move: Any) -> dict[str, str]:
@@ -158,7 +165,7 @@ def _shown(leaf: Any) -> str:
         return _short(_bare(repr(leaf)))
     leaf = own(leaf)  # where processes share it, each has it
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return f"{jax.random.key_impl(leaf)} {_shown(jax.random.key_data(leaf))}"
+        return f"a key of {_shown(jax.random.key_data(leaf))} ({jax.random.key_impl(leaf)})"
     values = np.asarray(leaf)
     kind = f"{values.dtype.name}{list(values.shape)}"
     if values.size <= _SHOWN:

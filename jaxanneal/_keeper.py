@@ -3,7 +3,6 @@
 import contextlib
 import pathlib
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from jaxanneal._numbers import refusal
 from jaxanneal._sharding import Spread, alone, from_first
 from jaxanneal._state import State, own_lanes, with_lanes
 from jaxanneal._stop_reason import StopReason
+from jaxanneal._warn import warn
 
 _FORMAT = 4
 
@@ -118,7 +118,7 @@ class Keeper:
         got = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         remedy = "The run goes on and tries again later; make room or name another directory."
         place = f"checkpoint {self.checkpoint.directory}"
-        warnings.warn(refusal(place, "a directory that takes a save", got, remedy), stacklevel=2)
+        warn(refusal(place, "a directory that takes a save", got, remedy))
 
     def restore(self, like: State, width: int, method: Any, rows: History) -> Kept | None:
         """Return the newest save that is whole, or ``None`` if there is no save.
@@ -157,7 +157,7 @@ class Keeper:
             if wrong:
                 remedy = f"The run goes on from {name}; look at the disk."
                 text = refusal(f"checkpoint {place}", "whole saves", "; ".join(wrong), remedy)
-                warnings.warn(text, stacklevel=2)
+                warn(text)
             return save
         if not wrong:
             return None

@@ -1,7 +1,6 @@
 """Parameters: the array leaves of a user's tree, and what in that tree is held fixed."""
 
 import sys
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._numbers import refusal
+from jaxanneal._warn import warn as warn_user
 
 _NUMBER = "biuf"  # NumPy kinds: bool, signed, unsigned, floating
 
@@ -109,11 +109,10 @@ class Parameters:
                 continue
             paths.append(name)
         if warn and surprising:
-            warnings.warn(
+            warn_user(
                 f"{', '.join(surprising)}: held fixed, because Python integers and bools (and "
                 "floats outside dicts, lists and tuples) are not parameters. Pass a JAX or NumPy "
-                "array to have it annealed.",
-                stacklevel=4,
+                "array to have it annealed."
             )
         return cls(tuple(leaves), Structure(treedef, tuple(fixed), tuple(paths)))
 

@@ -1,7 +1,6 @@
 """Polish: gradient descent from the best states of a run, with any optax optimiser."""
 
 import time
-import warnings
 from typing import Any
 
 import jax
@@ -34,6 +33,7 @@ from jaxanneal._start import (
 )
 from jaxanneal._stop_reason import StopReason
 from jaxanneal._tracing import refuse_tracing
+from jaxanneal._warn import warn
 
 # Steps between two looks of the host take about this long, so that Ctrl-C is soon heard.
 _LOOK_SECONDS = 0.5
@@ -185,7 +185,7 @@ class _Run:
         if made and not np.any(descent.sloped):
             remedy = "It is flat or stationary at every start; ja.anneal needs no gradient."
             text = refusal("energy", "a gradient that is not zero", "zeros at every step", remedy)
-            warnings.warn(text, stacklevel=4)
+            warn(text)
         stopped = ~np.asarray(descent.going) | ~np.isfinite(np.asarray(chains.energy))
         unknown = np.full(self.chains, np.nan)
         return Result(

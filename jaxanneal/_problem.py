@@ -80,7 +80,10 @@ class Problem:
         self.energy, self.clock, data = as_energy(energy), clock, as_data(args)
         if params is None or key is None:
             missing = "params" if params is None else "key"
-            remedy = "Only a call with state= needs neither params nor key."
+            remedy = (
+                "Only a call with state= needs neither params nor key; a polished result has no "
+                "state, the run that it was polished from has."
+            )
             raise TypeError(refusal(missing, "a value", None, remedy))
         self.key = as_key(key)
         self.method: Any = as_method(method, params)

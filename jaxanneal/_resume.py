@@ -1,5 +1,6 @@
 """Going on from an earlier run."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -172,8 +173,27 @@ def _agree(known: np.ndarray, again: np.ndarray) -> bool:
 def _require_same(name: str, old: Any, new: Any) -> None:
     if jax.tree.structure(old) != jax.tree.structure(new):
         remedy = "To change it, start anew with params=ja.stacked(result.chains.params)."
-        expected = f"the structure of the run's own, {jax.tree.structure(old)}"
-        raise ValueError(refusal(name, expected, jax.tree.structure(new), remedy))
+        expected = f"one of the same structure as the run's own, {_described(old, new)}"
+        raise ValueError(refusal(name, expected, _described(new, old), remedy))
+
+
+def _described(one: Any, other: Any) -> str:
+    """Return in words what of ``one`` is of another structure than ``other``."""
+    kind = type(one).__name__
+    if type(one) is not type(other):
+        return kind
+    if not dataclasses.is_dataclass(one):
+        return str(jax.tree.structure(one))
+    differing = []
+    for field in dataclasses.fields(one):
+        mine, its = getattr(one, field.name), getattr(other, field.name)
+        if jax.tree.structure(mine) != jax.tree.structure(its) or (
+            isinstance(mine, int | str) and mine != its
+        ):
+            inner = type(mine) is type(its) and dataclasses.is_dataclass(mine)
+            shown = _described(mine, its) if inner else repr(mine)
+            differing.append(f"{field.name}={shown}")
+    return f"{kind}({', '.join(differing)})"
 
 
 def _equal(a: Any, b: Any) -> bool:

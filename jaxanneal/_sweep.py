@@ -1,7 +1,6 @@
 """Sweeps: many configurations, each with repeats, in few compiled programs."""
 
 import functools
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +28,7 @@ from jaxanneal._sweep_settings import Changes, Settings, names, require_known
 from jaxanneal._sweep_store import Store, required, stored
 from jaxanneal._sweep_table import Table
 from jaxanneal._tracing import refuse_tracing
+from jaxanneal._warn import warn
 from jaxanneal.moves._per_leaf import natural_move
 
 
@@ -216,8 +216,7 @@ def _warn(table: Table) -> None:
     wrong = np.flatnonzero((errors != "").reshape(-1))
     if wrong.size:
         first = errors.reshape(-1)[wrong[0]]
-        warnings.warn(
+        warn(
             f"{wrong.size} of {errors.size} runs of the sweep failed: see `error` of the dataset. "
-            f"The first says: {first}",
-            stacklevel=3,
+            f"The first says: {first}"
         )

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import pathlib
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from jaxanneal._lock import lock
 from jaxanneal._numbers import refusal
 from jaxanneal._sweep_table import Table
+from jaxanneal._warn import warn
 
 _ATTRIBUTE = "jaxanneal_sweep"
 
@@ -85,10 +85,9 @@ class Store:
                 part.to_zarr(self.directory, region=region, mode="r+")
         except OSError as error:
             self._works = False
-            warnings.warn(
+            warn(
                 f"store: cannot be written ({error}). The sweep goes on without it, and returns "
-                "everything; call it again with the same store to go on from what is there.",
-                stacklevel=2,
+                "everything; call it again with the same store to go on from what is there."
             )
 
     def _box(self, places: list[tuple[int, int]] | None) -> dict[str, slice]:
@@ -125,7 +124,7 @@ def _opened(directory: pathlib.Path, made: Store, mine: dict[str, str]) -> Store
         try:
             made.create(mine)
         except OSError as error:
-            warnings.warn(f"store: cannot be made ({error}). The sweep goes on.", stacklevel=5)
+            warn(f"store: cannot be made ({error}). The sweep goes on.")
             return None
         return made
     _require_same(directory, mine, _identity(directory, made.xarray))

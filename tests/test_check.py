@@ -124,6 +124,7 @@ def test_chains_without_a_finite_energy_are_named_with_the_remedy():
     starts[[1, 3]] = np.nan
     result = shifted(ja.stacked(starts), cooled())
     raises(result, "chains 1 and 3 of 8", "never had a finite energy", "initialiser")
+    assert len(_check.failures(result)) == 1  # that they proposed none either follows from it
 
 
 def test_proposals_without_a_finite_energy_raise_or_warn_with_the_remedy():

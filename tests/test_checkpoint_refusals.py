@@ -61,6 +61,18 @@ CHANGES = {
     "method.cooling.start": {"method": ja.SimulatedAnnealing(4, Geometric(3.0, 0.1))},
     "structure of method": {"method": ja.SimulatedAnnealing(4, Linear(2.0, 0.1))},
     "observe": {"observe": lambda params, x: params["w"]},
+    "chains": {"method": ja.SimulatedAnnealing(8, Geometric(2.0, 0.1))},
+    "method": {"method": ja.ParallelTempering(temperatures=[0.1, 0.2], ladders=2)},
+}
+
+# As the user would have given them, not as the engine holds them.
+SHOWN = {
+    "key": r"key = a key of uint32\[2\] \[\d+, \d+\] .*, got key = a key of uint32",
+    "target": r"target = None, got target = 0\.0\.",
+    "patience": r"patience = None, got patience = 9\.",
+    "chains": r"with chains = 4, .*got chains = 8, ",
+    "method": r"method = SimulatedAnnealing, chains = 4, .*got method = ParallelTempering, "
+    r"chains = 2 x 2",
 }
 
 
@@ -79,6 +91,12 @@ def test_another_call_is_refused_by_the_name_of_what_differs(name, finished):
     function = (lambda p, x, _: energy(p, x)) if name == "structure of args" else energy
     with pytest.raises(ValueError, match=match):
         run(function, checkpoint=ja.Checkpoint(finished[0]), **CHANGES[name])
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_refusal_shows_what_was_given(name, finished):
+    with pytest.raises(ValueError, match=SHOWN[name]):
+        run(checkpoint=ja.Checkpoint(finished[0]), **CHANGES[name])
 
 
 def fingerprint_law(function, directory):

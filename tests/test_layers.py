@@ -10,6 +10,7 @@ ROOT = pathlib.Path(jaxanneal.__file__).parent
 # From the ground up: a file may import from the rows before its own only.
 LAYERS = [
     "_version",
+    "_warn",
     "_pytree",
     "_numbers",
     "_tracing",

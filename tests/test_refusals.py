@@ -217,10 +217,17 @@ def test_state_goes_on_with_its_own_structure_only():
     def goes_on(**changes):
         return ja.anneal(square, state=first.state, steps=5, **changes)
 
-    text = "method|the structure|SimulatedAnnealing[(8,)|ja.stacked"
+    text = "method|run's own, SimulatedAnnealing(chains=4)|SimulatedAnnealing(chains=8)|ja.stacked"
     eight = SimulatedAnnealing(chains=8, cooling=Geometric(1.0, 0.1))
     refuses(ValueError, lambda: goes_on(method=eight), text)
     ladder = ParallelTempering(temperatures=[0.1, 1.0])
     refuses(ValueError, lambda: goes_on(method=ladder), "method|Simulated|Parallel|ja.stacked")
     refuses(ValueError, lambda: goes_on(move=Uniform()), "move|Gaussian|Uniform|ja.stacked")
+    bounded = Gaussian(bounds=(-9, 9))
+    refuses(
+        ValueError, lambda: goes_on(move=bounded), "move|(bounds=None)|(bounds=(Array|ja.stacked"
+    )
+    polished = ja.polish(square, first, steps=1).state
+    text = "params|a value|None|a polished result has no state"
+    refuses(TypeError, lambda: ja.anneal(square, state=polished, steps=5), text)
     refuses(ValueError, lambda: goes_on(block=3), "block|4, as in the run|3|ja.stacked")

@@ -29,12 +29,13 @@ def as_rungs(path: str, rungs: Any, temperatures: Any) -> tuple[int, jax.Array |
 def as_ladder(path: str, temperatures: Any) -> jax.Array:
     """Return the temperatures of a ladder, or refuse what does not strictly increase."""
     remedy = "List the coldest first, for example jnp.geomspace(0.01, 1.0, 16)."
-    expected = "finite values > 0 that strictly increase, [rungs]"
+    precision = jax.dtypes.canonicalize_dtype(float)
+    expected = f"finite values > 0 that strictly increase as {precision}, [rungs]"
 
     def valid(x: np.ndarray) -> bool:
         good = bool(np.all(np.isfinite(x) & (x > 0)))
         # Compared in the precision of the run: two equal rungs would be one.
-        rounded = x.astype(jax.dtypes.canonicalize_dtype(float))
+        rounded = x.astype(precision)
         return x.ndim == 1 and good and bool(np.all(np.diff(rounded) > 0))
 
     ladder = number(path, temperatures, expected, valid, remedy)
