@@ -20,7 +20,7 @@ _GAIN, _DECAY, _FLOOR = 1.0, 0.6, 0.02
 # over the chains; a chain without a finite energy goes to and fro between so many of them.
 _TRIED, _PLACES, _STRIDE = (-6.9, 11.5), 32, 13
 
-# Every so manieth step of a mixed move is so small that only the parts without a factor matter.
+# Of so many steps of a mixed move one is so small that only the parts without a factor matter.
 _PROBED, _LOG_PROBE = 4, -10 * math.log(2)
 
 

@@ -18,10 +18,11 @@ class Move(Protocol):
     """Propose new parameters of one chain.
 
     A class of your own needs ``propose`` alone. Register it as a pytree to have its numbers traced;
-    otherwise the object is static, and another object compiles again. Three optional methods:
+    otherwise the object is static, and another object compiles again. Four optional methods:
     ``target(params)`` returns the acceptance rate that ``factor`` should adapt to (without it the
     factor stays 1), ``largest_factor(params)`` the factor beyond which steps are no wider, where
-    there is one, and ``check(params)`` refuses a start before anything compiles.
+    there is one, ``mixed(params)`` whether a part of each step is as it is whatever the factor (a
+    bool, ``False`` without it), and ``check(params)`` refuses a start before anything compiles.
     """
 
     def propose(self, key: jax.Array, params: Any, factor: Any) -> tuple[Any, Any]:

@@ -173,7 +173,7 @@ def _agree(known: np.ndarray, again: np.ndarray) -> bool:
 def _require_same(name: str, old: Any, new: Any) -> None:
     if jax.tree.structure(old) != jax.tree.structure(new):
         remedy = "To change it, start anew with params=ja.stacked(result.chains.params)."
-        expected = f"one of the same structure as the run's own, {_described(old, new)}"
+        expected = f"the structure of the run's own, {_described(old, new)}"
         raise ValueError(refusal(name, expected, _described(new, old), remedy))
 
 

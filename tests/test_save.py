@@ -112,7 +112,7 @@ def test_what_no_file_can_hold_is_asked_for(name, tmp_path):
 
 def test_a_schedule_of_another_kind_is_refused_after_loading(tmp_path):
     loaded = passed_through(run(GEOMETRIC), tmp_path)
-    with pytest.raises(ValueError, match=r"^method: expected the structure"):
+    with pytest.raises(ValueError, match=r"^method: expected the structure of the run"):
         ja.anneal(fit, state=loaded.state, args=(X,), method=LADDER, steps=5)
 
 
