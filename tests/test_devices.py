@@ -36,8 +36,9 @@ def processes(count, *devices):
     return [[tuple(line.split()) for line in found] for found in lines]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_devices")
-@pytest.mark.parametrize("method", ["SA", pytest.param("PT", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["SA", "PT"])
 def test_two_devices_find_what_one_finds_and_go_on_from_each_other(method):
     one, two = annealed(method, mesh(1)), annealed(method, None)
     assert len(two.chains.energy.sharding.device_set) == 2

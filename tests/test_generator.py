@@ -101,6 +101,7 @@ def order_law(**twin):
         pairs_law(f"steps {lag} apart", made[lag:], made[:-lag], 16)
 
 
+@pytest.mark.slow
 def test_words_in_the_order_of_a_run_are_uniform_and_independent():
     """42 comparisons, fewer than 50."""
     order_law()
@@ -210,6 +211,7 @@ def uses_law(split, fold_in, bits):
             pairs_law(f"{a} and {b}", made[a], made[b], 15)
 
 
+@pytest.mark.slow
 def test_draws_splits_and_folds_of_a_key_have_nothing_in_common():
     """45 comparisons."""
     bits = lambda key, shape: jax.random.bits(key, shape, jnp.uint32)  # noqa: E731

@@ -128,7 +128,10 @@ def labels_law(rungs, kind=None):
     return state
 
 
-@pytest.mark.parametrize("rungs, kind", [(127, "int8"), (128, "int16"), (300, "int16")])
+@pytest.mark.parametrize(
+    "rungs, kind",
+    [(127, "int8"), *(pytest.param(n, "int16", marks=pytest.mark.slow) for n in (128, 300))],
+)
 def test_labels_of_few_bits_lead_to_the_same_ladders(rungs, kind):
     assert labels_law(rungs).rung.dtype == kind
 
@@ -161,7 +164,7 @@ def test_acceptance_rates_are_exact_after_any_warm_up_and_sums_of_32_bits_are_no
     caught(acceptance_law, (("jaxanneal._methods._ladders.summed", sums),))
 
 
-@pytest.mark.parametrize("scheme", ["deo", "seo"])
+@pytest.mark.parametrize("scheme", [pytest.param("deo", marks=pytest.mark.slow), "seo"])
 def test_tempering_runs_in_double_precision(float64, scheme):
     method = ja.ParallelTempering(rungs=3, ladders=20, swap_every=2, scheme=scheme)
     well = lambda x: jnp.sum((x**2 - 1) ** 2)  # noqa: E731

@@ -45,6 +45,7 @@ def error(output):
     return jnp.mean((output - 1.0) ** 2)
 
 
+@pytest.mark.slow
 def test_the_state_of_an_nnx_model_is_annealed_and_polished():
     graph, start = nnx.split(Network(nnx.Rngs(0)))
     energy = lambda state, x: error(nnx.merge(graph, state)(x))  # noqa: E731

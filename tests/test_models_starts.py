@@ -55,6 +55,7 @@ def trained(network, steps=100):
     return eqx.combine(free, held)
 
 
+@pytest.mark.slow
 def test_annealing_goes_on_from_a_trained_network_and_is_never_worse():
     network = trained(scaled(jax.random.key(0)))
     before = float(wave_error(network, X))

@@ -103,6 +103,7 @@ def number(text, pattern):
     return float(re.search(pattern, text).group(1))
 
 
+@pytest.mark.slow
 def test_the_loop_the_scan_and_the_engine_agree_and_the_bar_is_one_line():
     notebook = executed(PATHS[0])
     text = printed(notebook)

@@ -78,6 +78,7 @@ def test_parameters_and_data_keep_their_joint_law(temperature):
     joint_law(temperature)
 
 
+@pytest.mark.slow
 def test_the_joint_law_catches_broken_kernels():
     joint_law(1.0, rules=(lambda delta, t, h: -delta,))  # T ignored: invisible at T = 1
     caught(joint_law, 2.0, rules=(lambda delta, t, h: -delta,))

@@ -155,6 +155,7 @@ def test_energies_at_every_rung_have_their_exact_mean_spread_and_change():
     energies_law()
 
 
+@pytest.mark.slow
 def test_the_law_of_energies_catches_those_by_replica_and_comparisons_with_others():
     def by_number(before, energies, by_rung, last, one):
         return with_phase(before, energies, energies, last, one)
@@ -196,6 +197,7 @@ def error_law(error):
     assert np.all(np.abs(total) < 5.5 * error(means)[:-1])
 
 
+@pytest.mark.slow
 def test_the_error_of_the_log_partition_function_is_that_of_its_scatter():
     error_law(log_partition_error)
 

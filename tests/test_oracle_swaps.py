@@ -126,7 +126,7 @@ LADDERS, ROUNDS, BURN = 400, 1600, 800
 
 
 @functools.cache
-def ideal(scheme, twin=(), seed=5):
+def ideal(scheme, twin=()):
     """Return the final ladders and the rung of each replica, ``[rounds, ladders, rungs]``."""
     temperatures = np.geomspace(0.5, 5.0, PAIRS + 1)
     method = ja.ParallelTempering(
@@ -138,7 +138,7 @@ def ideal(scheme, twin=(), seed=5):
         uniform = jax.random.uniform(key, (DIMENSION // 2, method.chains))
         energies = -jnp.sum(jnp.log1p(-uniform), axis=0) * by_replica(ladders)
         none = jnp.zeros(method.chains)
-        ladders, _ = method.after_round(jax.random.key(seed), ladders, step, energies, none, none)
+        ladders, _ = method.after_round(jax.random.key(5), ladders, step, energies, none, none)
         return ladders, ladders.rung.astype(jnp.int8)
 
     with broken(twin):
@@ -159,9 +159,9 @@ def round_trips(rungs):
     return trips
 
 
-def round_trip_law(rate, scheme, twin=(), seed=5):
+def round_trip_law(rate, scheme, twin=()):
     """400 independent ladders, 800 counted rounds: standard error below 0.5 % of the rate."""
-    ladders, _ = ideal(scheme, twin, seed)
+    ladders, _ = ideal(scheme, twin)
     assert ladders.phases == ROUNDS - BURN
     assert_mean("round trips", ladders.round_trips / (ROUNDS - BURN), rate, MANY)
 
@@ -173,7 +173,6 @@ def test_replicas_make_round_trips_at_the_rate_of_the_theory():
     assert pytest.approx(1 / (2 * PAIRS + 2 * odds), rel=1e-6) == SEO
     round_trip_law(DEO, "deo")
     round_trip_law(SEO, "seo")
-    round_trip_law(SEO, "seo", seed=6)
     caught(round_trip_law, DEO, "seo")
 
 
@@ -229,6 +228,7 @@ def only_up(accepted):
     return jnp.pad(accepted.astype(jnp.int8), ((0, 0), (0, 1)))
 
 
+@pytest.mark.slow
 def test_labels_stay_permutations():
     """Twin 25."""
     label_law(*ideal("deo"))

@@ -43,6 +43,7 @@ def kept_law(result, x, y, **settings):
     assert int(found.params["n"]) == 2
 
 
+@pytest.mark.slow
 def test_a_second_polish_keeps_bounds_and_frozen_leaves_and_the_forgetful_twin_fails(tmp_path):
     run = annealed({"x": Gaussian(0.1, bounds=(0.0, np.float32([1, 2]))), "y": None, "n": None})
     once = ja.polish(far, run, DOWN, steps=3)
