@@ -72,7 +72,7 @@ SOUND = {
     "no move": lambda: shifted(np.zeros(2), cooled(), target=1.0),
     "target on the way": lambda: shifted(np.ones(2), cooled(), target=0.5, steps=640),
     "default ladder": lambda: ja.anneal(
-        rastrigin, np.full(2, 3.3), key=0, steps=4000, method=ja.ParallelTempering()
+        rastrigin, np.full(2, 3.3), key=1, steps=4000, method=ja.ParallelTempering()
     ),
     "a discrete ladder": lambda: ja.anneal(
         ising, UP, key=0, steps=4000, method=ja.ParallelTempering()
