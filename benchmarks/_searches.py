@@ -43,7 +43,7 @@ def searches() -> list[Search]:
             "Rastrigin d=10, to 0.5",
             rastrigin,
             lambda key: jax.random.uniform(key, (10,), minval=-5.0, maxval=5.0),
-            ja.moves.Gaussian(scale=0.3),
+            ja.moves.StudentT(df=1, fraction=0.1),
             ladder(0.05, 10.0, 12),
             0.5,
         ),
