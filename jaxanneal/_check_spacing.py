@@ -120,7 +120,8 @@ def _uneven(health: Diagnostics, scheme: str) -> list[str]:
         f"the rungs stand unevenly: rungs {far} and {far + 1} (T = {ladder[far]:.3g} and "
         f"{ladder[far + 1]:.3g}) accept {rates[far]:.2%} of their swaps, the others "
         f"{np.median(np.delete(rates, far)):.0%}; on even distances replicas would make about "
-        f"{more:.2g} times as many round trips. Let adapt=True move the rungs in a longer warmup, "
+        f"{more:,.{0 if more >= 10 else 1}f} times as many round trips. Let "
+        "adapt=True move the rungs in a longer warmup, "
         f"with about ParallelTempering(rungs={max(rungs_for(health), len(ladder))}), or give "
         "temperatures closer together there."
     ]

@@ -70,7 +70,7 @@ def _bend(axes: Any, width: float, high: float) -> None:
     axes.set_xscale("asinh", linear_width=width)
     powers = np.arange(np.ceil(np.log10(2 * width)), np.floor(np.log10(high)) + 1)
     powers = powers[:: -(-len(powers) // _TICKS)] if len(powers) else powers
-    labels = ["0", *(f"$10^{{{power:.0f}}}$" for power in powers)]
+    labels = ["0", *(f"$10^{{{int(power)}}}$" for power in powers)]  # -0.0 is 0
     axes.set_xticks([0, *10.0**powers], labels=labels)
     axes.xaxis.set_minor_locator(NullLocator())
 

@@ -73,7 +73,7 @@ def draw_exploration(axes: Any, health: Any, swap_every: int, slow: bool) -> Non
                 f"\nleast effective sample size {np.nanmin(independent):,.0f}, "
                 f"largest R-hat {np.nanmax(rhat):.3g}"
             )
-    colour, label = "0.5", "much, but round trips are made"
+    colour, label = "0.5", "half of it and more"
     if slow:
         colour, label = "C3", "too much: raise swap_every"
     axes.axhspan(LEFT_AT_MOST, 1.02, color=colour, alpha=0.08, lw=0, label=label)
