@@ -121,20 +121,18 @@ def first_factors(rises: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
         return first
     average = lambda x: np.convolve(x, np.full(window, 1 / window), "valid")  # noqa: E731
     known = ~np.isnan(rises)
-    told = average(known.astype(float)) > 0
+    count = average(known.astype(float))
+    told = count > 0
     if not told.any():
         return first
-    uphill, factors = (
-        np.where(known, np.maximum(rises, 0), np.inf),
-        average(spread_factors(len(rises))),
-    )
-    count = average(known.astype(float))[told]
+    uphill = np.where(known, np.maximum(rises, 0), np.inf)
+    factors = average(spread_factors(len(rises)))[told]
     distinct, place = np.unique(temperatures.astype(np.float64), return_inverse=True)
     for index, temperature in enumerate(distinct):  # one in simulated annealing
-        smooth = average(np.exp(-uphill / temperature))[told] / count
+        smooth = average(np.exp(-uphill / temperature))[told] / count[told]
         best = int(np.argmax(smooth))
         refused = np.flatnonzero(smooth[best:] <= smooth[best] / 2)
-        first[place == index] = factors[told][best + refused[0]] if refused.size else 0.0
+        first[place == index] = factors[best + refused[0]] if refused.size else 0.0
     return first
 
 

@@ -55,11 +55,7 @@ def traced(name: str, function: Callable[..., Any], *inputs: Any, remedy: str = 
 def real_scalar(name: str, value: Any) -> jax.Array:
     """Return ``value`` as a strongly typed float scalar, or refuse it with its shape."""
     leaves = jax.tree.leaves(value)
-    is_array = len(leaves) == 1 and leaves[0] is value
-    try:
-        array = jnp.asarray(value) if is_array else None
-    except (TypeError, ValueError):
-        array = None
+    array = as_array(value) if len(leaves) == 1 and leaves[0] is value else None
     expected = "one real scalar for one chain"
     if array is None:
         shown = jax.tree.map(describe, value)
@@ -76,21 +72,26 @@ def real_scalar(name: str, value: Any) -> jax.Array:
     return jax.lax.convert_element_type(array, dtype)
 
 
+def as_array(value: Any) -> jax.Array | None:
+    """Return a value as an array, ``None`` where JAX has none for it."""
+    try:
+        return jnp.asarray(value)
+    except (TypeError, ValueError):
+        return None
+
+
 def recordable(seen: Any) -> Any:
     """Return what ``observe`` has seen, as arrays, or refuse what no history can hold."""
 
-    def as_array(where: Any, leaf: Any) -> jax.Array:
-        try:
-            array = jnp.asarray(leaf)
-        except (TypeError, ValueError):
-            array = None
+    def number(where: Any, leaf: Any) -> jax.Array:
+        array = as_array(leaf)
         if array is None or jnp.issubdtype(array.dtype, jax.dtypes.extended):
             path = f"observe{jax.tree_util.keystr(where)}"
             remedy = "Return arrays alone: numbers for text, jax.random.key_data(key) for a key."
             raise TypeError(refusal(path, "numbers or bools", describe(leaf), remedy))
         return array
 
-    return jax.tree_util.tree_map_with_path(as_array, seen)
+    return jax.tree_util.tree_map_with_path(number, seen)
 
 
 def describe(value: Any) -> str:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxanneal._energy import describe, traced
+from jaxanneal._energy import as_array, describe, traced
 from jaxanneal._numbers import refusal, strong
 from jaxanneal._parameters import Parameters
 from jaxanneal._pytree import pytree_dataclass, static
@@ -140,10 +140,7 @@ def propose(
     for path, a, b in zip(old.structure.paths(), old.leaves, new.leaves, strict=True):
         if a.shape != b.shape or a.dtype != b.dtype:
             raise TypeError(refusal(f"move: {path}", describe(a), describe(b), remedy))
-    try:
-        hastings = jnp.asarray(log_hastings)
-    except (TypeError, ValueError):
-        hastings = None
+    hastings = as_array(log_hastings)
     if hastings is None or hastings.shape != () or jnp.iscomplexobj(hastings):
         got = describe(log_hastings if hastings is None else hastings)
         remedy = "Sum it over what was drawn; 0.0 if the move is symmetric."

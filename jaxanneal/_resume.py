@@ -43,7 +43,7 @@ def resume(
     clock: Clock,
     interruption: Interruption,
 ) -> tuple[Driver, State, Method]:
-    """Return a driver and a copy of the state of an earlier call."""
+    """Return a driver and a copy of the state of an earlier call; all of it is preparation."""
     if not isinstance(state, Continuation):
         remedy = "Pass state=result.state of an earlier run."
         raise TypeError(refusal("state", "a run's state", type(state).__name__, remedy))
@@ -56,16 +56,16 @@ def resume(
     check_schedule(new_method, int(old.step), limits.steps)
     new = _taken_over(state, new_method, new_move)
     new = placed(with_lanes(new, width, lanes(new_method.chains, width, spread)), spread)
-    same = _equal(data, state.args) and _same_energy(energy, state, new, data, spread, clock)
+    same = _equal(data, state.args) and _same_energy(energy, state, new, data, spread)
     copy, inputs = copy_program(spread), (new,)
     if not same:
-        both = _evaluated(start_program(energy, width, spread), new.chains, data, clock)
+        both = _evaluated(start_program(energy, width, spread), new.chains, data)
         copy, inputs = refresh_program(spread), (new, *both)
     traced_copy = copy.prepare(*inputs)
     ready = copy.shapes(*inputs)  # other data may have energies of another precision
     setup, limits = make_setup(energy, width, spread, ready, data, limits)
     driver = Driver(setup, data, limits, clock, interruption, state.evaluations)
-    clock.compiling += compile_programs(traced_copy, driver.prepare(ready))
+    compile_programs(traced_copy, driver.prepare(ready))
     new = copy(*inputs)
     if not same:
         driver.evaluations += 2 * new_method.chains
@@ -74,11 +74,9 @@ def resume(
     return driver, new, new_method
 
 
-def _evaluated(
-    program: Program, chains: Chain, data: Parameters, clock: Clock
-) -> tuple[Chain, Chain]:
+def _evaluated(program: Program, chains: Chain, data: Parameters) -> tuple[Chain, Chain]:
     """Evaluate current and best states by the program of the starts: it is compiled already."""
-    clock.compiling += compile_programs(program.prepare(chains._params, data))
+    compile_programs(program.prepare(chains._params, data))
     return program(chains._params, data), program(chains._best_params, data)
 
 
@@ -144,7 +142,6 @@ def _same_energy(
     new: State,
     data: Parameters,
     spread: Spread | None,
-    clock: Clock,
 ) -> bool:
     """Return whether this is the energy of the run; after loading, whether it has its values.
 
@@ -153,7 +150,7 @@ def _same_energy(
     """
     if not isinstance(state.energy, NotSaved):
         return energy == state.energy
-    now, best = _evaluated(start_program(energy, state.width, spread), new.chains, data, clock)
+    now, best = _evaluated(start_program(energy, state.width, spread), new.chains, data)
     pairs = ((new.chains.best_energy, best.energy), (new.chains.energy, now.energy))
     count = state.method.chains
     return all(_agree(fetch(known)[:count], fetch(again)[:count]) for known, again in pairs)

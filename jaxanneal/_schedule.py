@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxanneal._energy import describe, traced
+from jaxanneal._energy import as_array, describe, traced
 from jaxanneal._numbers import refusal, setting, strong
 from jaxanneal._pytree import pytree_dataclass, replace, static
 from jaxanneal.cooling import Geometric, Linear
@@ -77,10 +77,7 @@ def require_traceable(cooling: Any) -> None:
 
     def look(step: jax.Array) -> jax.Array:
         value = traced("cooling", function, step, remedy=remedy)
-        try:
-            array = jnp.asarray(value)
-        except (TypeError, ValueError):
-            array = None
+        array = as_array(value)
         if array is None or array.shape != () or jnp.iscomplexobj(array):
             got = repr(value) if array is None else describe(array)
             raise TypeError(refusal("cooling", "one real temperature", got, _SHARED))
