@@ -20,19 +20,23 @@ from benchmarks._workloads import network
 SOLVERS = ("SA", "PT, swap every 10")
 _CHAINS, _STEPS, _PROCESSES = 64, 100, 5
 _CACHED, _CACHE_ALL = ", cached", {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+_LEAST, _LEVEL_0 = ", level 0", {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
 
 
 def study() -> Iterator[dict[str, Any]]:
     """Start processes, one solver and the other in turn; yield rows for each solver.
 
-    Each is asked without JAX's compilation cache, and with one that an earlier process has filled.
+    Each is asked without JAX's compilation cache, with one that an earlier process has filled, and
+    without LLVM's optimisations.
     """
     made: dict[tuple[str, str], list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as filled:
         for _ in range(1 + _PROCESSES):
-            for solver, (kind, place) in itertools.product(SOLVERS, (("", ""), (_CACHED, filled))):
-                cache = {"JAX_COMPILATION_CACHE_DIR": place} | _CACHE_ALL
-                printed = _processes.printed("_first_results", solver, **cache)
+            none = {"JAX_COMPILATION_CACHE_DIR": ""}
+            cache = {"JAX_COMPILATION_CACHE_DIR": filled} | _CACHE_ALL
+            kinds = ("", none), (_CACHED, cache), (_LEAST, none | _LEVEL_0)
+            for solver, (kind, environment) in itertools.product(SOLVERS, kinds):
+                printed = _processes.printed("_first_results", solver, **environment)
                 made.setdefault((solver, kind), []).extend(printed)
     for (solver, kind), (_, *found) in made.items():  # the first filled the cache
         compiling = [each["compile_seconds"] for each in found]

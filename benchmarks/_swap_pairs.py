@@ -1,7 +1,7 @@
 """What a swap after every move adds to a step, from many short pairs of runs.
 
-Noise of a percent and more, which lasts for seconds, cancels in the ratio of two calls of a tenth
-of a second.
+Noise of a percent and more, which lasts for seconds, cancels in the ratio of two calls of a
+twentieth of a second.
 """
 
 import time
@@ -17,6 +17,7 @@ from benchmarks._swaps import RUNGS, tempering
 from benchmarks._workloads import Workload
 
 _DRAWS = 2_000
+_CALL = 0.05  # seconds: beginning a call takes two milliseconds
 
 
 def study(loads: Iterator[Workload], seconds: float) -> Iterator[dict[str, Any]]:
@@ -38,7 +39,7 @@ def pairs(load: Workload, seconds: float) -> np.ndarray:
         step.solver(load, starts, tempering(load.chains, every), load.chains)[0]
         for every in (1, 10)
     ]
-    moves = 10 * max(1, int(0.005 / step.seconds_of(both[1], 10)))
+    moves = 10 * max(1, int(_CALL / step.seconds_of(both[1], 10)))
     found: list[list[float]] = []
     began = time.perf_counter()
     while time.perf_counter() - began < seconds or len(found) < 2:

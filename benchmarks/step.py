@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import jaxanneal as ja
 from benchmarks import _first_results, _roofline, _rows, _step_figure, _step_peers, _step_tables
 from benchmarks._bare import bare, loop
-from benchmarks._step_tables import BARE, COPY, SWAPS
+from benchmarks._by_hand import by_hand
+from benchmarks._step_tables import BARE, COPY, HAND, SWAPS
 from benchmarks._swaps import RUNGS, phases_a_step, swaps, tempering
 from benchmarks._workloads import Workload, workloads
 from jaxanneal._clock import Clock
@@ -23,6 +24,9 @@ from jaxanneal._program import chunk_program
 
 HEAD, table, figure = _step_tables.HEAD, _step_tables.table, _step_figure.save
 _REPEATS, _QUICK_REPEATS = 9, 7
+# Seconds of a call: a long run makes its moves in chunks of half a second, and beginning one takes
+# two milliseconds.
+_CALL, _QUICK_CALL = 0.25, 0.05
 _SMALL_BLOCK = 64
 # What a block needs besides the states of all chains shows where these are small and many.
 _MANY, _NARROW = 4096, 256
@@ -61,8 +65,6 @@ def measure(
     """
     starts = jax.vmap(workload.start)(jax.random.split(jax.random.key(0), workload.chains))
     plain, bare_compile = bare(workload, starts)
-    few = max(1, int(0.01 / seconds_of(plain[0], 1)))  # or a GPU's wait would count as a step
-    steps = max(1, int(0.05 * few / seconds_of(plain[0], few)))
     timed: dict[str, Callable[[int], None]] = dict(zip(BARE, plain, strict=False))
     compiling = dict.fromkeys(BARE, bare_compile)
     held: dict[str, float] = {}
@@ -73,19 +75,20 @@ def measure(
     if chosen is None:
         timed[COPY], compiling[COPY] = _roofline.copying(starts), 0.0
     if chosen is None and workload.chains >= RUNGS:
+        timed[HAND], compiling[HAND] = by_hand(workload, starts)
         timed[SWAPS], compiling[SWAPS] = swaps(workload.chains)
         alone[SWAPS] = 1 / phases_a_step()
     for peer in _step_peers.peers(workload, starts) if peers else ():
         timed[peer.name], compiling[peer.name] = peer.moves, peer.compile_seconds
         alone[peer.name] = workload.chains // peer.chains
     repeats = _QUICK_REPEATS if quick else _REPEATS
-    for function in timed.values():
-        function(1)
-        function(steps)
+    call = _QUICK_CALL if quick else _CALL
+    steps = {name: steps_in(call, function) for name, function in timed.items()}
     seconds: dict[str, list[float]] = {name: [] for name in timed}
     for _ in range(repeats):
         for name, function in timed.items():
-            seconds[name].append(alone.get(name, 1.0) * seconds_of(function, steps) / steps)
+            spent = seconds_of(function, steps[name]) / steps[name]
+            seconds[name].append(alone.get(name, 1.0) * spent)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     baseline = min(medians[name] for name in BARE[:2])  # as JAX compiles it for anyone
     coordinates = sum(x.size for x in jax.tree.leaves(starts)) // workload.chains
@@ -96,7 +99,7 @@ def measure(
             workload.name,
             name,
             chains=workload.chains,
-            steps=steps,
+            steps=steps[name],
             repeats=repeats,
             ratio=medians[name] / baseline,
             microseconds=medians[name] * 1e6,
@@ -182,6 +185,13 @@ def memory(workload: Workload, starts: Any, chunk: Any, apart: Any, width: int) 
 
 def _is_bool(tree: Any) -> bool:
     return all(leaf.dtype == jnp.bool_ for leaf in jax.tree.leaves(tree))
+
+
+def steps_in(seconds: float, function: Callable[[int], None]) -> int:
+    """Return how many steps take so long, in tens where there are some: each with an exchange."""
+    few = max(1, int(0.01 / seconds_of(function, 1)))  # or a GPU's wait would count as a step
+    found = int(seconds * few / seconds_of(function, few))
+    return max(1, found if found < 10 else found // 10 * 10)
 
 
 def seconds_of(function: Callable[[int], None], steps: int) -> float:
