@@ -101,17 +101,18 @@ class Compilation(NamedTuple):
 
 
 def compile_programs(*programs: Compilation) -> float:
-    """Compile programs, at the same time, and return how long that and tracing took."""
+    """Compile programs, at the same time, and return how long that and tracing took.
+
+    The one that takes longest comes first.
+    """
     if all(program.lower is None for program in programs):
         return 0.0
     begin = time.perf_counter()
-    ready = [program.lower() for program in programs if program.lower is not None]
-    if len(ready) == 1:
-        ready[0]()
-    else:
-        with ThreadPoolExecutor(len(ready)) as pool:
-            for done in [pool.submit(compile_it) for compile_it in ready]:
-                done.result()
+    lowered = (program.lower() for program in programs if program.lower is not None)
+    with ThreadPoolExecutor(len(programs)) as pool:
+        # One compiles while the next is lowered.
+        for done in [pool.submit(compile_it) for compile_it in lowered]:
+            done.result()
     return time.perf_counter() - begin + sum(program.seconds for program in programs)
 
 

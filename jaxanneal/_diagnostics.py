@@ -78,11 +78,12 @@ def diagnose(state: State, history: History) -> Diagnostics:
     """Return the diagnostics of a state, and of what was recorded on the way to it."""
     method, count = state.method, state.method.chains
     rate = acceptance_rate(accepted_by(state), method.shape)
-    order = np.asarray(method.order(state.exchange))
+    ladders = isinstance(method, ParallelTempering)
+    order = np.asarray(method.order(state.exchange)) if ladders else np.arange(count)
     factor = np.exp(fetch(state.log_factor).astype(np.float64)[:count][order])
     factor = factor.reshape(method.shape)
     nonfinite = fetch(state.nonfinite).astype(np.int64)[:count][order]
-    if not isinstance(method, ParallelTempering):
+    if not ladders:
         return Diagnostics(rate, factor, nonfinite)
     factor = np.exp(np.log(factor).mean(axis=0))
     made = _swapped(state.exchange) | _explored(state.exchange) | _recorded(history)

@@ -133,7 +133,7 @@ class Problem:
 
         def compile_all() -> None:
             with self.clock.preparing():
-                compile_programs(traced_start, traced_make, traced_chunk)
+                compile_programs(traced_chunk, traced_start, traced_make)
 
         return driver, compile_all
 

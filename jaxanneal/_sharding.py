@@ -15,6 +15,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
+from jaxanneal._entries import entries
 from jaxanneal._numbers import refusal
 
 Axes = tuple[str, ...] | None
@@ -191,13 +192,8 @@ def entry(arrays: tuple[jax.Array, ...], index: int) -> list[jax.Array]:
     for number, shard in enumerate(arrays[0].addressable_shards if here(arrays[0]) else ()):
         inside = index - (shard.index[0].start or 0)
         if 0 <= inside < shard.data.shape[0]:
-            return _at([x.addressable_shards[number].data for x in arrays], inside)
-    return _at(arrays, index)
-
-
-@jax.jit  # all at once: by itself each array would be compiled for
-def _at(arrays: Any, index: jax.Array) -> list[jax.Array]:
-    return [x[index] for x in arrays]
+            return entries([x.addressable_shards[number].data for x in arrays], inside)
+    return entries(list(arrays), index)
 
 
 def alone(spread: Spread | None) -> bool:

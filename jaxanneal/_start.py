@@ -11,6 +11,7 @@ import numpy as np
 from jaxanneal import _prng
 from jaxanneal._chain import Chain
 from jaxanneal._energy import describe, traced
+from jaxanneal._entries import entries
 from jaxanneal._move import Move, check_of
 from jaxanneal._numbers import refusal
 from jaxanneal._parameters import Parameters
@@ -132,12 +133,7 @@ def check_start(move: Move, starts: Parameters) -> None:
 
 def one_chain(starts: Parameters) -> Any:
     """Return the tree of the first chain."""
-    return starts.with_leaves(_first_of_each(starts.leaves)).tree
-
-
-@jax.jit  # all at once: by itself each leaf would be compiled for
-def _first_of_each(leaves: tuple[jax.Array, ...]) -> list[jax.Array]:
-    return [leaf[0] for leaf in leaves]
+    return starts.with_leaves(entries(list(starts.leaves), 0)).tree
 
 
 def require_finite(chains: Chain, count: int) -> None:

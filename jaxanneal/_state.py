@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxanneal._blocks import over_chains, pad, padded_count
 from jaxanneal._chain import Chain, Energy, init_chain
+from jaxanneal._entries import entries
 from jaxanneal._methods._protocol import Method
 from jaxanneal._move import Move
 from jaxanneal._parameters import Parameters
@@ -173,13 +174,7 @@ def slots(state: State) -> Chain:
     method = state.method
     if len(method.shape) == 1:  # in the order of the lanes: nothing moves between devices
         return jax.tree.map(lambda x: x[: method.chains], state.chains)
-    return _in_order(method, state.exchange, state.chains)
-
-
-@jax.jit  # all at once: by itself each field would be compiled for
-def _in_order(method: Method, exchange: Any, chains: Chain) -> Chain:
-    order = method.order(exchange)
-    return jax.tree.map(lambda x: x[order], chains)
+    return entries(state.chains, method.order(state.exchange))
 
 
 def best_state(state: State, axes: Axes = None) -> tuple[Parameters, jax.Array]:

@@ -15,6 +15,7 @@ LAYERS = [
     "_numbers",
     "_tracing",
     "_host_devices",
+    "_entries",
     "_sharding",
     "_generator",
     "_prng",
