@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 from laws import caught
 
 from jaxanneal._entries import entries
@@ -16,20 +17,29 @@ TREE = {
 }
 
 
+def kind(x):
+    return x.dtype, x.shape, x.weak_type, x.sharding, x.committed
+
+
 def same_law(take, index):
-    found, expected = (
-        take(TREE, index),
-        jax.jit(lambda t: jax.tree.map(lambda x: x[index], t))(TREE),
-    )
+    found = take(TREE, index)
+    expected = jax.jit(lambda tree: jax.tree.map(lambda x: x[index], tree))(TREE)
     jax.tree.map(np.testing.assert_array_equal, found, expected)
-    kinds = lambda tree: jax.tree.map(lambda x: (x.dtype, x.shape, x.weak_type, x.sharding), tree)  # noqa: E731
-    assert kinds(found) == kinds(expected)
+    assert jax.tree.map(kind, found) == jax.tree.map(kind, expected)
 
 
 @pytest.mark.parametrize("index", [2, np.array([3, 1]), jnp.array([0, 0, 2])])
 def test_entries_are_those_of_a_compiled_program(index):
     same_law(entries, index)
     caught(same_law, lambda tree, index: entries(tree, index * 0), index)
+
+
+def test_entries_stay_where_their_arrays_are_bound():
+    place = NamedSharding(jax.make_mesh((1,), ("chains",)), PartitionSpec("chains"))
+    bound = jax.device_put(TREE, place)  # an entry has no axis of chains
+    found = entries(bound, 1)
+    jax.tree.map(np.testing.assert_array_equal, found, entries(TREE, 1))
+    assert all(x.committed for x in jax.tree.leaves(found))
 
 
 def test_entries_may_be_of_traced_arrays():
