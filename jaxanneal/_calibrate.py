@@ -139,6 +139,7 @@ def calibrated(method: Any, found: Calibration, steps: int) -> Any:
     return method.calibrated(found.start, found.end).bind(steps)
 
 
+@jax.jit  # or each of its operations would be compiled by itself, for the first run of a process
 def first_temperatures(method: Any) -> jax.Array:
     """Return the temperature of each chain at its first move, float ``[chains]``."""
     chain = jnp.arange(method.chains, dtype=jnp.int32)

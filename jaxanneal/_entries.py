@@ -16,14 +16,14 @@ def entries(tree: Any, index: Any) -> Any:
     """
     if all(_on_host(x) for x in jax.tree.leaves(tree)):
         place = np.asarray(index)
-        return jax.tree.map(lambda x: _beside(x, np.asarray(x)[place]), tree)
+        return jax.tree.map(lambda x: _beside(x, np.take(np.asarray(x), place, axis=0)), tree)
     return _compiled(tree, index)
 
 
 def _beside(array: jax.Array, value: np.ndarray) -> jax.Array:
     """Return a value on an array's device, bound to it as the array is."""
     (device,) = array.devices()
-    return jax.device_put(value, device) if array.committed else jax.numpy.asarray(value)
+    return jax.device_put(value, device if array.committed else None)
 
 
 def _on_host(array: Any) -> bool:
