@@ -356,7 +356,7 @@ def test_a_first_result_neither_waits_for_single_operations_nor_counts_their_com
     number, calibrated, counted = map(int, found.stdout.split())
     few_law(number)
     few_law(calibrated)
-    caught(few_law, 12)  # with the first state of all, the best start and the results
+    caught(few_law, 11)  # with the first state of all, the best start and the results
     assert counted == 0  # in result.seconds, and so against max_seconds
 
 
