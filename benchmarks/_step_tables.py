@@ -29,9 +29,9 @@ some ten microseconds a step that long runs do not have: compare the suite `scal
 _FLOOR = """A loop written by hand for that one energy makes a ladder's moves: the same noise,
 Metropolis' rule, the choice of the new state and of the best one, but no exchange, no step size
 that adapts, no record. Where a step costs much more than 1.10, that loop does, too: in (256, 32,
-32) the energy takes two nanoseconds for a parameter, and noise a quarter of that; so do the
-choices, the more the more proposals are accepted, of which SA holds 23 per cent and the ladder here
-about half. One chain, (1, 32, 1437), starts two dozen kernels of few numbers beside its energy's.
+32) the energy takes so little for a parameter (nanoseconds below) that noise and choices tell, the
+choices the more, the more proposals are accepted: SA adapts its steps until few are, the ladder
+here keeps its own. One chain, (1, 32, 1437), starts kernels of few numbers beside its energy's.
 """
 
 _BEFORE = """The same costs in the run before on a processor of that name. Where steps have not
