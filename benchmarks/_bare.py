@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks._workloads import Workload
-from jaxanneal._compiled import own_options
+from jaxanneal._engine.compile import own_options
 
 
 def bare(workload: Workload, starts: Any) -> tuple[list[Callable[[int], None]], float]:

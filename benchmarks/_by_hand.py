@@ -13,8 +13,8 @@ import jax.numpy as jnp
 
 from benchmarks._swaps import tempering
 from benchmarks._workloads import Workload
-from jaxanneal import _prng
-from jaxanneal._generator import words
+from jaxanneal._chain import keys as _keys
+from jaxanneal._chain.generator import words
 from jaxanneal.moves import _noise
 
 
@@ -22,8 +22,8 @@ def by_hand(workload: Workload, starts: Any) -> tuple[Callable[[int], None], flo
     """Return a function that makes moves of all chains, and compile seconds."""
     ladder = tempering(workload.chains, 1).temperatures
     temperatures = jnp.tile(ladder, workload.chains // ladder.shape[0])
-    run = _prng.as_key(0)
-    keys = jax.vmap(lambda n: _prng.stream(run, _prng.MOVE, n))(jnp.arange(workload.chains))
+    run = _keys.as_key(0)
+    keys = jax.vmap(lambda n: _keys.stream(run, _keys.MOVE, n))(jnp.arange(workload.chains))
 
     def move(step: jax.Array, key: jax.Array, temperature: jax.Array, chain: Any) -> Any:
         state, energy, best, best_energy = chain

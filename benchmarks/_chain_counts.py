@@ -10,11 +10,11 @@ import jaxanneal as ja
 from benchmarks import _rows, step
 from benchmarks._interrupted import whole
 from benchmarks._workloads import Workload
-from jaxanneal._clock import Clock
-from jaxanneal._interrupt import Interruption
-from jaxanneal._limits import as_limits
-from jaxanneal._problem import Problem
-from jaxanneal._program import chunk_program
+from jaxanneal._engine.programs import chunk_program
+from jaxanneal._run.clock import Clock
+from jaxanneal._run.interrupt import Interruption
+from jaxanneal._run.limits import as_limits
+from jaxanneal._run.problem import Problem
 
 _COOLING = ja.cooling.Geometric(1e-2, 1e-4, steps=10**6)
 _MOVE = ja.moves.Gaussian(0.01)

@@ -15,14 +15,14 @@ import jaxanneal as ja
 from benchmarks import _rows
 from benchmarks._chain_counts import begin
 from benchmarks._workloads import Workload
-from jaxanneal import _anneal
-from jaxanneal._driver import Driver
-from jaxanneal._keeper import Keeper
+from jaxanneal._run import anneal
+from jaxanneal._run.driver import Driver
+from jaxanneal._run.keeper import Keeper
 
 PLAIN = "plain"
 # Where the time goes: saves and the fingerprint of the call, the bar and the callback.
 _PARTS = {
-    "checkpoint": ((Keeper, "save"), (_anneal, "fingerprint")),
+    "checkpoint": ((Keeper, "save"), (anneal, "fingerprint")),
     "progress bar and callback": ((Driver, "_tell"),),
 }
 _DRAWS = 2_000

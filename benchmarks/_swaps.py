@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 import jaxanneal as ja
-from jaxanneal._prng import as_key
+from jaxanneal._chain.keys import as_key
 
 RUNGS = 16
 # For each step that is asked for: on a CPU one phase alone would be lost beside the call.

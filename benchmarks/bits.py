@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxanneal import _prng
+from jaxanneal._chain import keys as _keys
 
 # Few coordinates, so that many keys are used; 1,024 steps of all chains are made at a time.
 COORDINATES, CHAINS, STEPS = 15, 64, 1024
@@ -27,22 +27,22 @@ def words(seed_key: jax.Array, first: jax.Array, chains: int, steps: int) -> jax
         chains: Number of chains.
         steps: Number of steps.
     """
-    keys = jax.vmap(lambda n: _prng.stream(seed_key, _prng.MOVE, n))(jnp.arange(chains))
+    keys = jax.vmap(lambda n: _keys.stream(seed_key, _keys.MOVE, n))(jnp.arange(chains))
     numbers = first + jnp.arange(steps)
     return jax.vmap(lambda step: jax.vmap(lambda key: _words_of(key, step))(keys))(numbers)
 
 
 def _words_of(chain_key: jax.Array, step: jax.Array) -> jax.Array:
     key = jax.random.fold_in(chain_key, step)
-    proposal = jax.random.fold_in(key, _prng.PROPOSAL)
+    proposal = jax.random.fold_in(key, _keys.PROPOSAL)
     noise = jax.random.bits(proposal, (COORDINATES,), jnp.uint32)
-    decision = jax.random.bits(jax.random.fold_in(key, _prng.ACCEPTANCE), (1,), jnp.uint32)
+    decision = jax.random.bits(jax.random.fold_in(key, _keys.ACCEPTANCE), (1,), jnp.uint32)
     return jnp.concatenate([noise, decision])
 
 
 def main(seed: int = 0) -> None:
     """Write words to the standard output until nobody reads them."""
-    key, first = _prng.as_key(seed), 0
+    key, first = _keys.as_key(seed), 0
     while True:
         block = words(key, jnp.asarray(first), CHAINS, STEPS)
         try:

@@ -16,11 +16,11 @@ from benchmarks._by_hand import by_hand
 from benchmarks._step_tables import BARE, COPY, HAND, SWAPS
 from benchmarks._swaps import RUNGS, phases_a_step, swaps, tempering
 from benchmarks._workloads import Workload, workloads
-from jaxanneal._clock import Clock
-from jaxanneal._interrupt import Interruption
-from jaxanneal._limits import as_limits
-from jaxanneal._problem import Problem
-from jaxanneal._program import chunk_program
+from jaxanneal._engine.programs import chunk_program
+from jaxanneal._run.clock import Clock
+from jaxanneal._run.interrupt import Interruption
+from jaxanneal._run.limits import as_limits
+from jaxanneal._run.problem import Problem
 
 HEAD, table, figure = _step_tables.HEAD, _step_tables.table, _step_figure.save
 _REPEATS, _QUICK_REPEATS = 9, 7

@@ -2,7 +2,7 @@
 
 import sys
 
-from jaxanneal._cli import main
+from jaxanneal._demo.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from jax.extend import core
 
-from jaxanneal._numbers import refusal
+from jaxanneal._checks import refusal
 
 
 def refuse_tracing(verb: str, remedy: str) -> None:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxanneal._numbers import number, positive, refusal
+from jaxanneal._checks import number, positive, refusal
 from jaxanneal._pytree import pytree_dataclass
 
 __all__ = ["Geometric", "Linear", "Logarithmic"]

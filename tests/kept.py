@@ -14,7 +14,7 @@ from runs import eager_for_good, often
 from spread import digest, mesh
 
 import jaxanneal as ja
-from jaxanneal import _state
+from jaxanneal._engine import state
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Gaussian
 
@@ -64,7 +64,7 @@ if __name__ == "__main__":
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(f"localhost:{port}", count, rank)
     if what == "twin":
-        _state.fetch = deaf
+        state.fetch = deaf
     if what != "on":
         eager_for_good()
         run(2 * count, checkpoint=often(directory), callback=began)

@@ -16,8 +16,8 @@ import pytest
 from scipy import stats
 
 import jaxanneal as ja
-from jaxanneal._methods._groups import as_integers
-from jaxanneal._move import as_move
+from jaxanneal._chain.move import as_move
+from jaxanneal._methods.ladder.groups import as_integers
 from jaxanneal.moves import _perturbation
 
 # A test gives a false alarm with probability 1e-6. Two-sided, 5 standard errors are passed with
@@ -130,7 +130,7 @@ def evolve(
 @functools.partial(jax.jit, static_argnames=("energy", "moves", "step", "twin", "rules"))
 def _evolve(key, starts, temperature, rule, move, *, energy, moves, step, twin, rules):
     if rules:
-        twin = (("jaxanneal._chain.accept", accept_by(rules, rule)), *twin)
+        twin = (("jaxanneal._chain.chain.accept", accept_by(rules, rule)), *twin)
     with broken(twin):
         chains = jax.vmap(lambda start: ja.init_chain(start, energy=energy))(starts)
         count = chains.energy.shape[0]

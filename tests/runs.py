@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxanneal as ja
-from jaxanneal import _driver, _keeper, _state
+from jaxanneal._engine import state
 from jaxanneal._pytree import replace
+from jaxanneal._run import driver, keeper
 
 # What two runs that are the same run must agree in; the seconds may differ.
 _FIELDS = ("params", "energy", "chains", "history", "diagnostics", "steps", "evaluations", "fixed")
@@ -31,18 +32,18 @@ def assert_same_run(found, expected):
 
 def own_lanes(result):
     """Return the state without blocks that are nothing but padding, which are never moved."""
-    return _state.own_lanes(result.state.state, result.state.width)
+    return state.own_lanes(result.state.state, result.state.width)
 
 
 def eager(monkeypatch):
     """Look after each single step, and save whenever there is a look."""
-    monkeypatch.setattr(_driver, "_LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(_keeper, "_SHARE", 1.0)
+    monkeypatch.setattr(driver, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(keeper, "_SHARE", 1.0)
 
 
 def eager_for_good():
     """The same in a process of its own."""
-    _driver._LOOK_SECONDS, _keeper._SHARE = 0.0, 1.0
+    driver._LOOK_SECONDS, keeper._SHARE = 0.0, 1.0
 
 
 def often(directory, **settings):

@@ -1,6 +1,9 @@
-"""Methods: how chains get their temperatures, and how they exchange."""
+"""Methods: who decides the temperature of each chain, and which chains exchange.
 
-from jaxanneal._methods._parallel_tempering import ParallelTempering as ParallelTempering
-from jaxanneal._methods._simulated_annealing import SimulatedAnnealing as SimulatedAnnealing
+What all methods offer stands in ``protocol``. Nothing here moves a chain or compiles a program.
+"""
+
+from jaxanneal._methods.parallel_tempering import ParallelTempering as ParallelTempering
+from jaxanneal._methods.simulated_annealing import SimulatedAnnealing as SimulatedAnnealing
 
 __all__ = ["ParallelTempering", "SimulatedAnnealing"]

@@ -1,6 +1,6 @@
 """Moves: how a chain proposes its next state."""
 
-from jaxanneal._move import Move as Move
+from jaxanneal._chain.move import Move as Move
 from jaxanneal.moves._continuous import Gaussian as Gaussian
 from jaxanneal.moves._continuous import Laplace as Laplace
 from jaxanneal.moves._continuous import StudentT as StudentT

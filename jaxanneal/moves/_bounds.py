@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jaxanneal._numbers import number, refusal
-from jaxanneal._parameters import Parameters
+from jaxanneal._chain.parameters import Parameters
+from jaxanneal._checks import number, refusal
 
 _REMEDY = "Write bounds=(lower, upper); use -inf or inf, or None, where there is none."
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxanneal._numbers import positive
+from jaxanneal._checks import positive
 from jaxanneal._pytree import pytree_dataclass, pytree_subclass
 from jaxanneal.moves import _noise
 from jaxanneal.moves._perturbation import Perturbation

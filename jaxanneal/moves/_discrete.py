@@ -8,10 +8,10 @@ import numpy as np
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
-from jaxanneal import _prng
-from jaxanneal._energy import describe
-from jaxanneal._numbers import number, refusal
-from jaxanneal._parameters import Parameters, per_parameter
+from jaxanneal._chain import keys
+from jaxanneal._chain.energy import describe
+from jaxanneal._chain.parameters import Parameters, per_parameter
+from jaxanneal._checks import number, refusal
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect_integer
 
@@ -47,7 +47,7 @@ class Flip:
         """Return the parameters with one site flipped; the key is consumed."""
         del factor
         parameters = _require("bool", jnp.bool_, params)
-        changed = [leaf ^ here for leaf, here in _one_site(_prng.as_key(key), parameters)]
+        changed = [leaf ^ here for leaf, here in _one_site(keys.as_key(key), parameters)]
         return parameters.with_leaves(changed).tree, jnp.zeros(())
 
     def largest_factor(self, params: Any) -> jax.Array:
@@ -105,7 +105,7 @@ class IntegerStep:
         """Return the parameters with one site moved; the key is consumed."""
         del factor
         parameters = _require("an integer", jnp.integer, params)
-        site_key, step_key = jax.random.split(_prng.as_key(key))
+        site_key, step_key = jax.random.split(keys.as_key(key))
         step = jax.random.randint(step_key, (), -self.width, self.width, jnp.int32)
         step = jnp.where(step >= 0, step + 1, step)  # leaves zero out
         sites = _one_site(site_key, parameters)

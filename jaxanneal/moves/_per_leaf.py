@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxanneal import _prng
-from jaxanneal._energy import describe
-from jaxanneal._move import Move, as_move, check_of, is_mixed, largest_factor_of, target_of
-from jaxanneal._numbers import refusal
-from jaxanneal._parameters import Parameters
+from jaxanneal._chain import keys
+from jaxanneal._chain.energy import describe
+from jaxanneal._chain.move import Move, as_move, check_of, is_mixed, largest_factor_of, target_of
+from jaxanneal._chain.parameters import Parameters
+from jaxanneal._checks import refusal
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal.moves._continuous import StudentT
 from jaxanneal.moves._discrete import Flip
@@ -74,7 +74,7 @@ class PerLeaf:
 
     def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, jax.Array]:
         """Return the proposal of all parts together; the key is consumed."""
-        key, total = _prng.as_key(key), jnp.zeros(())
+        key, total = keys.as_key(key), jnp.zeros(())
 
         def act(index: int, move: Any, branch: Any) -> Any:
             nonlocal total

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxanneal import _prng
-from jaxanneal._energy import describe
-from jaxanneal._generator import words
-from jaxanneal._numbers import number, refusal
-from jaxanneal._parameters import Parameters, per_parameter
+from jaxanneal._chain import keys
+from jaxanneal._chain.energy import describe
+from jaxanneal._chain.generator import words
+from jaxanneal._chain.parameters import Parameters, per_parameter
+from jaxanneal._checks import number, refusal
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect, step_between, turn
 from jaxanneal.moves._rounding import real, stored
@@ -90,7 +90,7 @@ class Perturbation:
             params: One chain's parameters.
             factor: Multiplies ``scale``, float ``[]``.
         """
-        inputs = self, _prng.as_key(key), self._floating(params), jnp.asarray(factor)
+        inputs = self, keys.as_key(key), self._floating(params), jnp.asarray(factor)
         # A branch around all of it, not a mask of ones: a step that moves every coordinate draws no
         # mask, and what a branch returns is the proposal, which needs its memory anyway.
         moved = jax.lax.cond(self.fraction < 1, _some, _every, *inputs)

@@ -1,0 +1,250 @@
+"""The heart: one chain, and one annealing step; no batches, ladders or schedules."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxanneal._chain import keys as _keys
+from jaxanneal._chain.energy import as_args, evaluate
+from jaxanneal._chain.metropolis import accept as accept
+from jaxanneal._chain.metropolis import as_temperature, log_acceptance
+from jaxanneal._chain.move import Move, as_move, propose
+from jaxanneal._chain.parameters import Parameters
+from jaxanneal._checks import refusal
+from jaxanneal._pytree import pytree_dataclass
+
+Energy = Callable[..., Any]
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class Chain:
+    r"""Hold one chain: where it is, and the best state that it ever saw.
+
+    Maths: :math:`x_k`, :math:`E(x_k)` and :math:`\arg\min_{j \le k} E(x_j)` over all proposals.
+    Batching: one chain; every array gains leading axes under ``vmap``.
+
+    Args:
+        params: The user's tree. Leaves that are no parameters (functions, strings) are part of the
+            pytree's structure, so a chain passes through ``jit`` and ``scan`` whatever it holds.
+        energy: Energy of ``params``, float ``[]``; ``+inf`` for a start without a finite energy.
+        best_params: The best state so far, like ``params``.
+        best_energy: Its energy, float ``[]``.
+
+    Returns:
+        A frozen pytree with these four attributes.
+
+    Raises:
+        TypeError: An array leaf is neither floating, integer nor bool.
+
+    Example:
+        >>> import jaxanneal as ja
+        >>> chain = ja.init_chain({"w": 3.0}, energy=lambda p: p["w"] ** 2)
+        >>> float(chain.energy), float(chain.best_params["w"])
+        (9.0, 3.0)
+
+    Reference: Kirkpatrick, Gelatt and Vecchi, Science 220, 671 (1983).
+    """
+
+    __slots__ = ("_best_params", "_params", "best_energy", "energy")
+
+    def __init__(self, params: Any, energy: Any, best_params: Any, best_energy: Any):
+        self._params = Parameters.of(params)
+        self.energy = energy
+        self._best_params = Parameters.of(best_params)
+        self.best_energy = best_energy
+
+    @property
+    def params(self) -> Any:
+        """The current state, as the user's tree."""
+        return self._params.tree
+
+    @property
+    def best_params(self) -> Any:
+        """The best state so far, as the user's tree."""
+        return self._best_params.tree
+
+    def __repr__(self) -> str:
+        return f"Chain(params={self.params}, energy={self.energy}, best_energy={self.best_energy})"
+
+    def tree_flatten_with_keys(self):
+        """Flatten for JAX, each field under its public name."""
+        children, aux = self.tree_flatten()
+        names = ("params", "energy", "best_params", "best_energy")
+        keys = [jax.tree_util.GetAttrKey(name) for name in names]
+        return list(zip(keys, children, strict=True)), aux
+
+    def tree_flatten(self):
+        """Flatten for JAX."""
+        return (self._params, self.energy, self._best_params, self.best_energy), None
+
+    @classmethod
+    def tree_unflatten(cls, _, children):
+        """Rebuild for JAX, without a look at the children."""
+        self = object.__new__(cls)
+        self._params, self.energy, self._best_params, self.best_energy = children
+        return self
+
+
+@pytree_dataclass
+class StepInfo:
+    """Say what one annealing step did; dropping it changes no number of the chain.
+
+    Maths: ``delta_energy`` is :math:`E(x') - E(x)` for the proposal :math:`x'`.
+    Batching: one chain; every array gains leading axes under ``vmap``.
+
+    Args:
+        accepted: Whether the chain moved to its proposal, bool ``[]``.
+        delta_energy: Energy of the proposal less that of the state before, float ``[]``.
+        finite: Whether the energy of the proposal was finite, bool ``[]``.
+
+    Returns:
+        A frozen pytree with these three attributes.
+
+    Raises:
+        Nothing.
+
+    Example:
+        >>> import jaxanneal as ja
+        >>> energy = lambda x: x**2
+        >>> chain = ja.init_chain(3.0, energy=energy)
+        >>> step = ja.annealing_step
+        >>> _, info = step(jax.random.key(0), chain, 1.0, energy=energy, move=ja.moves.Gaussian())
+        >>> bool(info.finite)
+        True
+
+    Reference: Metropolis et al., J. Chem. Phys. 21, 1087 (1953).
+    """
+
+    accepted: jax.Array
+    delta_energy: jax.Array
+    finite: jax.Array
+
+
+def init_chain(params: Any, *, energy: Energy, args: tuple[Any, ...] = ()) -> Chain:
+    """Evaluate the start of one chain.
+
+    Maths: :math:`x_0` and :math:`E(x_0)`; a start without a finite energy is stored as ``+inf``, so
+    that the chain leaves it by its first finite proposal.
+    Batching: one chain; call it under ``vmap`` for more.
+
+    Args:
+        params: One chain's parameters, any pytree.
+        energy: ``energy(params, *args) -> real scalar``.
+        args: Data passed to the energy, a tuple.
+
+    Returns:
+        A :class:`Chain` whose best state is its start.
+
+    Raises:
+        TypeError: ``args`` is no tuple, the tree has no parameters, or the energy returns anything
+            but one real scalar.
+
+    Example:
+        >>> float(init_chain({"w": 3.0}, energy=lambda p, x: p["w"] * x, args=(2.0,)).energy)
+        6.0
+
+    Reference: Kirkpatrick, Gelatt and Vecchi, Science 220, 671 (1983).
+    """
+    parameters = Parameters.of(params, warn=True)
+    if not any(leaf.size for leaf in parameters.leaves):
+        remedy = "Pass arrays; Python integers, bools, strings and functions are held fixed."
+        raise TypeError(refusal("params", "at least one parameter", repr(params), remedy))
+    value = evaluate(energy, parameters.tree, as_args(args))
+    value = jnp.where(jnp.isfinite(value), value, jnp.inf)
+    return Chain(parameters, value, parameters, value)
+
+
+def annealing_step(
+    key: jax.Array,
+    chain: Chain,
+    temperature: ArrayLike,
+    *,
+    energy: Energy,
+    move: Move | Callable[..., Any],
+    args: tuple[Any, ...] = (),
+    factor: ArrayLike = 1.0,
+) -> tuple[Chain, StepInfo]:
+    r"""Make one Metropolis step of one chain: propose, evaluate once, accept or stay.
+
+    Maths: :math:`x' \sim q(\cdot | x)`; :math:`x \leftarrow x'` with probability
+    :math:`\min(1, \exp(-(E(x') - E(x))/T) \, q(x|x')/q(x'|x))`, and the best state is kept. A
+    proposal whose energy is NaN or infinite is refused.
+    Batching: one chain; pure, fit for ``jit``, ``vmap``, ``scan`` and ``shard_map``.
+
+    Args:
+        key: Consumed.
+        chain: The chain, as :func:`init_chain` or an earlier step made it.
+        temperature: :math:`T \ge 0` in units of energy, float ``[]``.
+        energy: ``energy(params, *args) -> real scalar``.
+        move: A move, or a function ``(key, params) -> params`` that is symmetric.
+        args: Data passed to the energy, a tuple.
+        factor: Multiplies the scale of an adaptive move, float ``[]``.
+
+    Returns:
+        The chain after the step and a :class:`StepInfo`.
+
+    Raises:
+        TypeError: An input is of the wrong kind, the move changes the structure, a shape or a dtype
+            of the parameters, or the energy returns anything but one real scalar.
+        ValueError: ``temperature`` is known to be negative or not finite.
+
+    Example:
+        >>> import jaxanneal as ja
+        >>> energy = lambda p: (p["w"] - 1.0) ** 2
+        >>> chain = ja.init_chain({"w": 3.0}, energy=energy)
+        >>> for i in range(200):
+        ...     key = jax.random.key(i)
+        ...     chain, _ = ja.annealing_step(
+        ...         key, chain, 0.01, energy=energy, move=ja.moves.Gaussian(scale=0.5)
+        ...     )
+        >>> bool(chain.best_energy < 0.01)
+        True
+
+    Reference: Metropolis et al., J. Chem. Phys. 21, 1087 (1953); Kirkpatrick, Gelatt and Vecchi,
+    Science 220, 671 (1983).
+    """
+    if not isinstance(chain, Chain):
+        remedy = "Make it with ja.init_chain(params, energy=energy)."
+        raise TypeError(refusal("chain", "a Chain", type(chain).__name__, remedy))
+    inputs = (_keys.as_key(key), chain, as_temperature(temperature))
+    chain, info, _ = transition(*inputs, energy, as_move(move), as_args(args), factor)
+    return chain, info
+
+
+def transition(
+    key: jax.Array,
+    chain: Chain,
+    temperature: ArrayLike,
+    energy: Energy,
+    move: Move,
+    args: tuple[Any, ...],
+    factor: ArrayLike,
+) -> tuple[Chain, StepInfo, jax.Array]:
+    """Make one step, and also return its log acceptance probability: step sizes adapt by it."""
+    old = chain._params
+    new, log_hastings = propose(jax.random.fold_in(key, _keys.PROPOSAL), old, move, factor)
+    value = evaluate(energy, new.tree, args)
+    finite = jnp.isfinite(value)
+    delta = value - chain.energy
+    temperature = jnp.asarray(temperature, value.dtype)
+    # An infinite fall is a chain leaving a start without a finite energy, not a proposal at -inf.
+    judged = jnp.where(finite, delta, jnp.inf)
+    accepted = accept(jax.random.fold_in(key, _keys.ACCEPTANCE), judged, temperature, log_hastings)
+    # Kept even if it is refused, which a Hastings term can do to the best state of all.
+    improved = finite & (value < chain.best_energy)
+    moved = Chain(
+        _select(accepted, new, old),
+        jnp.where(accepted, value, chain.energy),
+        _select(improved, new, chain._best_params),
+        jnp.where(improved, value, chain.best_energy),
+    )
+    log_alpha = log_acceptance(judged, temperature, log_hastings)
+    return moved, StepInfo(accepted, delta, finite), log_alpha
+
+
+def _select(condition: jax.Array, new: Parameters, old: Parameters) -> Parameters:
+    pairs = zip(new.leaves, old.leaves, strict=True)
+    return old.with_leaves(jnp.where(condition, a, b) for a, b in pairs)

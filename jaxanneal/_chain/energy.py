@@ -1,0 +1,108 @@
+"""Evaluating one chain: the dtype policy, and what an energy may return."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxanneal._checks import refusal
+
+_UNTRACEABLE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
+
+
+def evaluate(energy: Callable[..., Any], params: Any, args: tuple[Any, ...]) -> jax.Array:
+    """Evaluate the energy of one chain as a float32 scalar, or float64 where the energy is.
+
+    Batching: one chain; call it under ``vmap``.
+
+    Raises:
+        TypeError: The energy cannot be traced, or returns anything but one real scalar.
+    """
+    if not callable(energy):
+        remedy = "Pass the function itself, energy(params, *args) -> real scalar."
+        raise TypeError(refusal("energy", "a function", type(energy).__name__, remedy))
+    return real_scalar("energy", traced("energy", energy, params, *args))
+
+
+_REMEDY = "Write it with jax.numpy, or wrap NumPy code or a simulator in jax.pure_callback."
+
+
+def traced(name: str, function: Callable[..., Any], *inputs: Any, remedy: str = _REMEDY) -> Any:
+    """Call a user's function under tracing, or refuse one that needs the numbers themselves."""
+    try:
+        return function(*inputs)
+    except Exception as error:
+        # NumPy hides it: an item assignment raises a ValueError of its own from it.
+        cause = error if isinstance(error, _UNTRACEABLE) else error.__cause__
+        if not isinstance(cause, _UNTRACEABLE):
+            raise
+        raise TypeError(
+            refusal(
+                name,
+                "a function that JAX can trace",
+                f"{type(cause).__name__}: {str(cause).splitlines()[0].rstrip('.')}",
+                remedy,
+            )
+        ) from error
+
+
+def real_scalar(name: str, value: Any) -> jax.Array:
+    """Return ``value`` as a strongly typed float scalar, or refuse it with its shape."""
+    leaves = jax.tree.leaves(value)
+    array = as_array(value) if len(leaves) == 1 and leaves[0] is value else None
+    expected = "one real scalar for one chain"
+    if array is None:
+        shown = jax.tree.map(describe, value)
+        remedy = f"Return the {name} alone; record the rest with observe=."
+        raise TypeError(refusal(name, expected, shown, remedy))
+    if array.shape != ():
+        remedy = "Reduce it, for example with jnp.mean or jnp.sum; chains are batched for you."
+        raise TypeError(refusal(name, expected, describe(array), remedy))
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise TypeError(refusal(name, expected, describe(array), "Take its modulus or real part."))
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        return array.astype(float)
+    dtype = jnp.float64 if array.dtype == jnp.float64 else jnp.float32
+    return jax.lax.convert_element_type(array, dtype)
+
+
+def as_array(value: Any) -> jax.Array | None:
+    """Return a value as an array, ``None`` where JAX has none for it."""
+    try:
+        return jnp.asarray(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def recordable(seen: Any) -> Any:
+    """Return what ``observe`` has seen, as arrays, or refuse what no history can hold."""
+
+    def number(where: Any, leaf: Any) -> jax.Array:
+        array = as_array(leaf)
+        if array is None or jnp.issubdtype(array.dtype, jax.dtypes.extended):
+            path = f"observe{jax.tree_util.keystr(where)}"
+            remedy = "Return arrays alone: numbers for text, jax.random.key_data(key) for a key."
+            raise TypeError(refusal(path, "numbers or bools", describe(leaf), remedy))
+        return array
+
+    return jax.tree_util.tree_map_with_path(number, seen)
+
+
+def describe(value: Any) -> str:
+    """Return the dtype and shape of an array, or the type of anything else."""
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"{value.dtype}{list(value.shape)}"
+    return type(value).__name__
+
+
+def as_args(args: Any) -> tuple[Any, ...]:
+    """Return ``args`` if it is a tuple; anything else would be unpacked row by row."""
+    if not isinstance(args, tuple):
+        raise TypeError(refusal("args", "a tuple", type(args).__name__, "Write args=(x,)."))
+    return args

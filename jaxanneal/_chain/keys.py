@@ -1,0 +1,84 @@
+"""Random keys: what a user may pass, and the named streams that every draw comes from.
+
+A draw's key is folded from (run key, purpose, chain, step), that of all swaps of a phase from (run
+key, purpose, step), so any step of any chain can be redone alone, and neither chunks nor devices
+nor the batch width change a random number. Whatever key a user passes, only its words are taken:
+the run's own key is made of them, of the type of ``generator``, and the moves and initialisers of
+users are given keys of that type.
+"""
+
+import zlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxanneal._chain.generator import IMPLEMENTATION, from_words
+from jaxanneal._checks import refusal
+
+# Purposes, folded into the run key first: one stream for each kind of draw.
+MOVE, EXCHANGE, START, CALIBRATION = range(4)
+
+# The two draws of one Metropolis step, folded into the step's key last.
+PROPOSAL, ACCEPTANCE = range(2)
+
+
+def as_key(key: Any) -> jax.Array:
+    """Return a key of our own type, made of an int seed, a typed key or a raw ``uint32`` key.
+
+    A seed, its typed threefry key and its raw key make the same; one of our own type stays itself.
+
+    Args:
+        key: Its words are read; it stays the caller's, who must not use it for anything else.
+
+    Returns:
+        A typed JAX key, shape ``[]``.
+
+    Raises:
+        TypeError: ``key`` is none of the three, or a batch of keys.
+        ValueError: A seed does not fit 64 bits.
+    """
+    expected = "an int seed, a typed JAX key or a raw uint32 key"
+    remedy = "Pass key=0 or key=jax.random.key(0)."
+    if isinstance(key, int | np.integer) and not isinstance(key, bool):
+        if not -(2**63) <= int(key) < 2**63:
+            raise ValueError(refusal("key", "a seed of at most 64 bits", key, remedy))
+        # By hand: without double precision JAX keeps the lower 32 bits of a seed alone.
+        return _of_words(np.array([int(key) >> 32 & 0xFFFFFFFF, int(key) & 0xFFFFFFFF], np.uint32))
+    if not isinstance(key, jax.Array | np.ndarray):
+        raise TypeError(refusal("key", expected, repr(key), remedy))
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if key.dtype != jnp.uint32 or key.shape != (2,):
+            raise TypeError(refusal("key", expected, f"{key.dtype}{list(key.shape)}", remedy))
+        return _of_words(key)
+    assert isinstance(key, jax.Array)
+    if key.shape != ():
+        raise TypeError(refusal("key", "one key", f"a batch of shape {key.shape}", remedy))
+    kind = jax.random.key_impl(key)
+    if kind == IMPLEMENTATION:
+        return key
+    words = jax.random.key_data(key).reshape(-1)
+    if str(kind) == "threefry2x32":
+        return _of_words(words)
+    # Its name too: keys of two kinds with the same words are different keys.
+    name = np.array([zlib.crc32(str(kind).encode())], np.uint32)
+    return _of_words(jnp.concatenate([name, words]))
+
+
+def _of_words(words: Any) -> jax.Array:
+    return from_data(from_words(jnp.asarray(words)))
+
+
+def from_data(data: jax.Array) -> jax.Array:
+    """Return the key of our own type with these two words, which ``jax.random.key_data`` gave."""
+    return jax.random.wrap_key_data(data, impl=IMPLEMENTATION)
+
+
+def stream(key: jax.Array, purpose: int, index: jax.typing.ArrayLike) -> jax.Array:
+    """Return the key of one chain for one purpose, to fold the step into, or of one swap phase.
+
+    Batching: ``index`` may be any integer array under ``vmap``. The run key is folded, not
+    consumed.
+    """
+    return jax.random.fold_in(jax.random.fold_in(key, purpose), index)

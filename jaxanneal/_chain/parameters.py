@@ -1,0 +1,237 @@
+"""Parameters: the array leaves of a user's tree, and what in that tree is held fixed."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxanneal._checks import refusal
+from jaxanneal._warn import warn as warn_user
+
+_NUMBER = "biuf"  # NumPy kinds: bool, signed, unsigned, floating
+
+
+class Structure:
+    """What JAX treats as the shape of a tree: its nodes, and the leaves that are no parameters.
+
+    Args:
+        treedef: The nodes.
+        fixed: Number and value of each leaf that is no parameter, in rising order.
+        paths: Path of each parameter; ``None``: read off the nodes, which must bear any leaves.
+    """
+
+    __slots__ = ("_paths", "fixed", "treedef")
+
+    def __init__(
+        self,
+        treedef: Any,
+        fixed: tuple[tuple[int, Any], ...],
+        paths: tuple[str, ...] | None = None,
+    ):
+        self.treedef = treedef
+        self.fixed = fixed
+        self._paths = paths
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Structure) or self.treedef != other.treedef:
+            return False
+        return len(self.fixed) == len(other.fixed) and all(
+            i == j and _same(a, b) for (i, a), (j, b) in zip(self.fixed, other.fixed, strict=True)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.treedef, tuple(i for i, _ in self.fixed)))
+
+    def combine(self, leaves: tuple[Any, ...]) -> Any:
+        """Return the user's tree with ``leaves`` as its parameters."""
+        merged = list(leaves)
+        for index, value in self.fixed:  # in rising order, so each insertion finds its place
+            merged.insert(index, value)
+        return jax.tree.unflatten(self.treedef, merged)
+
+    def paths(self) -> tuple[str, ...]:
+        """Return the path of each parameter, such as ``params['w']``."""
+        if self._paths is not None:
+            return self._paths
+        marked = jax.tree.unflatten(self.treedef, list(range(self.treedef.num_leaves)))
+        held = {index for index, _ in self.fixed}
+        found = enumerate(jax.tree_util.tree_flatten_with_path(marked)[0])
+        return tuple(
+            f"params{jax.tree_util.keystr(path)}" for i, (path, _) in found if i not in held
+        )
+
+
+def _same(a: Any, b: Any) -> bool:
+    try:
+        return a is b or (type(a) is type(b) and bool(a == b))
+    except Exception:  # a user's object may refuse to be compared
+        return False
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class Parameters:
+    """A pytree whose leaves are the parameters alone; ``tree`` gives the user's tree back.
+
+    Which leaves are parameters is decided once, by :meth:`of`. JAX may then fill them with tracers
+    or sentinels, and a module that holds functions or strings passes through ``jit`` and ``scan``.
+    """
+
+    __slots__ = ("leaves", "structure")
+
+    def __init__(self, leaves: tuple[Any, ...], structure: Structure):
+        self.leaves = leaves
+        self.structure = structure
+
+    @classmethod
+    def of(cls, tree: Any, path: str = "params", warn: bool = False) -> "Parameters":
+        """Split ``tree``, turning every parameter into a JAX array of a strong dtype.
+
+        Raises:
+            TypeError: An array leaf is neither floating, integer nor bool.
+        """
+        if isinstance(tree, Parameters):
+            return tree
+        found, treedef = jax.tree_util.tree_flatten_with_path(tree)
+        leaves, paths, fixed, surprising = [], [], [], []
+        for index, (where, leaf) in enumerate(found):
+            name = path + jax.tree_util.keystr(where)
+            if isinstance(leaf, jax.Array | np.ndarray | np.generic):
+                leaves.append(_array(name, leaf))
+            elif type(leaf) is float and _in_plain_containers(tree, where):
+                leaves.append(jnp.asarray(leaf, dtype=float))
+            else:
+                fixed.append((index, leaf))
+                if isinstance(leaf, bool | int | float) and not _in_module(tree, where):
+                    surprising.append(f"{name} = {leaf!r}")
+                continue
+            paths.append(name)
+        if warn and surprising:
+            warn_user(
+                f"{', '.join(surprising)}: held fixed, because Python integers and bools (and "
+                "floats outside dicts, lists and tuples) are not parameters. Pass a JAX or NumPy "
+                "array to have it annealed."
+            )
+        return cls(tuple(leaves), Structure(treedef, tuple(fixed), tuple(paths)))
+
+    @classmethod
+    def of_args(cls, args: Any) -> "Parameters":
+        """Split data: every array and number is a leaf, whatever else is structure."""
+        found, treedef = jax.tree_util.tree_flatten_with_path(args)
+        kinds = jax.Array | np.ndarray | np.generic | int | float | complex
+        fixed = tuple((i, leaf) for i, (_, leaf) in enumerate(found) if not isinstance(leaf, kinds))
+        leaves = tuple(_as_data(path, leaf) for path, leaf in found if isinstance(leaf, kinds))
+        return cls(leaves, Structure(treedef, fixed))
+
+    @property
+    def tree(self) -> Any:
+        """The user's tree."""
+        return self.structure.combine(self.leaves)
+
+    def with_leaves(self, leaves: Any) -> "Parameters":
+        """Return the same structure around other leaves."""
+        return Parameters(tuple(leaves), self.structure)
+
+    def tree_flatten_with_keys(self):
+        """Flatten for JAX, each leaf under its number."""
+        keys = [(jax.tree_util.SequenceKey(i), leaf) for i, leaf in enumerate(self.leaves)]
+        return keys, self.structure
+
+    def tree_flatten(self):
+        """Flatten for JAX."""
+        return self.leaves, self.structure
+
+    @classmethod
+    def tree_unflatten(cls, structure, leaves):
+        """Rebuild for JAX, without a look at the leaves."""
+        return cls(tuple(leaves), structure)
+
+
+def _array(path: str, leaf: Any) -> jax.Array:
+    dtype = leaf.dtype
+    kind = "V" if jnp.issubdtype(dtype, jax.dtypes.extended) else np.dtype(dtype).kind
+    if kind not in _NUMBER and not jnp.issubdtype(dtype, jnp.floating):
+        expected = "a floating, integer or bool array"
+        remedy = "Split complex numbers into two real leaves; pass keys and text through args."
+        raise TypeError(refusal(path, expected, f"{dtype}{list(np.shape(leaf))}", remedy))
+    array = jnp.asarray(leaf)
+    if kind in "iu" and array.dtype != dtype and not np.array_equal(np.asarray(array), leaf):
+        remedy = "Set jax_enable_x64, or shift the values."
+        raise ValueError(refusal(path, f"values that fit {array.dtype}", str(leaf), remedy))
+    return jax.lax.convert_element_type(array, array.dtype)  # drops a weak type
+
+
+def _parents(tree: Any, path: tuple[Any, ...]) -> list[Any]:
+    """Return the nodes on the way to a leaf, from the root down."""
+    nodes, node = [], tree
+    for key in path:
+        nodes.append(node)
+        # One level at a time as JAX sees it: a node may give its children any names, or none.
+        is_child = lambda child, node=node: child is not node  # noqa: E731
+        children, _ = jax.tree_util.tree_flatten_with_path(node, is_leaf=is_child)
+        node = next(child for where, child in children if where == (key,))
+    return nodes
+
+
+def _in_plain_containers(tree: Any, path: tuple[Any, ...]) -> bool:
+    return all(isinstance(node, Mapping | list | tuple) for node in _parents(tree, path))
+
+
+def _in_module(tree: Any, path: tuple[Any, ...]) -> bool:
+    equinox = sys.modules.get("equinox")  # a module can be in the tree only if it was imported
+    return equinox is not None and any(
+        isinstance(node, equinox.Module) for node in _parents(tree, path)
+    )
+
+
+def per_parameter(path: str, prefix: Any, parameters: Parameters) -> tuple[Any, ...]:
+    """Return the leaf of ``prefix`` that belongs to each parameter, broadcast to its shape.
+
+    Args:
+        path: What ``prefix`` is called in an error, such as ``Gaussian.scale``.
+        prefix: A pytree prefix of the user's tree, whose leaves are arrays.
+        parameters: The parameters of one chain.
+
+    Raises:
+        ValueError: ``prefix`` is no prefix of the tree, or a leaf does not broadcast.
+    """
+    structure = parameters.structure
+    given, nodes = jax.tree.flatten(prefix)
+    # With the parameters themselves: a node that checks its children need not bear other leaves.
+    held = {index for index, _ in structure.fixed}
+    marked = Structure(structure.treedef, tuple((index, index) for index in sorted(held)))
+    try:
+        branches = nodes.flatten_up_to(marked.combine(parameters.leaves))
+    except ValueError:
+        expected = f"a scalar or a pytree prefix of params ({structure.treedef})"
+        remedy = "Give one value for all parameters, or one for each branch of the tree."
+        raise ValueError(refusal(path, expected, nodes, remedy)) from None
+    counts = [len(jax.tree.leaves(branch)) for branch in branches]
+    spread = [value for value, n in zip(given, counts, strict=True) for _ in range(n)]
+    values = [value for index, value in enumerate(spread) if index not in held]
+    places = zip(values, parameters.leaves, structure.paths(), strict=True)
+    return tuple(_broadcast(path, value, leaf, where) for value, leaf, where in places)
+
+
+def _broadcast(path: str, value: Any, leaf: Any, where: str) -> Any:
+    try:
+        return jnp.broadcast_to(value, jnp.shape(leaf))
+    except ValueError:
+        expected = f"a shape that broadcasts to {where} of shape {jnp.shape(leaf)}"
+        remedy = "Give a scalar, or an array of the parameter's own shape."
+        raise ValueError(refusal(path, expected, jnp.shape(value), remedy)) from None
+
+
+def _as_data(path: Any, leaf: Any) -> jax.Array:
+    """Return an array or number of the data, or refuse what JAX has no dtype for."""
+    try:
+        return jnp.asarray(leaf)
+    except (TypeError, ValueError, OverflowError) as error:
+        where, kind = (
+            "args" + jax.tree_util.keystr(path),
+            getattr(leaf, "dtype", type(leaf).__name__),
+        )
+        remedy = "Convert it: text to indices, large integers to float."
+        raise TypeError(refusal(where, "numbers that JAX holds", kind, remedy)) from error

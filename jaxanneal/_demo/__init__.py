@@ -1,0 +1,4 @@
+"""The command line: ``jaxanneal demo`` and ``jaxanneal info``.
+
+Nothing imports from here.
+"""

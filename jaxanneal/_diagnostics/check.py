@@ -1,0 +1,174 @@
+"""Whether a run is to be trusted: a Status per chain, and doubts about the whole."""
+
+import enum
+from typing import Any
+
+import numpy as np
+
+from jaxanneal._diagnostics.check_ladder import ladder_doubts
+from jaxanneal._diagnostics.check_spacing import broken, named
+from jaxanneal._engine.history import Summary
+from jaxanneal._engine.sharding import fetch
+from jaxanneal._engine.state import State
+from jaxanneal._engine.stop_reason import StopReason
+from jaxanneal._methods import ParallelTempering
+from jaxanneal._methods.ladder.ladders import has_moved
+from jaxanneal._warn import warn
+
+# Without an acceptance in so many moves a chain is stuck, whatever the others do; earlier if all of
+# them are, or if at the others' rate it would have accepted so many (e^-20 by chance).
+_MOVES, _MOVES_OF_ALL, _EXPECTED = 1000, 100, 20
+
+_ULPS = 8
+
+# Reasons to stop of a run that was to find low energies, and did as well as it was asked to.
+_FOUND = (StopReason.TARGET, StopReason.PATIENCE, StopReason.MIN_TEMPERATURE)
+
+
+class Status(enum.Flag):
+    """What went wrong in a chain, which keeps every reason."""
+
+    SOUND = 0
+    NEVER_FINITE = enum.auto()
+    ONLY_NONFINITE = enum.auto()
+    STUCK = enum.auto()
+
+
+TEXTS = {
+    Status.NEVER_FINITE: "never had a finite energy. Start where the energy is finite, with an "
+    "initialiser key -> params or ja.stacked(starts).",
+    Status.ONLY_NONFINITE: "proposed nothing with a finite energy. Keep the parameters inside with "
+    "the move's bounds=, or make its scale smaller.",
+    Status.STUCK: "accepted no proposal at all. Start hotter, make the move's scale smaller, or "
+    "let it adapt with target_acceptance='auto'.",
+}
+
+
+def status_of(state: State) -> np.ndarray:
+    """Return the :class:`Status` of each chain, in the order of the results, object ``[chains]``.
+
+    A chain at the bottom of a discrete energy refuses everything when it is cold; it is stuck only
+    if it never moved, nor swapped in parallel tempering, and others know a better state or never
+    moved either.
+    """
+    method, moves = state.method, int(state.step)
+    order = np.asarray(method.order(state.exchange))
+    accepted = np.asarray(state.accepted, dtype=np.int64)
+    pooled = accepted.reshape(method.shape).mean(axis=0)  # at the same temperature
+    pooled = np.broadcast_to(pooled, method.shape).reshape(-1)
+    long = (moves >= _MOVES) | (pooled >= _EXPECTED)
+    energies = fetch(state.chains.energy)[order]
+    long &= energies > np.min(fetch(state.chains.best_energy)[order])
+    long |= np.all(accepted == 0) & (moves >= _MOVES_OF_ALL)
+    lost = fetch(state.nonfinite)[order]
+    stuck = (accepted == 0) & long
+    if isinstance(method, ParallelTempering):
+        stuck &= ~has_moved(state.exchange)
+    status = np.full(method.chains, Status.SOUND)
+    for one, where in (
+        (Status.NEVER_FINITE, ~np.isfinite(energies)),
+        (Status.ONLY_NONFINITE, stuck & (lost == moves)),
+        (Status.STUCK, stuck & (lost < moves)),
+    ):
+        status[where] |= one
+    return status
+
+
+def require_trust(result: Any) -> None:
+    """Warn of doubts, and raise the failures."""
+    for doubt in doubts(result):
+        warn(doubt)
+    found = failures(result)
+    if found:
+        raise RuntimeError("The run is not to be trusted: " + "\n".join(found))
+
+
+def failures(result: Any) -> list[str]:
+    """Return why a result is not to be trusted, each with its remedy."""
+    if result.state is None:  # polished: descent makes no moves
+        status = np.full(result.chains.best_energy.shape, Status.SOUND)
+        status[~np.isfinite(fetch(result.chains.best_energy))] = Status.NEVER_FINITE
+        return _told(status, len(status))
+    state = result.state.state
+    return _told(status_of(state), state.method.shape[-1]) + broken(state, result.diagnostics)
+
+
+def _told(status: np.ndarray, rungs: int) -> list[str]:
+    found = []
+    for one, text in TEXTS.items():
+        where = np.flatnonzero([one in _first_of(each) for each in status])
+        if where.size:
+            ladder = f" ({rungs} to a ladder)" if rungs < len(status) else ""
+            found.append(f"{named('chain', where)} of {len(status)}{ladder} {text}")
+    return found
+
+
+def _first_of(status: Status) -> Status:
+    """Return what is to be done first: a chain without a finite energy proposed none either."""
+    return Status.NEVER_FINITE if Status.NEVER_FINITE in status else status
+
+
+def doubts(result: Any) -> list[str]:
+    """Return what makes a sound result doubtful, each with its remedy."""
+    if result.state is None or result.steps == 0:
+        return []
+    found = _warming(result) + _rounding(result) + _lost(result)
+    records = int(np.count_nonzero(~np.asarray(result.history.warmup)))
+    return found + ladder_doubts(result.state.state, result.diagnostics, records)
+
+
+def _warming(result: Any) -> list[str]:
+    """Say so if a run is over before its warm-up, unless it has found what it was to find."""
+    state = result.state.state
+    made, warm = int(state.step), int(state.method.warmup_end())
+    if made > warm or warm == 0 or result.stop_reason in _FOUND:
+        return []
+    return [
+        f"the run ended within its warm-up, after {made:,} of {warm:,} moves: its best states "
+        "count, but no rate, sample or average does yet. Make more steps with state=result.state, "
+        "or give ParallelTempering a shorter warmup."
+    ]
+
+
+def _rounding(result: Any) -> list[str]:
+    temperatures = result.diagnostics.temperatures
+    if temperatures is None:
+        cooled = result.history.temperature
+        cooled = cooled.min if isinstance(cooled, Summary) else cooled
+        coldest = float(np.min(cooled[-1])) if len(cooled) else 0.0
+        energies = fetch(result.chains.energy)
+    else:
+        coldest = float(temperatures[0])
+        shape = result.state.state.method.shape
+        energies = fetch(result.chains.energy).reshape(shape)[:, 0]
+    energies = energies[np.isfinite(energies)]
+    if energies.size == 0 or _counts(result.history) or coldest == 0:  # greedy on purpose
+        return []
+    limit = _ULPS * float(np.median(np.spacing(np.abs(energies))))
+    if coldest >= limit:
+        return []
+    return [
+        f"the coldest temperature, {coldest:.3g}, is below {limit:.3g}, which is {_ULPS} units in "
+        f"the last place of the energy ({np.median(energies):.6g} as {energies.dtype}): what is "
+        "accepted there is rounding. End hotter, subtract a constant from the energy, or return it "
+        "in float64 (with jax_enable_x64)."
+    ]
+
+
+def _counts(history: Any) -> bool:
+    """Return whether all recorded energies are whole numbers, which are exact."""
+    parts = history.energy[:5] if isinstance(history.energy, Summary) else (history.energy,)
+    values = np.concatenate([np.ravel(part) for part in parts])
+    values = values[np.isfinite(values)]
+    return bool(np.all((values == np.round(values)) & (np.abs(values) < 2**23)))
+
+
+def _lost(result: Any) -> list[str]:
+    lost = int(np.sum(result.diagnostics.nonfinite))
+    proposals = result.steps * len(result.diagnostics.nonfinite)
+    if 2 * lost <= proposals:
+        return []
+    return [
+        f"{lost:,} of {proposals:,} proposals had no finite energy and were refused. Keep the "
+        "parameters inside with the move's bounds=, or make its scale smaller."
+    ]

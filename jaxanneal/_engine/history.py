@@ -1,0 +1,240 @@
+"""History: a bounded record of a run, thinned in steps, and summarised where it would not fit."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxanneal._chain.energy import recordable, traced
+from jaxanneal._checks import host_array
+from jaxanneal._engine.blocks import over_chains
+from jaxanneal._engine.sharding import Axes, from_owner, gather
+from jaxanneal._engine.state import State
+from jaxanneal._pytree import pytree_dataclass, replace
+
+RECORDS = 1000
+_SUMMARIES = 100  # each sorts all chains, as dear as a few moves of a cheap energy
+_BYTES = 64 * 2**20
+_BUFFER_BYTES = 4 * 2**20
+_BUFFER_RECORDS = 128
+_QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+class Summary(NamedTuple):
+    """A field of the history over chains (in parallel tempering: over ladders)."""
+
+    min: Any
+    q25: Any
+    median: Any
+    q75: Any
+    max: Any
+    mean: Any
+
+
+class History(NamedTuple):
+    """Hold what was recorded of a run, one row a record.
+
+    Fields are ``(records, chains)``, in parallel tempering ``(records, ladders, rungs)`` by rung;
+    or a named tuple ``(min, q25, median, q75, max, mean)`` of ``(records,)`` or
+    ``(records, rungs)`` where all chains together would not fit into 64 MB.
+
+    Args:
+        step: Total moves per chain at the record, int ``(records,)``.
+        temperature: Temperature of the last move, in units of energy.
+        energy: Current energy.
+        best_energy: Best energy of the chain so far.
+        acceptance_rate: Accepted proposals over all, since the last record.
+        warmup: Whether the record belongs to the warm-up, bool ``(records,)``.
+        observed: What ``observe`` returned, or ``None``.
+        replica: Number of the replica at each rung, from 0 for the one that began at the coldest,
+            int ``(records, ladders, rungs)``, where summarised ``(records, rungs)`` of the first
+            ladder; ``None`` without a ladder.
+    """
+
+    step: Any
+    temperature: Any
+    energy: Any
+    best_energy: Any
+    acceptance_rate: Any
+    warmup: Any
+    observed: Any
+    replica: Any = None
+
+
+@pytree_dataclass
+class Recorder:
+    """A buffer of records on the device, emptied by the driver after every chunk.
+
+    Args:
+        rows: The fields of the history, each with a leading axis of the buffer's length.
+        count: Records in the buffer, int ``[]``.
+        step: Step of the last record, or of the start, int ``[]``.
+        accepted: Proposals accepted in each slot until then, int ``[chains]``.
+    """
+
+    rows: History
+    count: jax.Array
+    step: jax.Array
+    accepted: jax.Array
+
+
+class Layout(NamedTuple):
+    """How a run records: the static part, chosen once per call."""
+
+    summarise: bool
+    capacity: int
+
+
+def default_record_every(steps: int) -> int:
+    """Return the thinning that gives at most 1,000 records."""
+    return max(1, -(-steps // RECORDS))
+
+
+def layout(state: State, observed: Any, steps: int, record_every: int | None) -> tuple[Layout, int]:
+    """Choose between all chains and a summary, the length of the buffer, and the thinning.
+
+    Args:
+        state: The state of the run, or its shapes.
+        observed: Shapes of what is observed at one record.
+        steps: Moves in this call.
+        record_every: Moves between records; ``None``: as few as fit, which is not part of the
+            layout, because another number is no other program.
+    """
+    itemsize = np.dtype(state.chains.energy.dtype).itemsize
+    labels = np.dtype(np.int32).itemsize * (len(state.method.shape) - 1)  # of replicas
+    row = (4 * itemsize + labels) * state.method.chains + sum(
+        leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(observed)
+    )
+    summary = row * len(Summary._fields) // state.method.shape[0]  # over chains or ladders
+    every = default_record_every(steps) if record_every is None else record_every
+    summarise = row * -(-steps // every) > _BYTES
+    row = max(1, summary if summarise else row)
+    if record_every is None:
+        records = min(_SUMMARIES, _BYTES // row) if summarise else _BYTES // row
+        every = max(every, -(-steps // max(1, records)))
+    return Layout(summarise, int(np.clip(_BUFFER_BYTES // row, 4, _BUFFER_RECORDS))), every
+
+
+def observe_slots(
+    observe: Callable[..., Any] | None,
+    state: State,
+    args: tuple[Any, ...],
+    width: int,
+    axes: Axes = None,
+) -> Any:
+    """Observe every chain, or in parallel tempering the coldest rung of each ladder."""
+    if observe is None:
+        return None
+    method, params, mine = state.method, state.chains._params, state.lanes
+    see = lambda p: recordable(traced("observe", observe, p.tree, *args))  # noqa: E731
+    if len(method.shape) == 1:
+        seen = over_chains(see, params, width)
+        result = jax.tree.map(lambda x: gather(x, axes)[: method.chains], seen)
+    else:
+        cold = method.order(state.exchange).reshape(method.shape)[:, 0]
+        params = jax.tree.map(lambda x: x[cold % mine], params)
+        seen = over_chains(see, params, min(width, cold.shape[0]))
+        result = from_owner(seen, cold // mine, axes)
+    return jax.tree.map(jnp.asarray, result)
+
+
+def new_recorder(row: Any, step: int, accepted: Any, layout: Layout) -> Recorder:
+    """Return an empty buffer for records shaped like ``row``, with room for one at the end.
+
+    Args:
+        row: Shapes of one record.
+        step: Moves before the first record.
+        accepted: Proposals accepted in each slot until then, or their shape.
+        layout: How the run records.
+    """
+    size = layout.capacity + 1
+    rows = jax.tree.map(lambda x: np.zeros((size, *x.shape), x.dtype), row)
+    abstract = isinstance(accepted, jax.ShapeDtypeStruct)
+    counts = np.zeros(accepted.shape, np.int32) if abstract else np.array(accepted)
+    none, at = host_array(0, np.int32), host_array(step, np.int32)
+    return Recorder(rows, none, at, host_array(counts))
+
+
+def record(
+    recorder: Recorder,
+    state: State,
+    args: tuple[Any, ...],
+    observe: Callable[..., Any] | None,
+    layout: Layout,
+    width: int,
+    axes: Axes = None,
+) -> Recorder:
+    """Add one row to the buffer."""
+    row = make_row(recorder.step, recorder.accepted, state, args, observe, layout, width, axes)
+    put = jax.lax.dynamic_update_index_in_dim  # `at[].set` scatters, which takes longer to compile
+    rows = jax.tree.map(lambda x, value: put(x, value, recorder.count, 0), recorder.rows, row)
+    return Recorder(rows, recorder.count + 1, state.step, state.accepted)
+
+
+def make_row(
+    since: jax.Array,
+    accepted: jax.Array,
+    state: State,
+    args: tuple[Any, ...],
+    observe: Callable[..., Any] | None,
+    layout: Layout,
+    width: int,
+    axes: Axes = None,
+) -> History:
+    """Return one record of the run as it stands."""
+    method, count = state.method, state.method.chains
+    slots = lambda x: method.by_slot(state.exchange, gather(x, axes)[:count])  # noqa: E731
+    last = jnp.maximum(state.step - 1, 0)
+    temperature = method.slot_temperatures(state.exchange, last)
+    moves = jnp.maximum(state.step - since, 1)
+    fields = {
+        "energy": slots(state.chains.energy),
+        "best_energy": slots(state.chains.best_energy),
+        "acceptance_rate": (state.accepted - accepted) / moves,
+    }
+    fields = {name: x.reshape(method.shape) for name, x in fields.items()}
+    fields["temperature"] = jnp.broadcast_to(temperature, method.shape)
+    observed = observe_slots(observe, state, args, width, axes)
+    replica = replicas(state)
+    if layout.summarise:
+        fields = {name: summary(x) for name, x in fields.items()}
+        observed = jax.tree.map(summary, observed)
+        replica = None if replica is None else replica[0]
+    warmup = state.step <= method.warmup_end()
+    return History(step=state.step, warmup=warmup, observed=observed, replica=replica, **fields)
+
+
+def replicas(state: State) -> jax.Array | None:
+    """Return the number of the replica at each rung of each ladder, ``None`` without ladders."""
+    method = state.method
+    if len(method.shape) == 1:
+        return None
+    return method.order(state.exchange).reshape(method.shape) % method.shape[1]
+
+
+def summary(values: jax.Array) -> Summary:
+    """Summarise the leading axis."""
+    numbers = values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(float)
+    quantiles = jnp.quantile(numbers, jnp.asarray(_QUANTILES, numbers.dtype), axis=0)
+    return Summary._make((*quantiles, jnp.mean(numbers, axis=0)))
+
+
+def empty(recorder: Recorder) -> tuple[Recorder, list[Any]]:
+    """Return the recorder with an empty buffer, and the rows as NumPy arrays.
+
+    Trimmed with NumPy: slicing a JAX array compiles once per length.
+    """
+    count = int(recorder.count)
+    if count == 0:
+        return recorder, []
+    rows = jax.tree.map(lambda x: np.array(np.asarray(x)[:count]), recorder.rows)
+    return replace(recorder, count=np.zeros((), np.int32)), [rows]
+
+
+def join(chunks: list[Any], like: Any) -> History:
+    """Concatenate the rows of all chunks; ``like`` gives the fields where there are none."""
+    if not chunks:
+        return jax.tree.map(lambda x: np.zeros((0, *x.shape[1:]), x.dtype), like)
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *chunks)

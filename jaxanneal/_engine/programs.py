@@ -1,0 +1,146 @@
+"""Compiled programs: one for each structure of a problem, whatever its numbers."""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxanneal._chain.chain import Chain
+from jaxanneal._chain.parameters import Parameters
+from jaxanneal._engine import chunk as _chunk
+from jaxanneal._engine import history
+from jaxanneal._engine import state as _state
+from jaxanneal._engine.compile import Program
+from jaxanneal._engine.history import History, Layout, Recorder
+from jaxanneal._engine.sharding import Axes, Spread, by_chain, everywhere
+from jaxanneal._engine.starts import initial_parameters
+
+# Programs kept, and with them the energies that they were made from.
+_KEPT = 64
+
+# Which parts of a state have a leading axis of chains.
+_FIELDS: Any = dataclasses.fields(_state.State)
+_PARTS: Any = {field.name: field.name in _state.LANES for field in _FIELDS}
+_STATE = _state.State(**_PARTS)
+
+
+class Setup(NamedTuple):
+    """The static part of a call: everything that needs a program of its own."""
+
+    energy: Any
+    observe: Any
+    width: int
+    layout: Layout
+    spread: Spread | None
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def initialiser_program(function: Any, chains: int) -> Program:
+    """Return the program that makes the starts of all chains from the run key."""
+    return Program(lambda key: initial_parameters(function, key, chains))
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def start_program(energy: Any, width: int, spread: Spread | None) -> Program:
+    """Return the program that evaluates the start of every lane."""
+
+    def start(lanes: Parameters, args: Parameters) -> Chain:
+        return _state.start_chains(lanes, energy, args.tree, width)
+
+    return Program(start, (), spread, (True, False), True)
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def state_program(spread: Spread | None) -> Program:
+    """Return the program that makes the state of a run from evaluated starts.
+
+    It copies, because the run takes over the buffers of its state, and the starts are the user's.
+    """
+
+    def make(
+        key: jax.Array,
+        chains: Chain,
+        best: Chain,
+        method: Any,
+        move: Any,
+        log_factor: jax.Array,
+    ) -> _state.State:
+        merged = Chain(chains._params, chains.energy, best._best_params, best.best_energy)
+        inputs = (key, merged, method, move, log_factor)
+        return _state.start(*jax.tree.map(jnp.copy, inputs), axes=_axes(spread))
+
+    takes = (False, True, True, False, False, True)
+    return Program(make, (), spread, takes, _STATE)
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def copy_program(spread: Spread | None) -> Program:
+    """Return the program that copies a state, so that a run may take over the copy."""
+    return Program(lambda state: jax.tree.map(jnp.copy, state), (), spread, (_STATE,), _STATE)
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def refresh_program(spread: Spread | None) -> Program:
+    """Return the program that takes over states that were evaluated again for other data.
+
+    It copies, because the run takes over the buffers of its state.
+    """
+
+    def refresh(state: _state.State, now: Chain, best: Chain) -> _state.State:
+        state, now, best = jax.tree.map(jnp.copy, (state, now, best))
+        return _state.refreshed(state, now, best, _axes(spread))
+
+    return Program(refresh, (), spread, (_STATE, True, True), _STATE)
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def chunk_program(setup: Setup) -> Program:
+    """Return the program that runs a chunk; it takes over the buffers of state and recorder."""
+    energy, observe, width, layout, spread = setup
+    axes = _axes(spread)
+
+    def chunk(
+        state: _state.State, recorder: Recorder, args: Parameters, control: _chunk.Control
+    ) -> tuple[_state.State, Recorder, _chunk.Report]:
+        data = args.tree
+
+        def record(recorder: Recorder, state: _state.State) -> Recorder:
+            return history.record(recorder, state, data, observe, layout, width, axes)
+
+        kept = layout.capacity
+        return _chunk.chunk(state, recorder, data, control, energy, width, record, kept, axes)
+
+    takes = (_STATE, False, False, False)
+    return Program(chunk, (0, 1), spread, takes, (_STATE, False, False))
+
+
+def placed(state: _state.State, spread: Spread | None) -> _state.State:
+    """Return a state on the devices where a run takes place."""
+    put = lambda chains, part: (by_chain if chains else everywhere)(part, spread)  # noqa: E731
+    return jax.tree.map(put, _STATE, state)
+
+
+def _axes(spread: Spread | None) -> Axes:
+    return None if spread is None else spread.axes
+
+
+def row_shapes(setup: Setup, state: Any, args: Parameters) -> History:
+    """Return the shapes of one record of the history."""
+
+    def row(state: _state.State, args: Parameters) -> History:
+        return history.make_row(
+            state.step, state.accepted, state, args.tree, setup.observe, setup.layout, setup.width
+        )
+
+    return jax.eval_shape(row, state, args)
+
+
+def observed_shapes(observe: Any, state: Any, args: Parameters, width: int) -> Any:
+    """Return the shapes of what ``observe`` returns at one record."""
+
+    def observed(state: _state.State, args: Parameters) -> Any:
+        return history.observe_slots(observe, state, args.tree, width)
+
+    return jax.eval_shape(observed, state, args)

@@ -1,0 +1,68 @@
+"""The picture of a run."""
+
+from typing import Any
+
+from jaxanneal._plots.axes import bands, draw_chains, finish, fit_scale, remark, smooth
+from jaxanneal._plots.ladder import ladder_health
+
+_ENERGY, _RATE = "energy", "accepted / proposed"
+_TEMPERATURE = "temperature (units of energy)"
+
+
+def figure(result: Any) -> Any:
+    """Return a matplotlib figure of a run: cooled, tempered or polished.
+
+    Raises:
+        ImportError: matplotlib is missing.
+    """
+    try:
+        from jaxanneal._plots.matplotlib import ShownFigure
+    except ImportError as error:
+        remedy = "Result.plot needs matplotlib: pip install 'jaxanneal[plot]'."
+        raise ImportError(remedy) from error
+    history = result.history
+    if result.diagnostics.temperatures is not None:
+        made = ShownFigure(figsize=(11, 16), layout="constrained")
+        ladder_health(made, result)
+    elif result.gradients:
+        made = ShownFigure(figsize=(6, 4.2), layout="constrained")
+        _energy(made.subplots(), history, "gradient steps per chain")
+    else:
+        made = ShownFigure(figsize=(13, 4.2), layout="constrained")
+        energy, temperature, acceptance = made.subplots(1, 3)
+        _energy(energy, history, "moves per chain")
+        _cooling(temperature, history)
+        _acceptance(acceptance, history)
+    return made
+
+
+def _energy(axes: Any, history: Any, xlabel: str) -> None:
+    if _recorded(axes, history):
+        step = history.step
+        of = draw_chains(axes, step, history.energy, "C0", "current")
+        best = bands(history.best_energy).min
+        axes.plot(step, best, color="black", lw=1.5, label="best of all")
+        fit_scale(axes, of.median, of.q75, of.min, best)
+    finish(axes, "Energy", _ENERGY, xlabel)
+
+
+def _cooling(axes: Any, history: Any) -> None:
+    if _recorded(axes, history):
+        temperature = bands(history.temperature).median
+        axes.plot(history.step, temperature, color="C3", lw=1.5)
+        fit_scale(axes, temperature)
+    finish(axes, "Temperature", _TEMPERATURE)
+
+
+def _acceptance(axes: Any, history: Any) -> None:
+    if _recorded(axes, history):
+        draw_chains(axes, history.step, smooth(history.acceptance_rate), "C2", "rate", "mean")
+    axes.set_ylim(-0.02, 1.02)
+    finish(axes, "Acceptance of moves", _RATE)
+
+
+def _recorded(axes: Any, history: Any) -> bool:
+    if len(history.step):
+        return True
+    remark(axes, "no moves were made")
+    return False

@@ -1,0 +1,4 @@
+"""Descent by gradients from the best states of a run.
+
+Nothing here anneals.
+"""

@@ -1,0 +1,220 @@
+"""Gradient descent of some chains side by side, each keeping its best state."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxanneal._chain.chain import Chain
+from jaxanneal._chain.energy import evaluate
+from jaxanneal._chain.parameters import Parameters
+from jaxanneal._checks import refusal, strong
+from jaxanneal._engine.blocks import over_chains
+from jaxanneal._engine.compile import Program
+from jaxanneal._engine.history import RECORDS
+from jaxanneal._polish.optimizer import Optimizer
+from jaxanneal._pytree import pytree_dataclass
+
+_KEPT = 16  # programs, and with them the energies that they were made from
+
+# Ulps within which two evaluations of one state may differ, by the order of their sums.
+_ROUNDING = 8
+
+
+@pytree_dataclass
+class Descent:
+    """One chain on its way down.
+
+    Args:
+        chain: The chain; its best state is what counts.
+        position: The parameters that move, in the precision of the energy or finer: half precision
+            would round small steps away.
+        optimizer: The optimiser's state.
+        going: Whether everything was finite so far, bool ``[]``.
+        sloped: Whether any gradient was not zero, bool ``[]``.
+        searched: Evaluations by line searches, as optax counts them, int ``[]``.
+    """
+
+    chain: Chain
+    position: tuple[jax.Array, ...]
+    optimizer: Any
+    going: jax.Array
+    sloped: jax.Array
+    searched: jax.Array
+
+
+@pytree_dataclass
+class Records:
+    """Energies of one chain over steps.
+
+    Args:
+        energy: Of the current state, float ``[records]``.
+        best_energy: Of the best state so far, float ``[records]``.
+    """
+
+    energy: jax.Array
+    best_energy: jax.Array
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def begin_program(optimizer: Optimizer, free: tuple[bool, ...], width: int) -> Program:
+    """Return the program that makes all chains ready to descend, and an empty record."""
+
+    def begin(chain: Chain) -> tuple[Descent, Records]:
+        leaves = _free(chain._params.leaves, free)
+        position = tuple(leaf.astype(_finer(leaf.dtype, chain.energy.dtype)) for leaf in leaves)
+        with jax.numpy_dtype_promotion("standard"):  # optax's Adam needs it
+            state = strong(optimizer.transformation.init(position))
+        no, yes, none = jnp.asarray(False), jnp.asarray(True), jnp.zeros((), jnp.int32)
+        empty = jnp.zeros(RECORDS, chain.energy.dtype)
+        return Descent(chain, position, state, yes, no, none), Records(empty, empty)
+
+    return Program(lambda chains: over_chains(begin, chains, width))
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def descent_program(
+    energy: Any, optimizer: Optimizer, free: tuple[bool, ...], width: int
+) -> Program:
+    """Return the program that makes the steps from ``first`` up to ``end``, both traced."""
+
+    def descend(
+        descent: Descent,
+        records: Records,
+        limits: Any,
+        data: Parameters,
+        first: jax.Array,
+        end: jax.Array,
+        every: jax.Array,
+    ) -> tuple[Descent, Records]:
+        def one_step(index: jax.Array, carry: tuple[Descent, Records]) -> tuple[Descent, Records]:
+            descent, records = carry
+            descent = _step(descent, energy, data.tree, optimizer, free, limits)
+            # The step has looked at the state that `index` steps led to, its start included.
+            row = jnp.maximum(index - 1, 0) // every
+            seen = descent.chain.energy, descent.chain.best_energy
+            rows = (records.energy.at[row].set(seen[0]), records.best_energy.at[row].set(seen[1]))
+            return descent, Records(*rows)
+
+        def all_steps(carry: tuple[Descent, Records]) -> tuple[Descent, Records]:
+            return jax.lax.fori_loop(first, end, one_step, carry)
+
+        return over_chains(all_steps, (descent, records), width)
+
+    return Program(descend)
+
+
+@functools.lru_cache(maxsize=1)
+def settle_program() -> Program:
+    """Return the program that chooses the best of each chain's start, best and last state.
+
+    All three are evaluated by one program, so that their energies compare to the last bit. An
+    energy that the starts are known by counts, too, where it is theirs to rounding; it may come
+    from another program, and what is worse than it is no improvement.
+    """
+
+    def settle(known: jax.Array, start: Chain, best: Chain, last: Chain) -> Chain:
+        again = start.best_energy
+        known = known.astype(again.dtype)
+        rounding = _ROUNDING * jnp.finfo(again.dtype).eps * jnp.abs(again)
+        agrees = jnp.abs(known - again) <= rounding  # false for NaN
+        limit = jnp.where(agrees, jnp.minimum(known, again), again)
+        chosen = Chain(start._params, start.energy, start._best_params, limit)
+        for other in (best, last):
+            chosen = jax.vmap(_keep_best)(chosen, other._params, other.energy)
+        found = chosen.best_energy
+        found = jnp.where(found < limit, found, jnp.where(agrees, known, again))
+        return Chain(last._params, last.energy, chosen._best_params, found)
+
+    return Program(settle)
+
+
+def _finer(a: Any, b: Any) -> Any:
+    return a if jnp.finfo(a).bits >= jnp.finfo(b).bits else b
+
+
+def _free(leaves: Any, free: tuple[bool, ...]) -> tuple[jax.Array, ...]:
+    return tuple(leaf for leaf, is_free in zip(leaves, free, strict=True) if is_free)
+
+
+def _placed(params: Parameters, position: Any, free: tuple[bool, ...]) -> Parameters:
+    """Return the parameters at a position, in their own dtypes."""
+    rest = iter(position)
+    pairs = zip(params.leaves, free, strict=True)
+    return params.with_leaves(next(rest).astype(x.dtype) if moves else x for x, moves in pairs)
+
+
+def _step(
+    descent: Descent,
+    energy: Any,
+    args: Any,
+    optimizer: Optimizer,
+    free: tuple[bool, ...],
+    limits: Any,
+) -> Descent:
+    """Make one gradient step of one chain; a chain that has stopped stays where it is."""
+    position, chain = descent.position, descent.chain
+
+    def value_of(position: Any) -> jax.Array:
+        return evaluate(energy, _placed(chain._params, position, free).tree, args)
+
+    value, gradient = _differentiated(value_of, position)
+    with jax.numpy_dtype_promotion("standard"):  # optax's Adam needs it
+        update, inner = optimizer.transformation.update(
+            gradient, descent.optimizer, position, value=value, grad=gradient, value_fn=value_of
+        )
+        moved = jax.tree.map(lambda x, u: x + u, position, update)
+    new = _project(moved, position, limits)
+    # Judged before the projection, which would make a box's edge of an infinite step.
+    going = descent.going & _finite([value, *gradient, *moved])
+    pairs = zip(new, position, strict=True)
+    position = tuple(jnp.where(going, a.astype(b.dtype), b) for a, b in pairs)
+    inner = jax.tree.map(
+        lambda a, b: jnp.where(going, jnp.asarray(a).astype(b.dtype), b), inner, descent.optimizer
+    )
+    seen = _keep_best(chain, chain._params, value)
+    following = Chain(
+        _placed(chain._params, position, free), seen.energy, seen._best_params, seen.best_energy
+    )
+    sloped = descent.sloped | jnp.any(jnp.stack([jnp.any(g != 0) for g in gradient]))
+    searched = descent.searched + jnp.where(descent.going, _searched(inner), 0)
+    return Descent(following, position, inner, going, sloped, searched)
+
+
+def _project(moved: Any, position: Any, limits: Any) -> list[jax.Array]:
+    """Return the nearest point of the box."""
+    places = zip(moved, position, *limits, strict=True)
+    return [jnp.clip(x, *(y.astype(old.dtype) for y in ends)) for x, old, *ends in places]
+
+
+def _differentiated(value_of: Any, position: Any) -> tuple[jax.Array, Any]:
+    """Return value and gradient, or refuse an energy that JAX cannot differentiate."""
+    try:
+        return jax.value_and_grad(value_of)(position)
+    except (NotImplementedError, TypeError, ValueError) as error:
+        # It could be evaluated before this: what fails here is its derivative.
+        got = f"{type(error).__name__}: {str(error).splitlines()[0].rstrip('.')}"
+        remedy = "Give it a derivative with jax.custom_jvp, or use ja.anneal, which needs none."
+        expected = "a function that JAX can differentiate"
+        raise TypeError(refusal("energy", expected, got, remedy)) from error
+
+
+def _searched(state: Any) -> jax.Array:
+    """Return the evaluations of the line searches in one update, each with its gradient."""
+    found = optax.tree_utils.tree_get_all_with_path(state, "num_linesearch_steps")
+    return sum((jnp.asarray(steps, jnp.int32) for _, steps in found), jnp.zeros((), jnp.int32))
+
+
+def _finite(arrays: Any) -> jax.Array:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in arrays]))
+
+
+def _keep_best(chain: Chain, params: Parameters, value: jax.Array) -> Chain:
+    """Return the chain at ``params``, with its best state; no infinite value is one."""
+    better = (value < chain.best_energy) & jnp.isfinite(value)
+    pairs = zip(params.leaves, chain._best_params.leaves, strict=True)
+    best = params.with_leaves(jnp.where(better, a, b) for a, b in pairs)
+    known = jnp.where(jnp.isfinite(value), value, jnp.inf)
+    return Chain(params, known, best, jnp.where(better, value, chain.best_energy))

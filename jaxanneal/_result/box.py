@@ -1,0 +1,113 @@
+"""The box that polish stays in: which leaves may move, and their lower and upper limits."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxanneal._chain.energy import describe
+from jaxanneal._chain.move import Move
+from jaxanneal._chain.parameters import Parameters, Structure, per_parameter
+from jaxanneal._checks import refusal
+from jaxanneal.moves._bounds import as_bounds, check_bounds
+from jaxanneal.moves._per_leaf import PerLeaf
+from jaxanneal.moves._perturbation import Perturbation
+
+_Limits = dict[int, tuple[Any, Any] | None]  # by parameter; None: frozen by the user
+
+
+class Box(NamedTuple):
+    """Say where the parameters of a chain may go.
+
+    Args:
+        free: Whether each parameter may move: it is floating, and its move does not freeze it.
+        lower: Lower limit of each parameter that may, ``-inf`` where there is none.
+        upper: Upper limit, ``inf`` where there is none.
+    """
+
+    free: tuple[bool, ...]
+    lower: tuple[jax.Array, ...]
+    upper: tuple[jax.Array, ...]
+
+
+def as_box(bounds: Any, held: Any, starts: Parameters) -> Box:
+    """Return the box that ``bounds`` describe, or where they are ``None`` that of the result.
+
+    Args:
+        bounds: ``(lower, upper)``, each a scalar or prefix of one chain's parameters, or ``None``.
+        held: The move of the run that the starts come from, or the box of a polished result, or
+            ``None``. What it freezes stays frozen, whatever the bounds.
+        starts: All chains, ``[chains, ...]``.
+
+    Raises:
+        TypeError: No parameter may move.
+        ValueError: A start lies outside.
+    """
+    one = jax.tree.map(lambda x: x[0], starts)
+    limits: _Limits = {}
+    if isinstance(held, Box):
+        ends = iter(zip(held.lower, held.upper, strict=True))
+        limits = {index: next(ends) if is_free else None for index, is_free in enumerate(held.free)}
+    elif held is not None:
+        _collect(held, _marked(one), one, limits)
+    pair = as_bounds("bounds", bounds)
+    if pair is not None:
+        sides = [per_parameter(f"bounds[{side}]", pair[side], one) for side in range(2)]
+        given = enumerate(zip(*sides, strict=True))
+        limits = {index: None if _frozen(limits, index) else both for index, both in given}
+    free = tuple(
+        jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.size > 0 and not _frozen(limits, index)
+        for index, leaf in enumerate(one.leaves)
+    )
+    if not any(free):
+        got = [describe(leaf) for leaf in one.leaves]
+        remedy = "Integer, bool and frozen leaves have no gradient; use ja.anneal alone."
+        raise TypeError(refusal("params", "at least one floating leaf", got, remedy))
+    chosen = [index for index, is_free in enumerate(free) if is_free]
+    none = (jnp.asarray(-jnp.inf, float), jnp.asarray(jnp.inf, float))  # strong, as given ones
+    pairs = [limits.get(index) or none for index in chosen]
+    spread = [
+        tuple(jnp.broadcast_to(pair[side], one.leaves[index].shape) for pair, index in places)
+        for side in range(2)
+        for places in [list(zip(pairs, chosen, strict=True))]
+    ]
+    check_bounds("bounds", spread, _only(starts, free))
+    return Box(free, *spread)
+
+
+def _frozen(limits: _Limits, index: int) -> bool:
+    return index in limits and limits[index] is None
+
+
+def _marked(one: Parameters) -> Any:
+    """Return the user's tree with the number of each parameter, and -1 at what is held fixed."""
+    structure = one.structure
+    marked = Structure(structure.treedef, tuple((index, -1) for index, _ in structure.fixed))
+    return marked.combine(tuple(range(len(one.leaves))))
+
+
+def _collect(move: Any, branch: Any, one: Parameters, limits: _Limits) -> None:
+    """Note the limits that a move puts on its branch of the tree, which holds numbers as leaves."""
+    if isinstance(move, PerLeaf):
+        for part, below in move._branches(branch)[1]:
+            _collect(part, below, one, limits)
+        return
+    marks, treedef = jax.tree.flatten(branch)
+    numbers = [mark for mark in marks if mark >= 0]
+    if not isinstance(move, Move):  # None froze this branch
+        limits.update(dict.fromkeys(numbers))
+    elif isinstance(move, Perturbation) and move.bounds is not None:
+        held = tuple((place, None) for place, mark in enumerate(marks) if mark < 0)
+        leaves = tuple(one.leaves[number] for number in numbers)
+        sides = move._limits(Parameters(leaves, Structure(treedef, held)))
+        limits.update(zip(numbers, zip(*sides, strict=True), strict=True))
+
+
+def _only(starts: Parameters, free: tuple[bool, ...]) -> Parameters:
+    """Return the parameters that may move, as if the others were held fixed."""
+    structure, held = starts.structure, {index for index, _ in starts.structure.fixed}
+    places = [i for i in range(structure.treedef.num_leaves) if i not in held]
+    others = [(place, None) for place, is_free in zip(places, free, strict=True) if not is_free]
+    fixed = tuple(sorted([*structure.fixed, *others], key=lambda pair: pair[0]))
+    leaves = tuple(leaf for leaf, is_free in zip(starts.leaves, free, strict=True) if is_free)
+    return Parameters(leaves, Structure(structure.treedef, fixed))

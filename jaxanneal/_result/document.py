@@ -1,0 +1,247 @@
+"""A result as a document that JSON can hold, and back: no pickle, and no code from a file.
+
+Only classes of the table below are made again by name. A user's own nodes (dataclasses, modules)
+are made from ``like``; functions are not saved, and stand as :class:`NotSaved`.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxanneal import cooling, moves
+from jaxanneal._chain.chain import Chain
+from jaxanneal._chain.energy import describe
+from jaxanneal._chain.move import Move
+from jaxanneal._chain.parameters import Parameters
+from jaxanneal._checks import refusal
+from jaxanneal._diagnostics.diagnostics import Diagnostics
+from jaxanneal._engine.history import History, Summary
+from jaxanneal._engine.state import State, Watch
+from jaxanneal._engine.stop_reason import StopReason
+from jaxanneal._methods import ParallelTempering, SimulatedAnnealing
+from jaxanneal._methods.ladder.adaptation import Ladder
+from jaxanneal._methods.ladder.free_energy import Weights
+from jaxanneal._methods.ladder.ladders import Ladders
+from jaxanneal._methods.ladder.rung_energies import RungEnergies
+from jaxanneal._methods.schedule import Table
+from jaxanneal._result.box import Box
+from jaxanneal._result.continuation import Continuation
+from jaxanneal._result.not_saved import NotSaved
+from jaxanneal.moves._per_leaf import _Frozen
+from jaxanneal.moves._perturbation import _Auto
+
+_MADE_BY_NAME: tuple[type[Any], ...] = (
+    *(cooling.Geometric, cooling.Linear, cooling.Logarithmic, Table),
+    *(SimulatedAnnealing, ParallelTempering, Ladders, Ladder, Weights, RungEnergies),
+    *(moves.Gaussian, moves.Uniform, moves.Laplace, moves.StudentT, moves.Flip),
+    *(moves.IntegerStep, moves.PerLeaf, _Auto, _Frozen, NotSaved),
+    *(History, Summary, Diagnostics, Continuation, State, Watch, Box),
+)
+_CLASSES = {cls.__name__: cls for cls in _MADE_BY_NAME}
+# Where a user's function or class may stand, which is then asked for again on going on.
+_ASKED_FOR = ("cooling", "move")
+
+
+class _Unsavable(TypeError):
+    """A function, or an object that only its own class can make."""
+
+
+# Not None, which is a tree.
+UNKNOWN: Any = object()
+
+_LIKE = (
+    "Pass like=, the parameters of one chain of the same structure, such as the params that the "
+    "run began with."
+)
+
+
+def encode(value: Any, arrays: list[Any], within: str = "") -> Any:
+    """Return what JSON can hold of ``value``; its arrays are appended to ``arrays``.
+
+    Args:
+        value: A tree of arrays, numbers, text, containers and the classes of the table.
+        arrays: Collects the arrays.
+        within: ``"parameters"``, ``"cooling"`` or ``"move"`` inside of one.
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return {"float": value.hex()}
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        arrays.append(value)
+        return {"array": len(arrays) - 1}
+    if isinstance(value, StopReason):
+        return {"reason": value.name}
+    if isinstance(value, Parameters):
+        return {"parameters": encode(value.tree, arrays, "parameters")}
+    if isinstance(value, Chain):
+        fields = (value._params, value.energy, value._best_params, value.best_energy)
+        return {"chain": [encode(field, arrays) for field in fields]}
+    if type(value) in _MADE_BY_NAME:
+        return {"made": type(value).__name__, "fields": _fields(value, arrays, within)}
+    if type(value) is dict:
+        pairs = [[encode(key, arrays), encode(x, arrays, within)] for key, x in value.items()]
+        return {"dict": pairs}
+    if type(value) in (list, tuple):
+        return {type(value).__name__: [encode(x, arrays, within) for x in value]}
+    return _foreign(value, arrays, within)
+
+
+def is_savable(value: Any, within: str) -> bool:
+    """Return whether no part of ``value`` is a function, or of a class that only it can make."""
+    try:
+        encode(value, [], within)
+    except _Unsavable:
+        return False
+    return True
+
+
+def _fields(value: Any, arrays: list[Any], within: str) -> dict[str, Any]:
+    named: Any = value  # a named tuple or a dataclass
+    names = named._fields if isinstance(value, tuple) else vars(value)
+    fields = {name: getattr(value, name) for name in names}
+    encoded = {}
+    for name, field in fields.items():
+        asked_for = name in _ASKED_FOR
+        try:
+            encoded[name] = encode(field, arrays, name if asked_for else within)
+        except _Unsavable as error:
+            if not asked_for:
+                raise
+            encoded[name] = encode(NotSaved(str(error)), arrays)
+    return encoded
+
+
+def _foreign(value: Any, arrays: list[Any], within: str) -> Any:
+    """Encode a user's node by the names of its children, or a leaf that cannot be saved."""
+    children, _ = _one_level(value)
+    name = type(value).__qualname__
+    leaf = len(children) == 1 and children[0][1] is value
+    if within == "parameters" and leaf:
+        return {"unsaved": getattr(value, "__name__", name)}
+    if leaf or within == "cooling" or (within == "move" and isinstance(value, Move)):
+        raise _Unsavable(getattr(value, "__name__", name))
+    return {"node": name, "children": [[key, encode(x, arrays, within)] for key, x in children]}
+
+
+def _one_level(node: Any) -> tuple[list[tuple[str, Any]], Any]:
+    """Return the children of one node by name, and how to make it again from others."""
+    found, treedef = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda x: x is not node)
+    return [(jax.tree_util.keystr(path, simple=True), child) for path, child in found], treedef
+
+
+class Decoder:
+    """Make values of documents.
+
+    Args:
+        arrays: The arrays of the file.
+        like: One chain's parameters, which the user's own nodes and functions are taken from;
+            :data:`UNKNOWN` without them.
+        path: What the parameters are called in a refusal.
+    """
+
+    def __init__(self, arrays: list[Any], like: Any):
+        self.arrays, self.like = arrays, like
+
+    def decode(self, document: Any, like: Any = UNKNOWN, path: str = "params") -> Any:
+        """Return the value of a document.
+
+        Args:
+            document: What :func:`encode` returned.
+            like: What stands at this place of the user's tree.
+            path: Where that is.
+
+        Raises:
+            ValueError: ``like`` is needed and missing, or is unlike what was saved.
+        """
+        if not isinstance(document, dict):
+            return document
+        if "made" in document:
+            return self._made(document, like)
+        ((kind, content),) = [item for item in document.items() if item[0] != "children"]
+        if kind == "parameters":
+            return self._parameters(content)
+        if kind == "chain":
+            return _chain([self.decode(field) for field in content])
+        if kind == "dict":
+            pairs = [(self.decode(key), x) for key, x in content]
+            branch = lambda key: like.get(key, UNKNOWN) if isinstance(like, dict) else UNKNOWN  # noqa: E731
+            return {key: self.decode(x, branch(key), f"{path}[{key!r}]") for key, x in pairs}
+        if kind in ("list", "tuple"):
+            known = isinstance(like, list | tuple) and len(like) == len(content)
+            likes = like if known else [UNKNOWN] * len(content)
+            places = enumerate(zip(content, likes, strict=True))
+            values = [self.decode(x, part, f"{path}[{i}]") for i, (x, part) in places]
+            return values if kind == "list" else tuple(values)
+        if kind == "node":
+            return self._node(content, document["children"], like, path)
+        return self._leaf(kind, content, like, path)
+
+    def _leaf(self, kind: str, content: Any, like: Any, path: str) -> Any:
+        if kind == "array":
+            return self.arrays[content]
+        if kind == "float":
+            return float.fromhex(content)
+        if kind == "reason":
+            return StopReason[content]
+        if like is UNKNOWN:
+            raise ValueError(refusal(path, f"`like` to give {content}", "none", _LIKE))
+        return like
+
+    def _made(self, document: Any, like: Any) -> Any:
+        cls = _CLASSES[document["made"]]
+        fields = {}
+        for name, field in document["fields"].items():
+            if name == "bounds" and field is not None:  # (lower, upper), each a prefix of params
+                fields[name] = tuple(self.decode(side, like) for side in field["tuple"])
+            else:
+                fields[name] = self.decode(field, self.like if name == "move" else like)
+        if issubclass(cls, tuple):
+            return cls(**fields)
+        made = object.__new__(cls)  # unchecked, as JAX makes it: it was checked when it was new
+        vars(made).update(fields)
+        return made
+
+    def _parameters(self, content: Any) -> Parameters:
+        """Return parameters, of one chain or of many along a leading axis."""
+        made = Parameters.of(self.decode(content, self.like))
+        if self.like is UNKNOWN:
+            return made
+        given = Parameters.of(self.like)
+        if given.structure != made.structure:
+            expected = f"the saved structure {made.structure.treedef} with the same fixed leaves"
+            raise ValueError(refusal("like", expected, given.structure.treedef, _LIKE))
+        places = zip(given.structure.paths(), made.leaves, given.leaves, strict=True)
+        for path, saved, leaf in places:
+            if saved.dtype != leaf.dtype or saved.shape[saved.ndim - leaf.ndim :] != leaf.shape:
+                raise ValueError(refusal(f"like: {path}", describe(saved), describe(leaf), _LIKE))
+        return made
+
+    def _node(self, name: str, children: list[Any], like: Any, path: str) -> Any:
+        """Return a user's node made like the one of ``like``."""
+        if like is UNKNOWN or type(like).__qualname__ != name:
+            got = "none" if like is UNKNOWN else type(like).__name__
+            raise ValueError(refusal(path, f"`like` with a {name} here", got, _LIKE))
+        parts, treedef = _one_level(like)
+        if [key for key, _ in parts] != [key for key, _ in children]:
+            expected = f"the fields {[key for key, _ in children]}"
+            raise ValueError(refusal(path, expected, [key for key, _ in parts], _LIKE))
+        places = zip(children, parts, strict=True)
+        values = [self.decode(x, part, f"{path}.{key}") for (key, x), (_, part) in places]
+        return treedef.unflatten(values)
+
+
+def _chain(fields: list[Any]) -> Chain:
+    return Chain.tree_unflatten(None, fields)
+
+
+def loosely(document: Any) -> Any:
+    """Return a document in which a user's nodes are dicts of their children by name."""
+    if isinstance(document, list):
+        return [loosely(part) for part in document]
+    if not isinstance(document, dict):
+        return document
+    if "node" in document:
+        return {"dict": [[key, loosely(child)] for key, child in document["children"]]}
+    return {key: loosely(part) for key, part in document.items()}

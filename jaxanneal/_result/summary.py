@@ -1,0 +1,110 @@
+"""A run in a table: as text, and as HTML for notebooks."""
+
+import html
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxanneal._diagnostics.check_spacing import rungs_for, spacing_doubts
+from jaxanneal._engine.history import Summary
+
+
+def as_text(result: Any) -> str:
+    """Return the table as aligned text."""
+    lines = rows(result)
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+
+
+def as_html(result: Any) -> str:
+    """Return the table as HTML, without colours, so that it suits light and dark themes."""
+    cells = "".join(
+        f'<tr><th scope="row" style="text-align:left;font-weight:600;white-space:nowrap">'
+        f'{html.escape(name)}</th><td style="text-align:left">{html.escape(value)}</td></tr>'
+        for name, value in rows(result)
+    )
+    title = "caption-side:top;text-align:left;padding:0.3em 0.5em;font-weight:bold"
+    return (
+        f'<table><caption style="{title}">jaxanneal.Result</caption><tbody>{cells}</tbody></table>'
+    )
+
+
+def rows(result: Any) -> list[tuple[str, str]]:
+    """Return the names and values of the table."""
+    found = [
+        ("best energy", f"{result.energy:.8g}"),
+        ("stopped", result.stop_reason.value),
+        ("chains", _chains(result)),
+        ("parameters per chain", _parameters(result.params, result.fixed)),
+        ("steps per chain", f"{result.steps:,}"),
+        ("energy evaluations", f"{result.evaluations:,}"),
+    ]
+    if result.gradients:
+        found.append(("gradient evaluations", f"{result.gradients:,}"))
+    seconds = f"{result.seconds:.3g} (and {result.compile_seconds:.3g} compiling)"
+    return [*found, ("seconds", seconds), *_health(result)]
+
+
+def _chains(result: Any) -> str:
+    count, health = result.chains.energy.shape[0], result.diagnostics
+    if health.temperatures is None:
+        return f"{count:,}"
+    rungs = len(health.temperatures)
+    many = "ladder" if count == rungs else "ladders"
+    return f"{count:,}: {count // rungs:,} {many} of {rungs:,} rungs"
+
+
+def _health(result: Any) -> list[tuple[str, str]]:
+    health, found = result.diagnostics, []
+    state = None if result.state is None else result.state.state  # polished: descent has none
+    warm = 0 if state is None else int(state.method.warmup_end())
+    if state is not None and warm > 0:
+        over = warm < int(state.step)
+        found.append(("warm-up", f"{warm:,} moves" + ("" if over else ", not over yet")))
+    temperature = _extremes(result.history.temperature)
+    for name, values in (
+        ("temperature", temperature),
+        ("acceptance rate", health.acceptance_rate),
+        ("step-size factor", health.factor),
+        ("swap rate", health.swap_rate),
+    ):
+        if values is not None and np.any(np.isfinite(values)):
+            found.append((name, _range(values)))
+    if state is not None and health.barrier is not None and np.isfinite(health.barrier):
+        many = max(rungs_for(health), len(health.temperatures))
+        wanted = f"; better about {many} rungs" if spacing_doubts(state, health) else ""
+        found.append(("barrier", f"{health.barrier:.3g}{wanted}"))
+        trips, rate = int(np.sum(health.round_trips)), float(np.sum(health.round_trip_rate))
+        shown = f"{trips:,} ({rate / len(health.round_trips):.3g} per swap phase and ladder)"
+        found.append(("round trips", shown))
+    lost = int(np.sum(health.nonfinite))
+    if lost:
+        chains = int(np.count_nonzero(health.nonfinite))
+        # Descent makes no proposals: a chain that meets such an energy stops there.
+        refused = f"{lost:,} proposals refused, in {chains:,} chains"
+        shown = f"{lost:,} chains stopped" if result.state is None else refused
+        found.append(("non-finite energies", shown))
+    return found
+
+
+def _parameters(params: Any, fixed: int) -> str:
+    sizes = [leaf.size for leaf in jax.tree.leaves(params) if hasattr(leaf, "size")]
+    leaves = "leaf" if len(sizes) == 1 else "leaves"
+    text = f"{sum(sizes):,} in {len(sizes)} {leaves}"
+    return f"{text}; {fixed} other leaves held fixed" if fixed else text
+
+
+def _extremes(field: Any) -> np.ndarray:
+    if isinstance(field, Summary):
+        field = [*field.min[:1], *field.min[-1:], *field.max[:1], *field.max[-1:]]
+    return np.asarray(field)
+
+
+def _range(values: Any) -> str:
+    known = np.asarray(values, dtype=np.float64)
+    known = known[np.isfinite(known)]
+    low, high = known.min(), known.max()
+    return (
+        f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}, median {np.median(known):.3g}"
+    )

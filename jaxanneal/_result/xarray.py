@@ -1,0 +1,185 @@
+"""A result in the containers of other libraries."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxanneal._engine.history import Summary
+from jaxanneal._result.arviz import inference_data
+from jaxanneal._version import __version__
+
+_FIELDS = ("temperature", "energy", "best_energy", "acceptance_rate")
+_LONG_NAMES = {
+    "step": "moves per chain",
+    "temperature": "temperature of the last move",
+    "energy": "current energy",
+    "best_energy": "best energy of the chain so far",
+    "acceptance_rate": "accepted over all proposals since the last record",
+    "warmup": "whether the record belongs to the warm-up",
+    "replica_at_rung": "number of the replica at the rung",
+    "ladder_temperature": "temperature of the rung",
+}
+_UNITS = {name: "energy" for name in (*_FIELDS[:3], "ladder_temperature")}
+
+
+class Exports:
+    """What a result is in other libraries, each of them an optional extra."""
+
+    def to_xarray(self) -> Any:
+        """Return the history and the diagnostics as an ``xarray.Dataset``.
+
+        Maths: none.
+        Batching: dimensions ``(record, chain)``, in parallel tempering ``(record, ladder, rung)``.
+
+        Args: none.
+
+        Returns:
+            A Dataset over ``record`` with the coordinate ``step``; a summarised history has the
+            dimension ``statistic`` instead of chains or ladders. What was observed is
+            ``observed.<path>``.
+
+        Raises: ImportError: xarray is missing.
+
+        Example:
+            >>> import jaxanneal as ja
+            >>> dataset = ja.anneal(lambda x: x**2, 1.0, key=0, steps=100).to_xarray()
+            >>> dict(dataset.energy.sizes)
+            {'record': 100, 'chain': 64}
+
+        Reference: Hoyer and Hamman, J. Open Res. Softw. 5, 10 (2017).
+        """
+        return _dataset(self)
+
+    def to_arviz(self) -> Any:
+        """Return the draws as what ``from_dict`` of the installed ArviZ makes of them.
+
+        Group ``posterior`` holds what ``observe`` returned after the warm-up, or the energy alone
+        if nothing was observed; ``sample_stats`` the energy, the best energy so far, the
+        temperature, the acceptance rate, the step, and ``lp``, the log-density -energy / T without
+        its constant. Groups ``warmup_posterior`` and ``warmup_sample_stats`` hold the warm-up.
+
+        Only what was run at a constant temperature samples a distribution: parallel tempering
+        after its warm-up does, a cooling does not.
+
+        Maths: the density is exp(-energy / T), T the temperature of the coldest rung.
+        Batching: dimensions ``(chain, draw)``: ladders, seen at their coldest rung, and records; of
+        simulated annealing its chains.
+
+        Args: none.
+
+        Returns:
+            An ``InferenceData`` of ArviZ 0.23, a ``DataTree`` of ArviZ 1.0 and later. Parts of a
+            tree are named by their path, such as ``w.0``, and a lone array ``observed``.
+
+        Raises:
+            ImportError: ArviZ is missing.
+            ValueError: The history is a summary over ladders (run with a larger ``record_every``),
+                all of it is warm-up, or the run was one of ``polish``.
+
+        Example:
+            >>> import jaxanneal as ja
+            >>> method = ja.ParallelTempering(ladders=4, temperatures=[1.0, 3.0], warmup=200)
+            >>> settings = {"method": method, "steps": 700, "observe": lambda x: {"x": x}}
+            >>> data = ja.anneal(lambda x: x**2, 1.0, key=0, **settings).to_arviz()
+            >>> dict(data["posterior"].sizes), dict(data["warmup_posterior"].sizes)
+            ({'chain': 4, 'draw': 500}, {'chain': 4, 'draw': 200})
+
+        Reference: Kumar, Carroll, Hartikainen and Martin, J. Open Source Softw. 4, 1143 (2019).
+        """
+        return inference_data(self, _attributes(self))
+
+
+def _dataset(result: Any) -> Any:
+    """Return history and diagnostics as an ``xarray.Dataset``.
+
+    Raises:
+        ImportError: xarray is missing.
+    """
+    try:
+        import xarray
+    except ImportError as error:
+        remedy = "Result.to_xarray needs xarray: pip install 'jaxanneal[xarray]'."
+        raise ImportError(remedy) from error
+    health = result.diagnostics
+    slots = ("chain",) if health.temperatures is None else ("ladder", "rung")
+    variables = _recorded(result.history, slots) | _diagnosed(health, slots)
+    coordinates: dict[str, Any] = {"step": ("record", np.asarray(result.history.step))}
+    if health.temperatures is not None:
+        coordinates["ladder_temperature"] = ("rung", np.asarray(health.temperatures))
+    if any("statistic" in dims for dims, _ in variables.values()):
+        coordinates["statistic"] = list(Summary._fields)
+    made = xarray.Dataset(variables, coordinates, _attributes(result))
+    for name, long_name in _LONG_NAMES.items():
+        if name in made.variables:
+            made[name].attrs["long_name"] = long_name
+            if name in _UNITS:
+                made[name].attrs["units"] = _UNITS[name]
+    return made
+
+
+def _recorded(history: Any, slots: tuple[str, ...]) -> dict[str, Any]:
+    found = {name: _variable(getattr(history, name), slots) for name in _FIELDS}
+    found["warmup"] = ("record",), np.asarray(history.warmup)
+    if history.replica is not None:  # of a summary that of the first ladder
+        found["replica_at_rung"] = (
+            ("record", *slots[-(history.replica.ndim - 1) :]),
+            history.replica,
+        )
+    # What is observed is seen at each chain, or at the coldest rung of each ladder.
+    leaves = jax.tree_util.tree_flatten_with_path(history.observed, is_leaf=_is_summary)[0]
+    for path, leaf in leaves:
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        name = f"observed.{name}" if name else "observed"
+        dims, values = _variable(leaf, slots[:1])
+        own = [f"{name}_{axis}" for axis in range(values.ndim - len(dims))]
+        found[name] = (*dims, *own), values
+    return found
+
+
+def _variable(field: Any, slots: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the dimensions of a field and its values."""
+    if _is_summary(field):  # statistics stand where the chains or ladders stood
+        return ("record", "statistic", *slots[1:]), np.stack(field, axis=1)
+    return ("record", *slots), np.asarray(field)
+
+
+def _is_summary(node: Any) -> bool:
+    return isinstance(node, Summary)
+
+
+def _diagnosed(health: Any, slots: tuple[str, ...]) -> dict[str, Any]:
+    last = slots[-1:]
+    found = {
+        "diagnostics.acceptance_rate": (last, health.acceptance_rate),
+        "diagnostics.factor": (last, health.factor),
+    }
+    if health.temperatures is None:
+        return found | {"diagnostics.nonfinite": (last, health.nonfinite)}
+    lost = health.nonfinite.reshape(len(health.round_trips), -1)
+    by_rung = (
+        *("log_partition", "log_partition_error", "mean_energy", "heat_capacity"),
+        *("autocorrelation", "effective_sample_size", "rhat"),
+    )
+    named = {"swap_rate": "pair", "local_barrier": "pair", "round_trips": "ladder"}
+    named |= {"round_trip_rate": "ladder"} | dict.fromkeys(by_rung, "rung")
+    found |= {f"diagnostics.{name}": ((of,), getattr(health, name)) for name, of in named.items()}
+    return found | {
+        "diagnostics.nonfinite": (("ladder", "replica"), lost),
+        "diagnostics.barrier": ((), health.barrier),
+    }
+
+
+def _attributes(result: Any) -> dict[str, Any]:
+    """Return what a netCDF file can hold of the run as a whole."""
+    return {
+        "energy": result.energy,
+        "stop_reason": result.stop_reason.name,
+        "steps": result.steps,
+        "evaluations": result.evaluations,
+        "gradients": result.gradients,
+        "seconds": result.seconds,
+        "compile_seconds": result.compile_seconds,
+        "jaxanneal_version": __version__,
+        "jax_version": jax.__version__,
+    }

@@ -1,0 +1,218 @@
+"""The main call."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import numpy as np
+
+from jaxanneal._chain.step_size import first_factors
+from jaxanneal._engine.programs import placed
+from jaxanneal._engine.state import State, own_lanes
+from jaxanneal._engine.stop_reason import StopReason
+from jaxanneal._methods.protocol import Method
+from jaxanneal._result.continuation import Continuation
+from jaxanneal._result.result import Result
+from jaxanneal._run.calibrate import calibrated, first_temperatures, pilot
+from jaxanneal._run.checkpoint import Checkpoint, as_checkpoint
+from jaxanneal._run.clock import Clock
+from jaxanneal._run.driver import Driver
+from jaxanneal._run.fingerprint import fingerprint, from_start, from_state
+from jaxanneal._run.interrupt import Interruption, interruptible
+from jaxanneal._run.keeper import keeping
+from jaxanneal._run.limits import Limits, as_limits
+from jaxanneal._run.outcome import outcome, rescuing
+from jaxanneal._run.problem import Problem
+from jaxanneal._run.progress import Bar
+from jaxanneal._run.resume import resume
+from jaxanneal._tracing import refuse_tracing
+
+Params = TypeVar("Params")
+
+
+def anneal(
+    energy: Callable[..., Any],
+    params: Callable[[jax.Array], Params] | Params | None = None,
+    *,
+    key: Any = None,
+    args: tuple[Any, ...] = (),
+    method: Any = None,
+    move: Any = None,
+    steps: int = 10_000,
+    state: Continuation | None = None,
+    target: float | None = None,
+    patience: int | None = None,
+    max_seconds: float | None = None,
+    record_every: int | None = None,
+    observe: Callable[..., Any] | None = None,
+    callback: Callable[..., Any] | None = None,
+    progress: bool | None = None,
+    checkpoint: Checkpoint | None = None,
+    block: int | None = None,
+    sharding: Any = None,
+) -> Result[Params]:
+    r"""Minimise an energy without gradients, with many chains in one compiled program.
+
+    Maths: each chain proposes :math:`x'` and moves there with probability
+    :math:`\min(1, \exp(-(E(x') - E(x)) / T))`; the method decides T.
+    Batching: write everything for one chain; the engine batches it.
+
+    Args:
+        energy: ``energy(params, *args) -> real scalar`` for one chain, to be minimised, traceable
+            by JAX. Temperatures are in its units: with a mean loss over N samples, T = 1/N is the
+            Bayesian posterior of the summed loss.
+        params: One chain's parameters, any pytree: all chains start there. Or a function
+            ``key -> params``, called once per chain, in JAX (NumPy would draw once for all of
+            them); or ``ja.stacked(tree)``.
+        key: Int seed, typed key or raw ``uint32`` key; folded. Its words make the run's own key, of
+            a fast type of our own, which moves and initialisers are given.
+        args: Data, a tuple, passed through and never copied per chain.
+        method: :class:`SimulatedAnnealing` (default) or :class:`ParallelTempering`.
+        move: A move or a symmetric function ``(key, params) -> params``; by default each leaf has
+            the natural move of its dtype.
+        steps: Metropolis moves per chain in this call.
+        state: Go on from ``result.state``; ``params`` and ``key`` are then ignored.
+        target: Stop when the best energy is at or below this.
+        patience: Stop when the best energy has not improved for so many steps.
+        max_seconds: Stop after so much wall clock, compilation apart.
+        record_every: Moves between records of the history; by default at most 1,000 records, of
+            a summary over chains at most 100, and as few as fit into 64 MB.
+        observe: ``(params, *args) -> pytree`` to record, in parallel tempering at the coldest rung.
+        callback: ``callback(progress) -> bool``, about every half second; True stops the run.
+        progress: Whether to show a bar; ``None``: on a terminal or in a notebook.
+        checkpoint: ``ja.Checkpoint(directory)``: the run is saved there, and the same call goes on
+            from the last save. A directory of another call is refused.
+        block: Chains per block, part of the run's identity; by default from backend and size.
+        sharding: A mesh or a sharding over the chain axis; by default the local devices, as many as
+            there are blocks. It changes no number of the result.
+
+    Returns:
+        A :class:`Result` with the best state that any chain ever saw. Ctrl-C and SIGTERM end a run
+        with its result; an error that ends it has what was found as its attribute ``result``.
+
+    Raises:
+        TypeError: An input is of the wrong kind, before anything compiles.
+        ValueError: An input is out of range, or no chain starts at a finite energy.
+        RuntimeError: The call is made under ``jit`` or ``vmap``.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import jaxanneal as ja
+        >>> def energy(p, x, y):
+        ...     return jnp.mean((p["w"] * x + p["b"] - y) ** 2)
+        >>> x = jnp.arange(5.0)
+        >>> result = ja.anneal(energy, {"w": 0.0, "b": 0.0}, key=0, args=(x, 2 * x + 1))
+        >>> round(float(result.params["w"]), 2), round(float(result.params["b"]), 2)
+        (2.0, 1.0)
+
+    Reference: Kirkpatrick, Gelatt and Vecchi, Science 220, 671 (1983).
+    """
+    refuse_tracing("anneal", "Use ja.algorithm(energy, method, move), whose steps are pure.")
+    limits = as_limits(
+        steps, target, patience, max_seconds, record_every, observe, callback, progress
+    )
+    clock, kept_in = Clock(), as_checkpoint(checkpoint)
+    with interruptible() as interruption, _bar(limits) as bar:
+        with clock.preparing():
+            if state is not None:
+                run = resume(
+                    energy, args, method, move, state, block, sharding, limits, clock, interruption
+                )
+                call = _continued(*run, state)
+            else:
+                problem = Problem(energy, params, key, args, method, move, block, sharding, clock)
+                call = _started(problem, limits, interruption, bar)
+        return _run(call, kept_in, bar)
+
+
+class _Call(NamedTuple):
+    """A call that is ready to begin.
+
+    Args:
+        driver: Runs it.
+        bound: The method bound to its length; what is calibrated may still be a placeholder.
+        parts: Returns the fingerprint.
+        compile_all: Compiles what is not compiled yet.
+        first: Returns the state before the first move, its method, and a reason not to make one.
+    """
+
+    driver: Driver
+    bound: Method
+    parts: Callable[[], dict[str, str]]
+    compile_all: Callable[[], None]
+    first: Callable[[], tuple[State, Method, StopReason | None]]
+
+
+def _started(problem: Problem, limits: Limits, interruption: Interruption, bar: Bar) -> _Call:
+    """Return a call that begins at its own starts."""
+    driver, compile_all = problem.prepare(limits, interruption)
+
+    def parts() -> dict[str, str]:
+        origin = from_start(problem.key, problem.starts, problem.move)
+        return fingerprint(
+            driver.setup, driver.template, driver.args, driver.limits, problem.method, origin
+        )
+
+    def first() -> tuple[State, Method, StopReason | None]:
+        return _first_state(problem, driver, limits, bar)
+
+    return _Call(driver, problem.bound(problem.method, limits.steps), parts, compile_all, first)
+
+
+def _continued(driver: Driver, state: State, method: Method, given: Continuation) -> _Call:
+    """Return a call that goes on from a given state, of which ``state`` is a copy."""
+
+    def parts() -> dict[str, str]:
+        origin = from_state(own_lanes(given.state, given.width), state.move)
+        return fingerprint(
+            driver.setup, driver.template, driver.args, driver.limits, method, origin
+        )
+
+    return _Call(driver, method, parts, lambda: None, lambda: (state, method, None))
+
+
+def _bar(limits: Limits) -> Bar:
+    return Bar(limits.steps, limits.progress, limits.max_seconds)
+
+
+def _first_state(
+    problem: Problem, driver: Driver, limits: Limits, bar: Bar
+) -> tuple[State, Method, StopReason | None]:
+    """Return the state before the first move, and a reason not to make it, if there is one."""
+    chains = problem.start(driver)
+    if not problem.method.needs_calibration:
+        with driver.clock.preparing():
+            method = problem.method.bind(limits.steps)
+            return problem.state(method, chains, chains), method, None
+    bar.calibrating()
+    found, best = pilot(problem, driver, chains, limits.steps)
+    with driver.clock.preparing():
+        method = calibrated(problem.method, found, limits.steps)
+        factors = first_factors(found.rises, np.asarray(first_temperatures(method)))
+        state = problem.state(method, chains, best, factors)
+    return state, method, None if found.reason is StopReason.STEPS else found.reason
+
+
+def _run(call: _Call, checkpoint: Checkpoint | None, bar: Bar) -> Result[Any]:
+    """Run, or go on from what was saved, and return the result."""
+    driver = call.driver
+    limits = driver.limits
+    with keeping(checkpoint, call.parts, driver.setup.spread) as keeper:
+        kept, reason = None, None
+        if keeper is not None:
+            width, rows = driver.setup.width, driver.no_history()
+            kept = keeper.restore(driver.template, width, call.bound, rows)
+        with rescuing(driver, keeper):
+            if kept is None or kept.reason is None:
+                call.compile_all()
+            if kept is None:
+                state, method, reason = call.first()
+            else:
+                state, method = placed(kept.state, driver.setup.spread), kept.method
+                driver.take_up(kept)
+            bar.begin(driver.evaluations, driver.clock.seconds)
+            moves = limits.steps if reason is None else 0
+            keeper = keeper if reason is None else None  # a calibration that was cut short
+            every = limits.record_every or 1
+            state, history, found = driver.run(state, method, moves, every, bar, keeper, kept)
+            return outcome(driver, state, method, history, found if reason is None else reason)

@@ -1,0 +1,126 @@
+"""What a call hands out: its result, or with an error what was found until then."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxanneal._chain.chain import Chain
+from jaxanneal._checks import refusal
+from jaxanneal._diagnostics.diagnostics import Diagnostics, diagnose
+from jaxanneal._engine.compile import is_overflow
+from jaxanneal._engine.history import History
+from jaxanneal._engine.sharding import everywhere
+from jaxanneal._engine.state import State, slots
+from jaxanneal._engine.stop_reason import StopReason
+from jaxanneal._methods.protocol import Method
+from jaxanneal._result.continuation import Continuation
+from jaxanneal._result.result import Result
+from jaxanneal._run.driver import Driver
+from jaxanneal._run.keeper import Keeper
+
+
+def outcome(
+    driver: Driver, state: State, method: Method, history: History, reason: StopReason
+) -> Result[Any]:
+    """Return the result of a run."""
+    seconds = driver.clock.seconds + driver.clock.earlier
+    with driver.clock.preparing():
+        chains, health, setup = slots(state), diagnose(state, history), driver.setup
+    assert driver.best is not None
+    energy, best = driver.best
+    if setup.spread is not None:  # every device has it; the user gets it on one
+        best = everywhere(best, None)
+    return Result(
+        params=best.tree,
+        energy=float(energy),
+        chains=chains,
+        history=history,
+        diagnostics=health,
+        stop_reason=reason,
+        steps=int(state.step),
+        evaluations=driver.evaluations,
+        gradients=0,
+        seconds=seconds,
+        compile_seconds=driver.clock.compiling,
+        state=Continuation(
+            state, method, setup.energy, driver.args, setup.width, driver.evaluations
+        ),
+        fixed=len(chains._params.structure.fixed),
+    )
+
+
+@contextlib.contextmanager
+def rescuing(driver: Driver, keeper: Keeper | None) -> Iterator[None]:
+    """Let an error that ends a run carry what was found, and a note that says how to read it."""
+    try:
+        yield
+    except BaseException as error:
+        if is_overflow(error):
+            error.add_note(_memory(driver))
+        found = _whole(driver) or _remains(driver)
+        if found is not None:
+            with contextlib.suppress(Exception):  # an exception may refuse attributes
+                error.result = found  # pyright: ignore[reportAttributeAccessIssue]
+                error.add_note(_note(found, keeper))
+        raise
+
+
+def _whole(driver: Driver) -> Result[Any] | None:
+    """Return the result of a run whose state is still there."""
+    run = driver.current
+    if run is None or run.pilot or not run.alive:
+        return None
+    with contextlib.suppress(Exception):  # an error that broke more than the run
+        return outcome(driver, run.state, run.method, run.history(), StopReason.INTERRUPTED)
+    return None
+
+
+def _remains(driver: Driver) -> Result[Any] | None:
+    """Return the best state alone: the chunk that failed took the others with it."""
+    if driver.best is None:
+        return None
+    run, (energy, best) = driver.current, driver.best
+    if run is not None and run.pilot:
+        run = None
+    one = jax.tree.map(lambda x: np.asarray(x)[None], best)
+    energies = np.asarray(energy)[None]
+    unknown = np.full(1, np.nan)
+    clock = driver.clock
+    return Result(
+        params=best.tree,
+        energy=float(energies[0]),
+        chains=Chain.tree_unflatten(None, (one, energies, one, energies)),
+        history=driver.no_history() if run is None else run.history(),
+        diagnostics=Diagnostics(unknown, unknown, np.zeros(1, np.int64)),
+        stop_reason=StopReason.INTERRUPTED,
+        steps=0 if run is None else run.step,
+        evaluations=driver.evaluations,
+        gradients=0,
+        seconds=clock.seconds + clock.earlier,
+        compile_seconds=clock.compiling,
+        state=None,
+        fixed=len(best.structure.fixed),
+    )
+
+
+def _memory(driver: Driver) -> str:
+    chains, width = driver.template.method.chains, driver.setup.width
+    expected = f"memory for {chains} chains in blocks of {width}"
+    remedy = f"Use fewer chains, or a smaller block, such as block={max(1, width // 2)}."
+    return refusal("anneal", expected, "less on this device", remedy)
+
+
+def _note(found: Result[Any], keeper: Keeper | None) -> str:
+    what = "the run until then" if found.state is not None else "the best state until then"
+    text = (
+        f"The run ended after {found.steps:,} steps with the best energy {found.energy:.8g}. "
+        f"Catch this error to read {what} from its attribute `result`."
+    )
+    if keeper is None:
+        return f"{text} Given checkpoint=ja.Checkpoint(directory), the same call would go on."
+    if not keeper.saves:
+        return f"{text} Nothing was saved yet: the same call begins anew."
+    return f"{text} The same call goes on from the last save in {keeper.checkpoint.directory}."

@@ -1,0 +1,250 @@
+"""A problem: the checked inputs of a call, and its first state."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxanneal._chain.chain import Chain
+from jaxanneal._chain.energy import as_args
+from jaxanneal._chain.keys import as_key
+from jaxanneal._chain.move import Move, as_move
+from jaxanneal._chain.parameters import Parameters
+from jaxanneal._checks import count, refusal
+from jaxanneal._engine import history
+from jaxanneal._engine.blocks import default_width, pad
+from jaxanneal._engine.compile import compile_programs, hashable
+from jaxanneal._engine.programs import (
+    Setup,
+    initialiser_program,
+    observed_shapes,
+    start_program,
+    state_program,
+)
+from jaxanneal._engine.sharding import (
+    Spread,
+    as_spread,
+    by_chain,
+    default_device,
+    everywhere,
+    lanes,
+)
+from jaxanneal._engine.starts import (
+    chain_count,
+    check_start,
+    initial_parameters,
+    is_initialiser,
+    one_chain,
+    require_finite,
+)
+from jaxanneal._engine.state import State
+from jaxanneal._methods import ParallelTempering, SimulatedAnnealing
+from jaxanneal._methods.protocol import Method
+from jaxanneal._methods.schedule import Function, require_traceable, tabulate
+from jaxanneal._run.clock import Clock
+from jaxanneal._run.driver import Driver
+from jaxanneal._run.interrupt import Interruption
+from jaxanneal._run.limits import Limits
+from jaxanneal._run.stretch import on_device
+from jaxanneal.cooling import Geometric, Linear, Logarithmic
+from jaxanneal.moves._per_leaf import natural_move
+
+# Steps, evenly spread over a run, at which a user's schedule is looked at before it starts.
+_PROBES = 4096
+
+
+class Problem:
+    """What is annealed, from where, and how; nothing is compiled until :meth:`prepare`.
+
+    Args:
+        energy: The user's energy.
+        params: One chain's tree, an initialiser, or a stacked tree.
+        key: The user's key.
+        args: The user's data.
+        method: The method, or ``None``.
+        move: The move, or ``None``.
+        block: Chains per block, or ``None``.
+        sharding: A mesh or a sharding over the chain axis, or ``None``.
+        clock: The call's clock.
+
+    Raises:
+        TypeError, ValueError: An input is not what it should be.
+    """
+
+    def __init__(
+        self,
+        energy: Any,
+        params: Any,
+        key: Any,
+        args: Any,
+        method: Any,
+        move: Any,
+        block: Any,
+        sharding: Any,
+        clock: Clock,
+    ):
+        self.energy, self.clock, data = as_energy(energy), clock, as_data(args)
+        if params is None or key is None:
+            missing = "params" if params is None else "key"
+            remedy = (
+                "Only a call with state= needs neither params nor key; a polished result has no "
+                "state, the run that it was polished from has."
+            )
+            raise TypeError(refusal(missing, "a value", None, remedy))
+        self.key = as_key(key)
+        self.method: Any = as_method(method, params)
+        # Where it runs, like the data: what a user has put elsewhere cannot be mixed.
+        self.starts = jax.device_put(self._starts(params), default_device())
+        one = one_chain(self.starts)
+        self.move: Move = natural_move(one) if move is None else as_move(move)
+        check_start(self.move, self.starts)
+        self.width = as_width(block, self.method.chains, self.starts)
+        self.spread = as_spread(sharding, -(-self.method.chains // self.width))
+        self.data = everywhere(data, self.spread)
+        self.total = lanes(self.method.chains, self.width, self.spread)
+        padded = jax.tree.map(lambda x: pad(x, self.total), self.starts)
+        self.lanes = by_chain(padded, self.spread)
+
+    def _starts(self, params: Any) -> Parameters:
+        if not is_initialiser(params):
+            return initial_parameters(params, self.key, self.method.chains)
+        program = initialiser_program(hashable(params), self.method.chains)
+        self.clock.compiling += compile_programs(program.prepare(self.key))
+        return program(self.key)
+
+    def prepare(
+        self, limits: Limits, interruption: Interruption
+    ) -> tuple[Driver, Callable[[], None]]:
+        """Trace everything, so that a mistake shows before anything compiles.
+
+        Args:
+            limits: When the call stops, what it records.
+            interruption: Whether somebody asked to stop.
+
+        Returns:
+            The driver, and a function that compiles everything.
+        """
+        method = self.bound(self.method, limits.steps)
+        check_schedule(method, 0, limits.steps)
+        start = start_program(self.energy, self.width, self.spread)
+        traced_start = start.prepare(self.lanes, self.data)
+        chains = start.shapes(self.lanes, self.data)
+        inputs = self._state_inputs(method, chains, chains, self._factors())
+        make = state_program(self.spread)
+        traced_make = make.prepare(*inputs)
+        state = make.shapes(*inputs)
+        setup, limits = make_setup(self.energy, self.width, self.spread, state, self.data, limits)
+        driver = Driver(setup, self.data, limits, self.clock, interruption, 0)
+        traced_chunk = driver.prepare(state)
+
+        def compile_all() -> None:
+            with self.clock.preparing():
+                compile_programs(traced_chunk, traced_start, traced_make)
+
+        return driver, compile_all
+
+    def start(self, driver: Driver) -> Chain:
+        """Evaluate the start of every lane.
+
+        Raises:
+            ValueError: No chain starts at a finite energy.
+        """
+        chains = start_program(self.energy, self.width, self.spread)(self.lanes, self.data)
+        driver.evaluations += self.method.chains
+        require_finite(chains, self.method.chains)
+        with self.clock.preparing():
+            driver.saw(chains)  # padding lanes are copies of the first
+        return chains
+
+    def state(
+        self, method: Method, chains: Chain, best: Chain, log_factor: np.ndarray | None = None
+    ) -> State:
+        """Return the state before the first move.
+
+        Args:
+            method: The method, with every number bound.
+            chains: Where the chains start.
+            best: Chains whose best states are already known.
+            log_factor: Logarithm of the step-size factors, float ``[chains]``.
+        """
+        factors = self._factors() if log_factor is None else log_factor
+        return state_program(self.spread)(*self._state_inputs(method, chains, best, factors))
+
+    def bound(self, method: Any, steps: int) -> Any:
+        """Return the method bound to ``steps`` moves; a missing ladder is a placeholder."""
+        known = method.calibrated(1.0, 1.0) if method.needs_calibration else method
+        return known.bind(steps)
+
+    @property
+    def coordinates(self) -> int:
+        """Number of parameters of one chain."""
+        return sum(leaf.size for leaf in self.starts.leaves) // self.method.chains
+
+    def _factors(self) -> np.ndarray:
+        return np.zeros(self.method.chains, jax.dtypes.canonicalize_dtype(float))
+
+    def _state_inputs(
+        self, method: Any, chains: Any, best: Any, factors: np.ndarray
+    ) -> tuple[Any, ...]:
+        missing = self.total - factors.shape[0]
+        factors = by_chain(np.concatenate([factors, np.repeat(factors[:1], missing)]), self.spread)
+        told = (self.key, on_device(method), self.move)
+        key, method, move = told if self.spread is None else everywhere(told, self.spread)
+        return key, chains, best, method, move, factors
+
+
+def as_energy(energy: Any) -> Any:
+    """Return the energy as a dictionary key, or refuse what cannot be called."""
+    if not callable(energy):
+        remedy = "Pass the function itself, energy(params, *args) -> real scalar."
+        raise TypeError(refusal("energy", "a function", type(energy).__name__, remedy))
+    return hashable(energy)
+
+
+def as_data(args: Any) -> Parameters:
+    """Return the data of a call as parameters."""
+    return Parameters.of_args(as_args(args))
+
+
+def as_method(method: Any, params: Any) -> Any:
+    """Return the method, by default simulated annealing with as many chains as there are starts."""
+    if method is None:
+        found = chain_count(params)
+        return SimulatedAnnealing() if found is None else SimulatedAnnealing(chains=found)
+    if not isinstance(method, SimulatedAnnealing | ParallelTempering):
+        got = f"the class {method.__name__}" if isinstance(method, type) else repr(method)
+        remedy = "Write for example method=ja.SimulatedAnnealing(chains=64)."
+        raise TypeError(refusal("method", "a method", got, remedy))
+    return method
+
+
+def check_schedule(method: Any, first: int, steps: int) -> None:
+    """Refuse a schedule with a temperature that is none, before anything compiles."""
+    cooling = getattr(method, "cooling", None)
+    if cooling is not None and not isinstance(cooling, Function):
+        require_traceable(cooling)
+    # The numbers of our own are checked already.
+    if cooling is not None and not isinstance(cooling, Geometric | Linear | Logarithmic):
+        last = first + steps - 1
+        tabulate(cooling, np.linspace(first, last, _PROBES).round().astype(int))
+
+
+def as_width(block: Any, chains: int, starts: Parameters) -> int:
+    """Return the number of chains per block."""
+    if block is None:
+        each = sum(leaf.nbytes for leaf in starts.leaves) // chains
+        return default_width(chains, each, default_device().platform)
+    # Not cut to the number of chains: the width decides the last bits, and one chain alone in its
+    # block is to equal the same chain among many.
+    return count("block", block, 1, "Leave it out for a width that suits the device.")
+
+
+def make_setup(
+    energy: Any, width: int, spread: Spread | None, state: Any, data: Parameters, limits: Limits
+) -> tuple[Setup, Limits]:
+    """Return the static part of a call, for a state or its shapes, and limits with a thinning."""
+    observe = None if limits.observe is None else hashable(limits.observe)
+    observed = observed_shapes(observe, state, data, width)
+    layout, every = history.layout(state, observed, limits.steps, limits.record_every)
+    return Setup(energy, observe, width, layout, spread), limits._replace(record_every=every)

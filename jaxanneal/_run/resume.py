@@ -1,0 +1,212 @@
+"""Going on from an earlier run."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxanneal._chain.chain import Chain
+from jaxanneal._chain.move import as_move
+from jaxanneal._chain.parameters import Parameters
+from jaxanneal._checks import count, refusal
+from jaxanneal._engine.compile import Program, compile_programs
+from jaxanneal._engine.programs import copy_program, placed, refresh_program, start_program
+from jaxanneal._engine.sharding import Spread, as_spread, everywhere, fetch, lanes
+from jaxanneal._engine.starts import check_start, require_finite
+from jaxanneal._engine.state import State, slots, with_lanes
+from jaxanneal._methods.protocol import NEVER, Method
+from jaxanneal._pytree import replace
+from jaxanneal._result.continuation import Continuation
+from jaxanneal._result.not_saved import NotSaved, digest
+from jaxanneal._run.clock import Clock
+from jaxanneal._run.driver import Driver
+from jaxanneal._run.interrupt import Interruption
+from jaxanneal._run.limits import Limits
+from jaxanneal._run.problem import as_data, as_energy, as_method, check_schedule, make_setup
+from jaxanneal._run.stretch import on_device
+
+# Units in the last place within which another program, or another machine, may find an energy.
+_ROUNDING = 64
+
+
+def resume(
+    energy: Any,
+    args: Any,
+    method: Any,
+    move: Any,
+    state: Any,
+    block: Any,
+    sharding: Any,
+    limits: Limits,
+    clock: Clock,
+    interruption: Interruption,
+) -> tuple[Driver, State, Method]:
+    """Return a driver and a copy of the state of an earlier call; all of it is preparation."""
+    if not isinstance(state, Continuation):
+        remedy = "Pass state=result.state of an earlier run."
+        raise TypeError(refusal("state", "a run's state", type(state).__name__, remedy))
+    energy, old, width = as_energy(energy), state.state, state.width
+    spread = as_spread(sharding, -(-state.method.chains // width))
+    data = everywhere(as_data(args), spread)
+    _require_precision(old)
+    _require_room(block, state, limits)
+    new_method, new_move = _renewed(state, method, move)
+    check_schedule(new_method, int(old.step), limits.steps)
+    new = _taken_over(state, new_method, new_move)
+    new = placed(with_lanes(new, width, lanes(new_method.chains, width, spread)), spread)
+    same = _equal(data, state.args) and _same_energy(energy, state, new, data, spread)
+    copy, inputs = copy_program(spread), (new,)
+    if not same:
+        both = _evaluated(start_program(energy, width, spread), new.chains, data)
+        copy, inputs = refresh_program(spread), (new, *both)
+    traced_copy = copy.prepare(*inputs)
+    ready = copy.shapes(*inputs)  # other data may have energies of another precision
+    setup, limits = make_setup(energy, width, spread, ready, data, limits)
+    driver = Driver(setup, data, limits, clock, interruption, state.evaluations)
+    compile_programs(traced_copy, driver.prepare(ready))
+    new = copy(*inputs)
+    if not same:
+        driver.evaluations += 2 * new_method.chains
+        require_finite(new.chains, new_method.chains)
+    driver.saw(slots(new))
+    return driver, new, new_method
+
+
+def _evaluated(program: Program, chains: Chain, data: Parameters) -> tuple[Chain, Chain]:
+    """Evaluate current and best states by the program of the starts: it is compiled already."""
+    compile_programs(program.prepare(chains._params, data))
+    return program(chains._params, data), program(chains._best_params, data)
+
+
+def _taken_over(state: Continuation, method: Any, move: Any) -> State:
+    """Return the state of the run as method and move go on with it."""
+    old = state.state
+    exchange = method.carried(old.exchange, state.method)
+    new = replace(old, method=on_device(method), move=move, exchange=exchange)
+    if int(method.warmup_end()) == int(old.step) < int(old.method.warmup_end()):
+        exchange = method.restarted(exchange, old.accepted)  # the warm-up ends here
+        new = replace(new, exchange=exchange)
+    return new
+
+
+def _require_precision(state: State) -> None:
+    now, then = jax.dtypes.canonicalize_dtype(float), state.log_factor.dtype
+    if now != then:
+        expected = f"a run with jax_enable_x64 as it is now, whose step sizes are {now}"
+        raise ValueError(refusal("state", expected, then, "Set jax_enable_x64 as in that run."))
+
+
+def _require_room(block: Any, state: Continuation, limits: Limits) -> None:
+    remedy = "Start anew with params=ja.stacked(result.chains.params)."
+    if block is not None and count("block", block, 1, "Leave it out.") != state.width:
+        raise ValueError(refusal("block", f"{state.width}, as in the run", block, remedy))
+    total = int(state.state.step) + limits.steps
+    if total >= NEVER:
+        raise ValueError(refusal("steps", f"less than {NEVER} in total", total, remedy))
+
+
+def _renewed(state: Continuation, method: Any, move: Any) -> tuple[Any, Any]:
+    """Return method and move with the numbers given now, and what the run has bound."""
+    old = state.state
+    new_method = state.method
+    if method is not None:
+        new_method = as_method(method, None)
+        if type(new_method) is type(state.method):
+            new_method = new_method.keep_bound(state.method, int(old.step))
+    new_move = old.move if move is None else as_move(move)
+    _require_given("method", getattr(new_method, "cooling", None))
+    _require_given("move", new_move)
+    on_the_device = on_device(new_method)
+    if isinstance(getattr(old.method, "cooling", None), NotSaved):
+        on_the_device = replace(on_the_device, cooling=old.method.cooling)
+    _require_same("method", old.method, on_the_device)
+    if not isinstance(old.move, NotSaved):
+        _require_same("move", old.move, new_move)
+    if move is not None:
+        check_start(new_move, old.chains._params)
+    return new_method, new_move
+
+
+def _require_given(name: str, found: Any) -> None:
+    if isinstance(found, NotSaved):
+        expected = f"{name}=, because {found.what} of the run was not saved with it"
+        remedy = "Pass the same again: functions and classes of your own do not go into a file."
+        raise ValueError(refusal(name, expected, None, remedy))
+
+
+def _same_energy(
+    energy: Any,
+    state: Continuation,
+    new: State,
+    data: Parameters,
+    spread: Spread | None,
+) -> bool:
+    """Return whether this is the energy of the run; after loading, whether it has its values.
+
+    It is asked for where each chain is, and for its best state. These evaluations are not counted:
+    they are no part of the run, whose numbers are those of a run that was never saved.
+    """
+    if not isinstance(state.energy, NotSaved):
+        return energy == state.energy
+    now, best = _evaluated(start_program(energy, state.width, spread), new.chains, data)
+    pairs = ((new.chains.best_energy, best.energy), (new.chains.energy, now.energy))
+    count = state.method.chains
+    return all(_agree(fetch(known)[:count], fetch(again)[:count]) for known, again in pairs)
+
+
+def _agree(known: np.ndarray, again: np.ndarray) -> bool:
+    """Return whether energies are the same to rounding, and of one precision."""
+    finite = np.isfinite(known)
+    # Energies near 0 may be small differences of terms that are as large as those elsewhere.
+    least = float(np.median(np.abs(known[finite]))) if finite.any() else 0.0
+    size = np.where(finite, np.maximum(np.abs(known), least), 0)
+    with np.errstate(invalid="ignore"):  # of a chain that never had a finite energy
+        close = np.abs(again - known) <= _ROUNDING * np.finfo(known.dtype).eps * size
+    return known.dtype == again.dtype and bool(np.all(close | (again == known)))
+
+
+def _require_same(name: str, old: Any, new: Any) -> None:
+    if jax.tree.structure(old) != jax.tree.structure(new):
+        remedy = "To change it, start anew with params=ja.stacked(result.chains.params)."
+        expected = f"the structure of the run's own, {_described(old, new)}"
+        raise ValueError(refusal(name, expected, _described(new, old), remedy))
+
+
+def _described(one: Any, other: Any) -> str:
+    """Return in words what of ``one`` is of another structure than ``other``."""
+    kind = type(one).__name__
+    if type(one) is not type(other):
+        return kind
+    if not dataclasses.is_dataclass(one):
+        return str(jax.tree.structure(one))
+    differing = []
+    for field in dataclasses.fields(one):
+        mine, its = getattr(one, field.name), getattr(other, field.name)
+        if jax.tree.structure(mine) != jax.tree.structure(its) or (
+            isinstance(mine, int | str) and mine != its
+        ):
+            inner = type(mine) is type(its) and dataclasses.is_dataclass(mine)
+            shown = _described(mine, its) if inner else repr(mine)
+            differing.append(f"{field.name}={shown}")
+    return f"{kind}({', '.join(differing)})"
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Compare data by value, after loading with what was saved of it."""
+    if isinstance(b, str):
+        return digest(a) == b
+    if jax.tree.structure(a) != jax.tree.structure(b):
+        return False
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(x is y or _same_values(x, y) for x, y in pairs)
+
+
+def _same_values(x: Any, y: Any) -> bool:
+    if x.dtype != y.dtype or x.shape != y.shape:
+        return False
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        x, y = jax.random.key_data(x), jax.random.key_data(y)
+    masked = jnp.issubdtype(x.dtype, jnp.inexact)  # missing values are the same missing values
+    return bool(np.array_equal(np.asarray(x), np.asarray(y), equal_nan=masked))

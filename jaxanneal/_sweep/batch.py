@@ -1,0 +1,247 @@
+"""A batch of runs of one structure: start, pilots and run, each as one program for all."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxanneal._chain import keys
+from jaxanneal._chain.chain import Chain
+from jaxanneal._chain.step_size import first_factors
+from jaxanneal._checks import numbers_on_host
+from jaxanneal._diagnostics.diagnostics import acceptance_rate
+from jaxanneal._engine.compile import hashable
+from jaxanneal._engine.programs import start_program, state_program
+from jaxanneal._engine.starts import check_start, is_initialiser, require_finite
+from jaxanneal._engine.stop_reason import StopReason
+from jaxanneal._methods.protocol import NEVER
+from jaxanneal._methods.schedule import is_cold, tabulate
+from jaxanneal._run.calibrate import (
+    Pilot,
+    Seen,
+    calibrated,
+    pilot_method,
+    pilots,
+)
+from jaxanneal._run.stretch import _TABLE, on_device
+from jaxanneal._sweep.jobs import Job
+from jaxanneal._sweep.moves import Moves, Wanted
+from jaxanneal._sweep.programs import (
+    call,
+    finish_program,
+    lanes_program,
+    mapped,
+    stack,
+    temperatures_program,
+)
+
+
+class Run(NamedTuple):
+    """One repeat of one configuration, and the words of its key."""
+
+    job: Job
+    repeat: int
+    words: np.ndarray
+
+
+class Outcome(NamedTuple):
+    """What is kept of a run; of one that failed, the error alone."""
+
+    error: str = ""
+    energy: float = np.nan
+    steps: int = 0
+    evaluations: int = 0
+    acceptance_rate: float = np.nan
+    stop_reason: str = ""
+    params: tuple[np.ndarray, ...] = ()
+
+
+class Batch:
+    """Some runs in the slots of a program, the last slots filled with copies of the first run.
+
+    Args:
+        runs: The runs, of one structure.
+        size: Slots of the program.
+        params: What the user passed as ``params``.
+        moves: Makes moves of many runs.
+    """
+
+    def __init__(self, runs: list[Run], size: int, params: Any, moves: Moves):
+        self.runs, self.slots = runs, [*runs, *[runs[0]] * (size - len(runs))]
+        self.jobs = [run.job for run in self.slots]
+        self.problem, self.moves = runs[0].job.problem, moves
+        self.params = params
+        self.failed: dict[int, str] = {}
+        data = [job.problem.data for job in self.jobs]
+        self.own_data = moves.own_data
+        self.data = stack(data) if self.own_data else data[0]
+        self.keys = keys.from_data(jnp.asarray(np.stack([run.words for run in self.slots])))
+        self.evaluations = np.zeros(size, np.int64)
+
+    def outcomes(self) -> list[Outcome]:
+        """Run, and return what is kept of each run.
+
+        Raises:
+            Structural: A program cannot be traced.
+            Exception: Whatever an energy raised in the middle of a run.
+        """
+        chains = self._start()
+        with numbers_on_host():
+            methods, factors, best, reasons = self._calibrated(chains)
+        state = self._state(methods, chains, best, factors)
+        wanted = [self._wanted(i, methods[i], reasons[i]) for i in range(len(self.slots))]
+        state, found = self._move(state, methods, wanted)
+        kept = jax.tree.map(np.asarray, self._call(mapped(finish_program(), (True,)), state))
+        return [self._outcome(i, kept, reasons[i] or found[i]) for i in range(len(self.runs))]
+
+    def _start(self) -> Chain:
+        """Evaluate the starts; what all runs share is evaluated once."""
+        problem, own_starts = self.problem, is_initialiser(self.params)
+        starts, count = problem.lanes, problem.method.chains
+        if own_starts:
+            make = lanes_program(hashable(self.params), count, problem.total)
+            starts = self._call(mapped(make, (True,)), self.keys)
+            for i, run in enumerate(self.runs):
+                mine = jax.tree.map(lambda x, i=i: x[i, :count], starts)
+                self._or_fail(i, lambda run=run, mine=mine: check_start(run.job.problem.move, mine))
+        program = start_program(problem.energy, problem.width, None)
+        self.own_chains = own_starts or self.own_data
+        if self.own_chains:
+            program = mapped(program, (own_starts, self.own_data))
+        chains = self._call(program, starts, self.data)
+        self.evaluations += count
+        energies = np.atleast_2d(np.asarray(chains.energy))[:, :count]
+        for i in range(len(self.runs)):
+            row = i if self.own_chains else 0
+            if not np.any(np.isfinite(energies[row])):
+                mine = jax.tree.map(lambda x, i=i: x[i], chains) if self.own_chains else chains
+                self._or_fail(i, lambda mine=mine: require_finite(mine, count))
+        self.energies = np.broadcast_to(energies, (len(self.slots), energies.shape[1]))
+        return chains
+
+    def _call(self, program: Any, *inputs: Any) -> Any:
+        return call(self.moves.clock, program, *inputs)
+
+    def _or_fail(self, slot: int, check: Callable[[], None]) -> None:
+        try:
+            check()
+        except (TypeError, ValueError) as error:
+            self.failed.setdefault(slot, told(error))
+
+    def _calibrated(self, chains: Chain) -> tuple[list[Any], np.ndarray, Chain | None, list[Any]]:
+        """Return methods, first factors, chains with the best states, and reasons not to run."""
+        none: list[StopReason | None] = [None] * len(self.slots)
+        zeros = np.zeros(self.energies.shape, jax.dtypes.canonicalize_dtype(float))
+        if not self.problem.method.needs_calibration:
+            return [job.bound for job in self.jobs], zeros, None, none
+        asked = {
+            i: pilots(self.energies[i], self.problem.coordinates, run.job.limits.steps)
+            for i, run in enumerate(self.runs)
+            if i not in self.failed
+        }
+        found: dict[int, Any] = {}
+        wanted = {i: next(generator) for i, generator in asked.items()}
+        best: Chain | None = None
+        while wanted:
+            seen, best = self._pilot(wanted, chains, best)
+            for i in list(wanted):
+                try:
+                    wanted[i] = asked[i].send(seen(i))
+                except StopIteration as end:
+                    found[i] = end.value
+                    del wanted[i]
+        methods, factors = [job.bound for job in self.jobs], zeros
+        for i, result in found.items():
+            job = self.jobs[i]
+            methods[i] = calibrated(job.problem.method, result, job.limits.steps)
+            none[i] = None if result.reason is StopReason.STEPS else result.reason
+        program = mapped(temperatures_program(), (True,))
+        temperatures = np.asarray(self._call(program, self._stacked(methods)))
+        for i, result in found.items():
+            factors[i] = first_factors(result.rises, temperatures[i])
+        return methods, factors, best, none
+
+    def _stacked(self, methods: list[Any]) -> Any:
+        ready = {id(method): on_device(method) for method in methods}
+        return stack([ready[id(method)] for method in methods])
+
+    def _pilot(
+        self, wanted: dict[int, Pilot], chains: Chain, best: Chain | None
+    ) -> tuple[Callable[[int], Seen], Chain]:
+        """Make one pilot of every run that asks for one."""
+        made: dict[Any, Any] = {}
+        methods, factors = [job.bound for job in self.jobs], np.zeros_like(self.energies)
+        factors = factors.astype(jax.dtypes.canonicalize_dtype(float))
+        limits = [Wanted(0, -np.inf, NEVER, None)] * len(self.slots)
+        for i, pilot in wanted.items():
+            job = self.jobs[i]
+            place = id(job.problem.method), pilot.temperature, pilot.moves
+            if place not in made:
+                made[place] = pilot_method(job.problem.method, pilot)
+            methods[i], factors[i] = made[place], pilot.log_factor
+            limits[i] = Wanted(pilot.moves, job.limits.target, NEVER, None)
+        state = self._state(methods, chains, best, factors)
+        state, reasons = self._move(state, methods, limits)
+        count = self.problem.method.chains
+        fields = (state.chains.energy, state.chains.best_energy, state.log_factor, state.nonfinite)
+        arrays = [np.asarray(x)[:, :count] for x in fields]
+        return lambda i: Seen._make((*(x[i] for x in arrays), reasons[i])), state.chains
+
+    def _move(self, state: Any, methods: list[Any], wanted: list[Wanted]) -> tuple[Any, list[Any]]:
+        state, made, reasons = self.moves(state, methods, wanted, self.data)
+        self.evaluations += made * self.problem.method.chains
+        return state, reasons
+
+    def _state(
+        self, methods: list[Any], chains: Chain, best: Chain | None, factors: np.ndarray
+    ) -> Any:
+        own = (True, self.own_chains, best is not None or self.own_chains, True, True, True)
+        program = mapped(state_program(None), own)
+        move = stack([job.problem.move for job in self.jobs])
+        method, kept = self._stacked(methods), chains if best is None else best
+        missing = self.problem.total - factors.shape[1]
+        factors = np.concatenate([factors, np.repeat(factors[:, :1], missing, axis=1)], axis=1)
+        return self._call(program, self.keys, chains, kept, method, move, factors)
+
+    def _wanted(self, slot: int, method: Any, reason: StopReason | None) -> Wanted:
+        limits = self.jobs[slot].limits
+        if slot >= len(self.runs) or slot in self.failed or reason is not None:
+            return Wanted(0, limits.target, limits.patience, None)
+        return Wanted(limits.steps, limits.target, limits.patience, self._cold(method, limits))
+
+    def _cold(self, method: Any, limits: Any) -> int | None:
+        """Return the step at which the lowest temperature is reached, if it is."""
+        limit = getattr(method, "min_temperature", None)
+        if limit is None:
+            return None
+        for first in range(0, limits.steps, _TABLE):
+            steps = np.minimum(np.arange(first, first + _TABLE), limits.steps - 1)
+            cold = np.flatnonzero(is_cold(tabulate(method.cooling, steps), limit))
+            if cold.size:
+                return first + int(cold[0])
+        return None
+
+    def _outcome(self, slot: int, kept: dict[str, Any], reason: StopReason) -> Outcome:
+        if slot in self.failed:
+            return Outcome(self.failed[slot])
+        accepted = jax.tree.map(lambda x: x[slot], kept["accepted"])
+        rate = acceptance_rate(accepted, self.problem.method.shape)
+        return Outcome(
+            energy=float(kept["energy"][slot]),
+            steps=int(accepted.steps),
+            evaluations=int(self.evaluations[slot]),
+            acceptance_rate=float(rate.mean()),
+            stop_reason=reason.name,
+            params=tuple(leaf[slot] for leaf in kept["params"]),
+        )
+
+
+def told(error: BaseException) -> str:
+    """Return what an error says, with its kind."""
+    lines = str(error).strip().splitlines()
+    if any(line.startswith("Traceback") for line in lines):  # of a callback: its own error is last
+        lines = [lines[0], lines[-1]]
+    text = "\n".join(lines)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,135 @@
+"""Programs that run many configurations: those of a single run, mapped over a leading axis."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxanneal._chain.parameters import Parameters
+from jaxanneal._diagnostics.diagnostics import accepted_by
+from jaxanneal._engine.blocks import pad
+from jaxanneal._engine.compile import Program, compile_programs
+from jaxanneal._engine.programs import Setup, chunk_program
+from jaxanneal._engine.sharding import default_device
+from jaxanneal._engine.starts import initial_parameters
+from jaxanneal._engine.state import State, best_state
+from jaxanneal._run.calibrate import first_temperatures
+from jaxanneal._run.clock import Clock
+
+_KEPT = 64
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def mapped(program: Program, batched: tuple[bool, ...], donate: tuple[int, ...] = ()) -> Program:
+    """Return a program that applies another one to each of many runs.
+
+    Not under ``vmap`` on a CPU: the last bits of a run depend on the width of its batch, and here
+    it is to equal itself alone. There a run fills a core, elsewhere it would leave most of it idle.
+
+    Args:
+        program: The program of one run.
+        batched: For each input whether it has a leading axis of runs, or is shared by all.
+        donate: Inputs whose buffers are taken over.
+    """
+
+    def over_runs(*inputs: Any) -> Any:
+        def one(rows: Sequence[Any]) -> Any:
+            own = iter(rows)
+            pairs = zip(inputs, batched, strict=True)
+            return program.jitted(*(next(own) if is_own else x for x, is_own in pairs))
+
+        rows = [x for x, is_own in zip(inputs, batched, strict=True) if is_own]
+        if default_device().platform == "cpu":
+            return jax.lax.map(one, rows)
+        return jax.vmap(one)(rows)
+
+    return Program(over_runs, donate=donate)
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def lanes_program(function: Any, chains: int, total: int) -> Program:
+    """Return the program that makes the starts of all lanes from the run key."""
+
+    def lanes(key: jax.Array) -> Parameters:
+        return jax.tree.map(lambda x: pad(x, total), initial_parameters(function, key, chains))
+
+    return Program(lanes)
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def moves_program(setup: Setup) -> Program:
+    """Return the program of a chunk that keeps no history."""
+    chunk = chunk_program(setup)
+
+    def moves(state: State, recorder: Any, args: Any, control: Any) -> Any:
+        state, _, report = chunk.jitted(state, recorder, args, control)
+        return state, (report.step, report.reason)
+
+    return Program(moves)
+
+
+@functools.lru_cache(maxsize=1)
+def finish_program() -> Program:
+    """Return the program that takes out of a state what a sweep keeps."""
+
+    def finish(state: State) -> dict[str, Any]:
+        params, energy = best_state(state)
+        return {
+            "energy": energy,
+            "params": list(params.leaves),
+            "accepted": accepted_by(state),
+        }
+
+    return Program(finish)
+
+
+@functools.lru_cache(maxsize=1)
+def temperatures_program() -> Program:
+    """Return the program for the temperatures of the first moves."""
+    return Program(first_temperatures)
+
+
+class Structural(Exception):
+    """A mistake that shows while a program is traced: every run of this structure has it."""
+
+
+class TooLarge(MemoryError):
+    """A program would not fit into the memory that is left."""
+
+
+def prepare(clock: Clock, program: Program, *inputs: Any) -> None:
+    """Compile a program if that is still to be done, which does not count as running.
+
+    Raises:
+        Structural: It cannot be traced; the cause is the user's error.
+    """
+    try:
+        traced = program.prepare(*inputs)
+    except Exception as error:
+        raise Structural from error
+    clock.compiling += compile_programs(traced)
+
+
+def call(clock: Clock, program: Program, *inputs: Any) -> Any:
+    """Compile a program if that is still to be done, and run it."""
+    prepare(clock, program, *inputs)
+    return program(*inputs)
+
+
+def stack(trees: Sequence[Any]) -> Any:
+    """Return trees of one structure as one with a leading axis; the same tree is read once."""
+    distinct = {id(tree): tree for tree in trees}
+    place = {name: index for index, name in enumerate(distinct)}
+    index = np.array([place[id(tree)] for tree in trees])
+    flat = [jax.tree.leaves(tree) for tree in distinct.values()]
+    columns = [_column(column)[index] for column in zip(*flat, strict=True)]
+    return jax.tree.unflatten(jax.tree.structure(trees[0]), columns)
+
+
+def _column(leaves: Sequence[Any]) -> Any:
+    if jnp.issubdtype(leaves[0].dtype, jax.dtypes.extended):  # NumPy has no keys
+        return jnp.stack(leaves)
+    return np.stack([np.asarray(leaf) for leaf in leaves])

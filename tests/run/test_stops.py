@@ -1,0 +1,242 @@
+"""Why runs stop, what they record on the way, and energies that are not finite."""
+
+import _thread
+import signal
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxanneal as ja
+from jaxanneal import StopReason
+from jaxanneal._engine import history
+from jaxanneal.cooling import Geometric
+from jaxanneal.moves import Gaussian
+
+START = np.float32([5, -7])
+FOREVER = {"steps": 10**8, "max_seconds": 60.0}  # the limit only guards the test
+
+
+def terraces(x):
+    """Return an integer for every state, which no batch width can round."""
+    return jnp.sum(jnp.round(4 * x) ** 2)
+
+
+def flat(x):
+    return jnp.zeros(())
+
+
+def patchy(x):
+    """Return NaN above 1, -inf below -1."""
+    return jnp.where(x > 1, jnp.nan, jnp.where(x < -1, -jnp.inf, x**2))
+
+
+def only_zero(x):
+    return jnp.where(x == 0, 0.0, jnp.inf)
+
+
+def cooled(chains=4, end=0.1, **settings):
+    return ja.SimulatedAnnealing(chains, Geometric(16.0, end, 100), **settings)
+
+
+LADDER = ja.ParallelTempering(temperatures=[1, 4, 16], ladders=2, warmup=20)
+
+
+def run(energy=terraces, params=START, method=None, steps=100, **settings):
+    method = cooled() if method is None else method
+    settings = {"key": 0, "move": Gaussian(0.5)} | settings
+    return ja.anneal(energy, params, method=method, steps=steps, **settings)
+
+
+def test_steps_are_made_and_counted():
+    result = run(steps=70)
+    assert (result.stop_reason, result.steps, result.evaluations) == (StopReason.STEPS, 70, 4 * 71)
+
+
+def test_target_is_looked_at_every_64_steps_and_at_the_end():
+    at_start = run(target=1e6)
+    assert (at_start.stop_reason, at_start.steps) == (StopReason.TARGET, 0)
+    on_the_way = run(target=1000.0, steps=640)  # below the start, 1184, and easy
+    assert (on_the_way.stop_reason, on_the_way.steps) == (StopReason.TARGET, 64)
+    at_the_end = run(target=1000.0, steps=40)
+    assert (at_the_end.stop_reason, at_the_end.steps) == (StopReason.TARGET, 40)
+    never = run(target=-1.0, steps=70)
+    assert (never.stop_reason, never.steps) == (StopReason.STEPS, 70)
+
+
+def test_patience_counts_steps_without_progress():
+    result = run(flat, patience=100, steps=10_000)
+    assert (result.stop_reason, result.steps) == (StopReason.PATIENCE, 128)
+    assert run(flat, patience=100, steps=99).stop_reason is StopReason.STEPS
+
+
+def test_progress_since_the_last_multiple_of_64_counts_at_the_end():
+    many = jnp.full(50, 9.0)
+    first = run(params=many, steps=64)
+    result = run(params=many, steps=100, patience=36)
+    assert result.energy < first.energy
+    assert result.stop_reason is StopReason.STEPS
+
+
+@pytest.mark.parametrize("host", [False, True])
+def test_min_temperature_stops_before_the_first_move_that_cold(host):
+    halved = Geometric(1.0, 2.0**-10, 10)
+    cooling = (lambda step: 2.0**-step) if host else halved
+    result = run(method=ja.SimulatedAnnealing(4, cooling, min_temperature=1 / 8))
+    assert (result.stop_reason, result.steps) == (StopReason.MIN_TEMPERATURE, 3)
+    assert result.history.temperature.min() == 0.25
+
+
+def test_time_stops_a_run_and_a_calibration():
+    result = run(steps=10**8, max_seconds=0.3)
+    assert result.stop_reason is StopReason.TIME
+    assert 0 < result.steps < 10**8
+    assert result.history.step[-1] == result.steps
+    pilot = ja.anneal(terraces, START, key=0, max_seconds=1e-9, steps=10**6)
+    assert (pilot.stop_reason, pilot.steps) == (StopReason.TIME, 0)
+    assert pilot.energy == float(terraces(pilot.params)) <= 1184
+
+
+def test_callback_sees_the_run_and_stops_it():
+    seen = []
+    result = run(method=LADDER, callback=lambda progress: seen.append(progress) or len(seen) == 2)
+    assert result.stop_reason is StopReason.CALLBACK
+    assert len(seen) == 2
+    last = seen[-1]
+    assert (last.step, last.steps) == (result.steps, 100)
+    assert last.best_energy == result.energy
+    assert last.temperatures.shape == (2, 3)
+    assert 0 <= last.acceptance_rate <= 1
+    assert 0 < seen[0].seconds <= last.seconds
+    assert last.evaluations == result.evaluations == 6 * (1 + result.steps)
+
+
+def test_ctrl_c_returns_what_was_found_and_gives_the_handler_back():
+    timer = threading.Timer(0.3, _thread.interrupt_main)
+    timer.start()
+    result = run(**FOREVER)
+    timer.join()
+    assert result.stop_reason is StopReason.INTERRUPTED
+    assert result.history.step[-1] == result.steps > 0
+    assert result.energy == float(terraces(result.params))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("how", ["raised", "signalled"])
+def test_ctrl_c_inside_a_callback_returns_what_was_found(how):
+    def callback(progress):
+        if how == "raised":
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+
+    result = run(callback=callback, **FOREVER)
+    assert result.stop_reason is StopReason.INTERRUPTED
+    assert result.history.step[-1] == result.steps > 0
+
+
+def test_ctrl_c_during_a_calibration_returns_the_start():
+    timer = threading.Timer(0.0, _thread.interrupt_main)
+    noted = []
+
+    def energy(x):
+        if not noted:  # traced inside the call, where Ctrl-C is noted
+            noted.append(timer.start() or timer.join())
+        return terraces(x)
+
+    result = ja.anneal(energy, START, key=0, steps=10**8, max_seconds=60.0)
+    assert (result.stop_reason, result.steps) == (StopReason.INTERRUPTED, 0)
+    assert result.energy <= 1184
+
+
+def test_a_run_off_the_main_thread_gives_the_same_bits():
+    results = []
+    thread = threading.Thread(target=lambda: results.append(run()))
+    thread.start()
+    thread.join()
+    np.testing.assert_array_equal(results[0].chains.params, run().chains.params)
+
+
+def test_history_is_bounded_and_ends_with_the_last_step():
+    result = run(steps=2500)
+    np.testing.assert_array_equal(result.history.step, [*range(3, 2500, 3), 2500])
+    result = run(steps=20, record_every=7)
+    np.testing.assert_array_equal(result.history.step, [7, 14, 20])
+    assert result.history.energy.shape == (3, 4)
+    more = ja.anneal(terraces, state=result.state, steps=9, record_every=7)
+    np.testing.assert_array_equal(more.history.step, [21, 28, 29])
+    np.testing.assert_array_equal(more.history.energy[-1], more.chains.energy)
+    exact = run(method=LADDER, steps=40, record_every=1)
+    np.testing.assert_array_equal(exact.history.warmup, np.arange(1, 41) <= 20)
+    assert exact.history.energy.shape == (40, 2, 3)
+
+
+@pytest.mark.parametrize("kind", ["chains", "ladders"])
+def test_a_history_that_would_not_fit_is_summarised_over_chains_or_ladders(kind, monkeypatch):
+    method = cooled(chains=6) if kind == "chains" else LADDER
+    full = run(method=method, record_every=5).history
+    monkeypatch.setattr(history, "_BYTES", 100)
+    short = run(method=method, record_every=5).history
+    for name in ("energy", "best_energy", "acceptance_rate", "temperature"):
+        values, summary = getattr(full, name), getattr(short, name)
+        assert summary.mean.shape == ((20,) if kind == "chains" else (20, 3))
+        np.testing.assert_array_equal(summary.min, values.min(axis=1))
+        np.testing.assert_array_equal(summary.max, values.max(axis=1))
+        for part, quantile in (("q25", 0.25), ("median", 0.5), ("q75", 0.75)):
+            expected = np.quantile(values, quantile, axis=1)  # float32 interpolation: 2 ulp
+            np.testing.assert_allclose(getattr(summary, part), expected, rtol=3e-7)
+        np.testing.assert_allclose(summary.mean, values.mean(axis=1), rtol=3e-7)
+    np.testing.assert_array_equal(short.step, full.step)
+
+
+def test_a_default_history_whose_summary_would_not_fit_is_thinned(monkeypatch):
+    monkeypatch.setattr(history, "_BYTES", 768)  # four summaries of 4 fields and 4 observed floats
+    twice = lambda x: jnp.stack([x, x])  # noqa: E731
+    short = run(method=cooled(chains=48), observe=twice).history
+    np.testing.assert_array_equal(short.step, [25, 50, 75, 100])
+    assert short.observed.mean.shape == (4, 2, 2)
+    asked = run(method=cooled(chains=48), observe=twice, record_every=10).history
+    assert asked.energy.mean.shape == (10,)  # what is asked for is kept
+
+
+def test_observe_sees_every_chain_or_the_coldest_rungs():
+    def look(x):
+        return {"energy": terraces(x), "right": x > 0, "cell": jnp.round(x).astype(jnp.int32)}
+
+    single = run(observe=look, record_every=10).history
+    np.testing.assert_array_equal(single.observed["energy"], single.energy)
+    assert {name: (leaf.dtype, leaf.shape) for name, leaf in single.observed.items()} == {
+        "energy": (np.float32, (10, 4)),
+        "right": (np.bool_, (10, 4, 2)),
+        "cell": (np.int32, (10, 4, 2)),
+    }
+    tempered = run(method=LADDER, observe=look, record_every=10).history
+    np.testing.assert_array_equal(tempered.observed["energy"], tempered.energy[:, :, 0])
+
+
+def test_energies_that_are_not_finite_are_refused_and_counted():
+    result = run(patchy, np.float32(0.9), move=Gaussian(2.0, target_acceptance=None))
+    assert np.all(result.diagnostics.nonfinite > 0)
+    assert np.all(np.isfinite(result.chains.energy))
+    assert np.all(np.abs(result.chains.params) <= 1)
+    assert 0 <= result.energy == float(patchy(result.params)) < 0.81
+    lost = f"{result.diagnostics.nonfinite.sum():,} proposals refused, in 4 chains"
+    assert lost in result.summary()
+    stuck = run(only_zero, np.float32(0), steps=50)
+    np.testing.assert_array_equal(stuck.diagnostics.nonfinite, [50] * 4)
+    np.testing.assert_array_equal(stuck.chains.params, np.zeros(4))
+
+
+def test_chains_that_start_without_a_finite_energy_leave_by_their_first_finite_proposal():
+    starts = ja.stacked(np.float32([0.5, 1.5, -1.5, np.nan]))
+    move = Gaussian(1.0, target_acceptance=None)
+    begun = run(patchy, starts, move=move, steps=1)
+    assert np.isfinite(begun.chains.energy[0])
+    assert np.all(np.isfinite(begun.chains.energy) | (np.asarray(begun.chains.energy) == np.inf))
+    result = run(patchy, starts, move=move)
+    assert np.all(np.isfinite(result.chains.energy[:3]))
+    assert result.chains.energy[3] == np.inf  # NaN plus noise is NaN
+    assert jax.tree.all(jax.tree.map(lambda x: bool(np.isfinite(x)), result.params))
