@@ -11,8 +11,7 @@ from benchmarks import _rows, step
 from benchmarks._interrupted import whole
 from benchmarks._workloads import Workload
 from jaxanneal._engine.programs import chunk_program
-from jaxanneal._run.clock import Clock
-from jaxanneal._run.interrupt import Interruption
+from jaxanneal._run.interrupt import Clock, Interruption
 from jaxanneal._run.limits import as_limits
 from jaxanneal._run.problem import Problem
 

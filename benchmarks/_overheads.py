@@ -16,8 +16,8 @@ from benchmarks import _rows
 from benchmarks._chain_counts import begin
 from benchmarks._workloads import Workload
 from jaxanneal._run import anneal
+from jaxanneal._run.checkpoint import Keeper
 from jaxanneal._run.driver import Driver
-from jaxanneal._run.keeper import Keeper
 
 PLAIN = "plain"
 # Where the time goes: saves and the fingerprint of the call, the bar and the callback.

@@ -17,8 +17,7 @@ from benchmarks._step_tables import BARE, COPY, HAND, SWAPS
 from benchmarks._swaps import RUNGS, phases_a_step, swaps, tempering
 from benchmarks._workloads import Workload, workloads
 from jaxanneal._engine.programs import chunk_program
-from jaxanneal._run.clock import Clock
-from jaxanneal._run.interrupt import Interruption
+from jaxanneal._run.interrupt import Clock, Interruption
 from jaxanneal._run.limits import as_limits
 from jaxanneal._run.problem import Problem
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.extend import core
 from jax.typing import ArrayLike
 
 
@@ -141,3 +143,25 @@ def strong(tree: Any) -> Any:
         return leaf
 
     return jax.tree.map(convert, tree)
+
+
+def refuse_tracing(verb: str, remedy: str) -> None:
+    """Refuse a call under ``jit``, ``vmap`` or ``grad``, whether or not an input depends on them.
+
+    The inputs alone do not tell: an energy or a setting may close over a tracer.
+
+    Raises:
+        RuntimeError: The call is made under a transformation.
+    """
+    outside: list[Any] = []
+    thread = threading.Thread(target=lambda: outside.append(_trace_state()))  # it has none
+    thread.start()
+    thread.join()
+    if _trace_state() != outside[0]:
+        raise RuntimeError(refusal(verb, "a call outside jit and vmap", "a tracer", remedy))
+
+
+def _trace_state() -> Any:
+    # Where jax 0.7 had it; later it moved.
+    found = getattr(core, "get_opaque_trace_state", None)
+    return (jax.core.get_opaque_trace_state if found is None else found)()  # pyright: ignore[reportAttributeAccessIssue]

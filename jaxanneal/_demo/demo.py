@@ -11,8 +11,7 @@ import optax
 
 import jaxanneal as ja
 from jaxanneal._demo import figure, network
-from jaxanneal._demo.budget import Budget
-from jaxanneal._demo.table import Row, table
+from jaxanneal._demo.table import Budget, Row, table
 
 _STAGES = {
     "all": ("SA", "PT", "polish", "Adam", "SA 0-1", "PT 0-1"),

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxanneal._diagnostics.check_ladder import ladder_doubts
-from jaxanneal._diagnostics.check_spacing import broken, named
+from jaxanneal._diagnostics.check_ladder import broken, ladder_doubts, named
 from jaxanneal._engine.history import Summary
 from jaxanneal._engine.sharding import fetch
 from jaxanneal._engine.state import State

@@ -1,12 +1,13 @@
 """Whether a sound ladder is doubtful: too hot, not settled, or swapped faster than explored."""
 
 import math
+import statistics
 
 import numpy as np
 
-from jaxanneal._diagnostics.check_spacing import TRIES, allowed_rate, named, spacing_doubts, tried
 from jaxanneal._diagnostics.diagnostics import Diagnostics
 from jaxanneal._engine.state import State
+from jaxanneal._methods.ladder.groups import as_integers
 
 # A barrier below which all rungs sample about the same: nine of ten swaps over the whole ladder at
 # once would be accepted.
@@ -114,3 +115,139 @@ def _rounded(count: int) -> int:
     """Round up to two digits: more were not measured."""
     unit = 10 ** max(0, len(str(count)) - 2)
     return -(-count // unit) * unit
+
+
+# Swaps tried of each pair before its rate says anything.
+TRIES = 100
+
+# Pairs per unit of the barrier. The best number is 2 (every second swap refused), but the optimum
+# is flat, and the barrier is measured.
+_ENOUGH, _BEST = 1.75, 2.0
+
+# So many times the round trips that even distances between the rungs would bring are too many.
+_UNEVEN = 2.0
+
+# A rejection rate above which it no longer tells how far apart two rungs are, and an acceptance
+# rate below which it tells nothing.
+_FAR, _RAREST = 0.9, 1e-3
+
+# So many times the rungs of today are named at most: what is farther is to be measured on the way
+# there, and energies of the first moves, where no warm-up hides them, can make any number of it.
+_AT_ONCE = 10
+
+# A split R-hat above which a rung still drifts.
+_DRIFTS = 1.1
+
+_NORMAL = statistics.NormalDist()
+
+
+def broken(state: State, health: Diagnostics) -> list[str]:
+    """Return where no swap was ever accepted, with the remedy."""
+    if health.swap_rate is None or health.temperatures is None:
+        return []
+    swaps = tried(state)
+    where = np.flatnonzero((swaps >= TRIES) & (health.swap_rate == 0))
+    if where.size == 0:
+        return []
+    first, ladder = int(where[0]), health.temperatures
+    return [
+        f"the ladder is broken above {named('rung', where)}: no swap was accepted there (between "
+        f"T = {ladder[first]:.3g} and {ladder[first + 1]:.3g} none of {swaps[first]:,}). "
+        f"Use more rungs, about ParallelTempering(rungs={rungs_for(health)}), or temperatures "
+        "closer together."
+    ]
+
+
+def named(noun: str, where: np.ndarray) -> str:
+    """Return the numbers of chains or rungs as a person would list them."""
+    shown = [str(index) for index in where[:8]]
+    if where.size > 8:
+        shown.append(f"{where.size - 8} more")
+    words = ", ".join(shown[:-1]) + " and " + shown[-1] if len(shown) > 1 else shown[0]
+    return f"{noun}s {words}" if where.size > 1 else f"{noun} {words}"
+
+
+def rungs_for(health: Diagnostics) -> int:
+    r"""Return the number of rungs that the ladder should have: two pairs per unit of the barrier.
+
+    Maths: the barrier between two rungs that accept a of their swaps is
+    :math:`-\sqrt{2/\pi} \, \Phi^{-1}(a/2)`, which adds up for normal energies however far apart
+    they are. Of a pair that refuses nearly everything the rate tells little, but the heat capacity
+    C at both rungs does: :math:`\int \sqrt{C / \pi} \, d \ln T`. That of a rung whose energy
+    still drifts, by its R-hat, is no heat capacity, and left out.
+
+    Reference: Syed et al., J. R. Stat. Soc. B 84, 321 (2022), section 5.3, for the number.
+    """
+    assert health.swap_rate is not None and health.heat_capacity is not None
+    spread = np.sqrt(np.maximum(health.heat_capacity, 0) / np.pi)
+    if health.rhat is not None:
+        spread = np.where(health.rhat > _DRIFTS, 0.0, spread)
+    apart = np.diff(np.log(np.asarray(health.temperatures, np.float64)))
+    normal = np.nan_to_num((spread[:-1] + spread[1:]) / 2 * apart, posinf=0.0)
+    barrier = _distances(health.swap_rate)
+    barrier = np.where(1 - health.swap_rate > _FAR, np.maximum(barrier, normal), barrier)
+    wanted = math.ceil(_BEST * float(np.sum(barrier))) + 1
+    return min(wanted, _AT_ONCE * len(spread))
+
+
+def _distances(swap_rate: np.ndarray) -> np.ndarray:
+    """Return the barrier between the rungs of each pair."""
+    half = np.maximum(swap_rate, _RAREST) / 2
+    return np.array([-math.sqrt(2 / math.pi) * _NORMAL.inv_cdf(a) for a in half])
+
+
+def spacing_doubts(state: State, health: Diagnostics) -> list[str]:
+    """Say so if neighbours refuse too many of their swaps, and how many rungs there should be.
+
+    Nothing is said of rates of a few swaps: the number of rungs would be anything.
+    """
+    if health.swap_rate is None or health.barrier is None or np.any(tried(state) < TRIES):
+        return []
+    pairs = len(health.swap_rate)
+    uneven = _uneven(health, state.method.scheme)
+    if uneven or pairs >= _ENOUGH * health.barrier:
+        return uneven
+    return [
+        f"{pairs + 1} rungs are few for this ladder: neighbours refuse "
+        f"{health.barrier / pairs:.0%} of their swaps. Use about "
+        f"ParallelTempering(rungs={rungs_for(health)}), two pairs per unit of the barrier."
+    ]
+
+
+def _uneven(health: Diagnostics, scheme: str) -> list[str]:
+    """Say so if a pair is so far apart that it holds up the replicas of the whole ladder."""
+    assert health.swap_rate is not None and health.temperatures is not None
+    rates, ladder = health.swap_rate, health.temperatures
+    mean = float(np.mean(_distances(rates))) * math.sqrt(math.pi / 2)
+    even = allowed_rate(np.full(len(rates), 2 * _NORMAL.cdf(-mean)), scheme)
+    more = even / max(allowed_rate(rates, scheme), 1e-12)
+    if not more > _UNEVEN:
+        return []
+    far = int(np.argmin(rates))
+    return [
+        f"the rungs stand unevenly: rungs {far} and {far + 1} (T = {ladder[far]:.3g} and "
+        f"{ladder[far + 1]:.3g}) accept {rates[far]:.2%} of their swaps, the others "
+        f"{np.median(np.delete(rates, far)):.0%}; on even distances replicas would make about "
+        f"{more:,.{0 if more >= 10 else 1}f} times as many round trips. Let "
+        "adapt=True move the rungs in a longer warmup, "
+        f"with about ParallelTempering(rungs={max(rungs_for(health), len(ladder))}), or give "
+        "temperatures closer together there."
+    ]
+
+
+def tried(state: State) -> np.ndarray:
+    """Return how many swaps of each pair were tried after the warm-up, int ``[rungs - 1]``."""
+    return as_integers(state.exchange.attempts).sum(axis=0)
+
+
+def allowed_rate(swap_rate: np.ndarray, scheme: str) -> float:
+    r"""Return the round trips per swap phase and ladder that swap rates allow.
+
+    Maths: :math:`1 / (2 + 2 \sum_i r_i / (1 - r_i))` for rejection rates r, with ``"seo"`` twice
+    the number of pairs in place of the first 2.
+
+    Reference: Syed et al., J. R. Stat. Soc. B 84, 321 (2022), section 3.
+    """
+    with np.errstate(divide="ignore"):
+        odds = float(np.sum((1 - swap_rate) / swap_rate))
+    return 1 / ((2 if scheme == "deo" else 2 * len(swap_rate)) + 2 * odds)

@@ -14,8 +14,7 @@ from jaxanneal._chain.energy import describe, traced
 from jaxanneal._chain.move import Move, check_of
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import refusal
-from jaxanneal._engine.entries import entries
-from jaxanneal._engine.sharding import fetch
+from jaxanneal._engine.sharding import entries, fetch
 
 
 class Stacked:

@@ -9,8 +9,7 @@ from jaxanneal._chain.chain import Chain, Energy, init_chain
 from jaxanneal._chain.move import Move
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine.blocks import over_chains, pad, padded_count
-from jaxanneal._engine.entries import entries
-from jaxanneal._engine.sharding import Axes, fetch, from_owner, gather, here, lowest
+from jaxanneal._engine.sharding import Axes, entries, fetch, from_owner, gather, here, lowest
 from jaxanneal._methods.protocol import Method
 from jaxanneal._pytree import pytree_dataclass, replace
 

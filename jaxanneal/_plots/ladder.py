@@ -6,24 +6,26 @@ from typing import Any
 import numpy as np
 
 from jaxanneal._diagnostics.check import doubts, failures
-from jaxanneal._diagnostics.check_ladder import exploration_doubts
-from jaxanneal._diagnostics.check_spacing import allowed_rate, rungs_for, spacing_doubts
+from jaxanneal._diagnostics.check_ladder import (
+    LEFT_AT_MOST,
+    allowed_rate,
+    exploration_doubts,
+    rungs_for,
+    spacing_doubts,
+)
 from jaxanneal._plots.axes import (
     bands,
     draw_rungs,
     finish,
     fit_scale,
     mark_warmup,
+    over_decades,
+    over_temperature,
     remark,
+    rung_colours,
 )
 from jaxanneal._plots.index_process import draw_index_process
 from jaxanneal._plots.overlap import draw_overlap
-from jaxanneal._plots.rung_curves import (
-    draw_barrier,
-    draw_energies,
-    draw_exploration,
-    draw_rates,
-)
 
 _LINE = 125  # characters
 
@@ -119,3 +121,108 @@ def _temperature(axes: Any, history: Any) -> None:
     else:
         remark(axes, "no moves were made")
     finish(axes, "Temperature of each rung", "temperature (units of energy)")
+
+
+_TEMPERATURE = "temperature (units of energy)"
+
+# Up to so many rungs each has a line to the axis, whose equal distances show equal rejection.
+_LINES = 20
+
+
+def draw_rates(axes: Any, health: Any) -> None:
+    """Draw the swap rate of each pair against their mean, and the acceptance of moves."""
+    ladder, rate = health.temperatures, health.swap_rate
+    title = "Swaps of neighbours: none were tried"
+    known = rate[np.isfinite(rate)]
+    if known.size:
+        mean = float(known.mean())
+        title = f"Swap rates {known.min():.2f} to {known.max():.2f}, mean {mean:.2f}"
+        axes.axhline(mean, color="black", lw=1, ls=":", label="equal rejection: their mean")
+    between = np.sqrt(ladder[1:] * ladder[:-1])
+    axes.plot(between, rate, color="black", lw=1.2, marker="D", ms=4, label="swaps of neighbours")
+    _dots(axes, ladder, health.acceptance_rate, "moves", ls="--")
+    axes.set_ylim(-0.02, 1.02)
+    over_temperature(axes, ladder)
+    finish(axes, title, "accepted / proposed", _TEMPERATURE)
+
+
+def draw_barrier(axes: Any, health: Any, wanted: int | None) -> None:
+    """Draw the barrier from the coldest rung up to each: equal steps where pairs refuse equally.
+
+    Args:
+        axes: Where to draw.
+        health: The diagnostics.
+        wanted: Rungs that there should be; ``None`` where they are enough.
+    """
+    ladder, refused = health.temperatures, 1 - health.swap_rate
+    barrier = np.concatenate([[0.0], np.cumsum(refused)])
+    title = "Barrier: not measured yet"
+    if np.isfinite(health.barrier):
+        enough = "" if wanted is None else f": few, better about {wanted:,} rungs"
+        title = f"Barrier {health.barrier:.3g} over {len(refused):,} pairs{enough}"
+        if len(ladder) <= _LINES:
+            axes.hlines(barrier, ladder[0] / 10, ladder, color="0.7", lw=0.6, zorder=0)
+    _dots(axes, ladder, barrier, None)
+    axes.set_ylim(bottom=0)
+    over_temperature(axes, ladder)
+    finish(axes, title, "sum of rejection rates", _TEMPERATURE)
+
+
+def draw_exploration(axes: Any, health: Any, swap_every: int, slow: bool) -> None:
+    """Draw how much of a rung's energy the moves between two exchanges leave.
+
+    Args:
+        axes: Where to draw.
+        health: The diagnostics.
+        swap_every: Moves between exchanges.
+        slow: Whether that holds up the replicas.
+    """
+    left = health.autocorrelation
+    known = left[np.isfinite(left)]
+    title = "Exploration: not measured yet"
+    if known.size:
+        moves = "1 move" if swap_every == 1 else f"{swap_every:,} moves"
+        title = f"Exploration: {moves} leave {known.mean():.0%} of a rung's energy"
+        independent, rhat = health.effective_sample_size, health.rhat
+        if np.any(np.isfinite(independent)) and np.any(np.isfinite(rhat)):
+            title += (
+                f"\nleast effective sample size {np.nanmin(independent):,.0f}, "
+                f"largest R-hat {np.nanmax(rhat):.3g}"
+            )
+    colour, label = "0.5", "half of it and more"
+    if slow:
+        colour, label = "C3", "too much: raise swap_every"
+    axes.axhspan(LEFT_AT_MOST, 1.02, color=colour, alpha=0.08, lw=0, label=label)
+    _dots(axes, health.temperatures, left, "left at each rung")
+    axes.set_ylim(float(np.min(known - 0.02, initial=-0.02)), 1.02)
+    over_temperature(axes, health.temperatures)
+    finish(axes, title, "autocorrelation of the energy", _TEMPERATURE)
+
+
+def draw_energies(axes: Any, health: Any) -> None:
+    """Draw mean energy and heat capacity, which say where the ladder has work to do."""
+    ladder, mean = health.temperatures, health.mean_energy
+    finish_as = ("Mean energy and heat capacity", "mean energy", _TEMPERATURE)
+    over_temperature(axes, ladder)
+    if not np.any(np.isfinite(mean)):
+        remark(axes, "no swap phase yet")
+        return finish(axes, *finish_as)
+    if over_decades(mean[np.isfinite(mean)]):
+        axes.set_yscale("log")
+    _dots(axes, ladder, mean, "mean energy")
+    right = axes.twinx()
+    style = {"color": "0.45", "lw": 1.2, "ls": "--", "marker": "D", "ms": 3}
+    right.plot(ladder, health.heat_capacity, **style)
+    axes.plot([], [], **style, label="heat capacity")  # one legend for both
+    right.set_ylabel("heat capacity: variance of E / T²", color="0.35")
+    known = health.heat_capacity[np.isfinite(health.heat_capacity)]
+    if known.size and 0 < 100 * known.min() < known.max():
+        right.set_yscale("log")
+    else:
+        right.set_ylim(0, 1.08 * known.max() if known.size and known.max() > 0 else 1)
+    return finish(axes, *finish_as)
+
+
+def _dots(axes: Any, ladder: Any, values: Any, label: str | None, ls: str = "-") -> None:
+    axes.plot(ladder, values, color="0.6", lw=1.2, ls=ls, zorder=1, label=label)
+    axes.scatter(ladder, values, c=rung_colours(len(ladder)), s=26, zorder=2)

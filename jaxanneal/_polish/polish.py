@@ -9,7 +9,7 @@ import optax
 
 from jaxanneal._chain.chain import Chain, Energy
 from jaxanneal._chain.parameters import Parameters
-from jaxanneal._checks import count, host_array, refusal
+from jaxanneal._checks import count, host_array, refusal, refuse_tracing
 from jaxanneal._diagnostics.diagnostics import Diagnostics
 from jaxanneal._engine.blocks import default_width
 from jaxanneal._engine.compile import compile_programs
@@ -26,19 +26,18 @@ from jaxanneal._engine.starts import (
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._polish.descent import (
     Descent,
+    Optimizer,
     Records,
+    as_optimizer,
     begin_program,
     descent_program,
     settle_program,
 )
-from jaxanneal._polish.optimizer import Optimizer, as_optimizer
 from jaxanneal._result.box import Box, as_box
 from jaxanneal._result.distinct import distinct_best
 from jaxanneal._result.result import Result
-from jaxanneal._run.clock import Clock
-from jaxanneal._run.interrupt import Interruption, interruptible
+from jaxanneal._run.interrupt import Clock, Interruption, interruptible
 from jaxanneal._run.problem import as_data, as_energy
-from jaxanneal._tracing import refuse_tracing
 from jaxanneal._warn import warn
 
 # Steps between two looks of the host take about this long, so that Ctrl-C is soon heard.

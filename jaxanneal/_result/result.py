@@ -10,7 +10,7 @@ from jaxanneal._diagnostics.diagnostics import Diagnostics
 from jaxanneal._engine.history import History
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._plots import figure
-from jaxanneal._result import result_file
+from jaxanneal._result import document
 from jaxanneal._result import summary as _summary
 from jaxanneal._result.box import Box
 from jaxanneal._result.distinct import best_states
@@ -177,7 +177,7 @@ class Result(Exports, Generic[Params]):
 
         Reference: none.
         """
-        result_file.save(self, path)
+        document.save(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], like: Any = None) -> "Result[Any]":
@@ -212,7 +212,7 @@ class Result(Exports, Generic[Params]):
 
         Reference: none.
         """
-        return cls(**result_file.load(path, like))
+        return cls(**document.load(path, like))
 
     def plot(self) -> Any:
         """Draw energy, temperature and acceptance over the steps, or the health of a ladder.

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxanneal._diagnostics.check_spacing import rungs_for, spacing_doubts
+from jaxanneal._diagnostics.check_ladder import rungs_for, spacing_doubts
 from jaxanneal._engine.history import Summary
 
 

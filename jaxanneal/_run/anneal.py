@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from jaxanneal._chain.step_size import first_factors
+from jaxanneal._checks import refuse_tracing
 from jaxanneal._engine.programs import placed
 from jaxanneal._engine.state import State, own_lanes
 from jaxanneal._engine.stop_reason import StopReason
@@ -14,18 +15,15 @@ from jaxanneal._methods.protocol import Method
 from jaxanneal._result.continuation import Continuation
 from jaxanneal._result.result import Result
 from jaxanneal._run.calibrate import calibrated, first_temperatures, pilot
-from jaxanneal._run.checkpoint import Checkpoint, as_checkpoint
-from jaxanneal._run.clock import Clock
+from jaxanneal._run.checkpoint import Checkpoint, as_checkpoint, keeping
 from jaxanneal._run.driver import Driver
 from jaxanneal._run.fingerprint import fingerprint, from_start, from_state
-from jaxanneal._run.interrupt import Interruption, interruptible
-from jaxanneal._run.keeper import keeping
+from jaxanneal._run.interrupt import Clock, Interruption, interruptible
 from jaxanneal._run.limits import Limits, as_limits
 from jaxanneal._run.outcome import outcome, rescuing
 from jaxanneal._run.problem import Problem
 from jaxanneal._run.progress import Bar
 from jaxanneal._run.resume import resume
-from jaxanneal._tracing import refuse_tracing
 
 Params = TypeVar("Params")
 

@@ -9,15 +9,14 @@ import numpy as np
 
 from jaxanneal._chain.chain import Chain, Energy
 from jaxanneal._chain.step_size import spread_factors
+from jaxanneal._checks import refuse_tracing
 from jaxanneal._engine.sharding import fetch
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import NEVER
-from jaxanneal._run.clock import Clock
 from jaxanneal._run.driver import Driver
-from jaxanneal._run.interrupt import interruptible
+from jaxanneal._run.interrupt import Clock, interruptible
 from jaxanneal._run.limits import as_limits
 from jaxanneal._run.problem import Problem
-from jaxanneal._tracing import refuse_tracing
 
 # Temperatures of pilots that accept nothing uphill, and everything: below and above every
 # difference of energies, and yet of the same structure as any run, whose program they share.

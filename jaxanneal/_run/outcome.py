@@ -18,8 +18,8 @@ from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import Method
 from jaxanneal._result.continuation import Continuation
 from jaxanneal._result.result import Result
+from jaxanneal._run.checkpoint import Keeper
 from jaxanneal._run.driver import Driver
-from jaxanneal._run.keeper import Keeper
 
 
 def outcome(

@@ -42,11 +42,9 @@ from jaxanneal._engine.state import State
 from jaxanneal._methods import ParallelTempering, SimulatedAnnealing
 from jaxanneal._methods.protocol import Method
 from jaxanneal._methods.schedule import Function, require_traceable, tabulate
-from jaxanneal._run.clock import Clock
-from jaxanneal._run.driver import Driver
-from jaxanneal._run.interrupt import Interruption
+from jaxanneal._run.driver import Driver, on_device
+from jaxanneal._run.interrupt import Clock, Interruption
 from jaxanneal._run.limits import Limits
-from jaxanneal._run.stretch import on_device
 from jaxanneal.cooling import Geometric, Linear, Logarithmic
 from jaxanneal.moves._per_leaf import natural_move
 

@@ -1,6 +1,6 @@
 """A batch of runs of one structure: start, pilots and run, each as one program for all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -12,8 +12,10 @@ from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.step_size import first_factors
 from jaxanneal._checks import numbers_on_host
 from jaxanneal._diagnostics.diagnostics import acceptance_rate
-from jaxanneal._engine.compile import hashable
-from jaxanneal._engine.programs import start_program, state_program
+from jaxanneal._engine.compile import hashable, is_overflow
+from jaxanneal._engine.history import Layout
+from jaxanneal._engine.programs import Setup, start_program, state_program
+from jaxanneal._engine.sharding import default_device
 from jaxanneal._engine.starts import check_start, is_initialiser, require_finite
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import NEVER
@@ -25,12 +27,15 @@ from jaxanneal._run.calibrate import (
     pilot_method,
     pilots,
 )
-from jaxanneal._run.stretch import _TABLE, on_device
+from jaxanneal._run.driver import _TABLE, on_device
+from jaxanneal._run.interrupt import Clock, Interruption
 from jaxanneal._sweep.jobs import Job
-from jaxanneal._sweep.moves import Moves, Wanted
+from jaxanneal._sweep.moves import Interrupted, Moves, Wanted
 from jaxanneal._sweep.programs import (
+    Structural,
     call,
     finish_program,
+    first_size,
     lanes_program,
     mapped,
     stack,
@@ -245,3 +250,64 @@ def told(error: BaseException) -> str:
         lines = [lines[0], lines[-1]]
     text = "\n".join(lines)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+# Results are written and progress is shown about this often.
+_BATCH_SECONDS = 5.0
+
+_FIRST, _GROWTH = 8, 8
+
+
+def grouped(runs: list[Run]) -> list[list[Run]]:
+    """Return the runs by structure: each group has a program of its own."""
+    groups: dict[Any, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.job.kind, []).append(run)
+    return list(groups.values())
+
+
+def outcomes(
+    runs: list[Run], params: Any, interruption: Interruption, clock: Clock
+) -> Iterator[list[tuple[Run, Outcome]]]:
+    """Run a group, and yield what was found batch by batch.
+
+    Raises:
+        Interrupted: Ctrl-C was pressed.
+    """
+    problem = runs[0].job.problem
+    own_data = any(run.job.problem.data is not problem.data for run in runs)
+    setup = Setup(problem.energy, None, problem.width, Layout(False, 1), None)
+    moves = Moves(setup, own_data, interruption, clock)
+    size = first_size(problem, len(runs))
+    count = min(size, _FIRST) if default_device().platform == "cpu" else size
+    left = list(runs)
+    while left:
+        taken, began = left[:count], clock.seconds
+        try:
+            found = Batch(taken, size, params, moves).outcomes()
+        except Interrupted:
+            raise
+        except Structural as error:
+            text = told(error.__cause__ or error)
+            yield [(run, Outcome(text)) for run in left]
+            return
+        except Exception as error:
+            if interruption.requested:  # a second Ctrl-C, within the energy
+                raise Interrupted from error
+            if is_overflow(error) and size > 1:
+                size, count = _halved(size, count)
+            elif len(taken) > 1:
+                count = len(taken) // 2
+            else:
+                left = left[1:]
+                yield [(taken[0], Outcome(told(error)))]
+        else:
+            left = left[len(taken) :]
+            yield list(zip(taken, found, strict=True))
+            fitting = count * _BATCH_SECONDS / max(clock.seconds - began, 1e-9)
+            count = int(max(1, min(size, fitting, _GROWTH * count)))
+
+
+def _halved(size: int, count: int) -> tuple[int, int]:
+    half = max(1, size // 2)
+    return half, min(count, half)

@@ -12,9 +12,9 @@ from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine.sharding import default_device
 from jaxanneal._engine.starts import Stacked, is_initialiser, one_chain
 from jaxanneal._sweep.jobs import Job
-from jaxanneal._sweep.labels import label
 from jaxanneal._sweep.plan import Plan
 from jaxanneal._sweep.settings import Settings
+from jaxanneal._sweep.table import label
 from jaxanneal._version import __version__
 
 FORMAT = 4

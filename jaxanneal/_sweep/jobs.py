@@ -10,10 +10,10 @@ from jaxanneal._engine.compile import signature
 from jaxanneal._engine.sharding import default_device, everywhere
 from jaxanneal._engine.starts import one_chain
 from jaxanneal._methods.protocol import NEVER
-from jaxanneal._run.clock import Clock
+from jaxanneal._run.driver import _on_host, on_device
+from jaxanneal._run.interrupt import Clock
 from jaxanneal._run.limits import Limits, as_limits
 from jaxanneal._run.problem import Problem, as_data, as_method, check_schedule
-from jaxanneal._run.stretch import _on_host, on_device
 from jaxanneal._sweep.settings import Settings
 from jaxanneal.moves._per_leaf import natural_move
 

@@ -15,11 +15,9 @@ from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import NEVER
 from jaxanneal._methods.schedule import Table, tabulate
 from jaxanneal._pytree import replace
-from jaxanneal._run.clock import Clock
-from jaxanneal._run.interrupt import Interruption
-from jaxanneal._run.stretch import _REASONS, _TABLE, _on_host
-from jaxanneal._sweep.memory import require_memory
-from jaxanneal._sweep.programs import mapped, moves_program, prepare
+from jaxanneal._run.driver import _REASONS, _TABLE, _on_host
+from jaxanneal._run.interrupt import Clock, Interruption
+from jaxanneal._sweep.programs import mapped, moves_program, prepare, require_memory
 
 # The host looks at Ctrl-C about this often.
 _LOOK_SECONDS = 0.5

@@ -9,17 +9,15 @@ import numpy as np
 
 from jaxanneal._chain import keys
 from jaxanneal._chain.parameters import Parameters
-from jaxanneal._checks import numbers_on_host, refusal
+from jaxanneal._checks import numbers_on_host, refusal, refuse_tracing
 from jaxanneal._engine.starts import Stacked, is_initialiser
 from jaxanneal._engine.stop_reason import StopReason
-from jaxanneal._run.clock import Clock
-from jaxanneal._run.interrupt import Interruption, interruptible
+from jaxanneal._run.interrupt import Clock, Interruption, interruptible
 from jaxanneal._run.problem import as_energy, as_method
-from jaxanneal._run.sweep_bar import SweepBar
-from jaxanneal._sweep.batch import Outcome, Run
+from jaxanneal._run.progress import SweepBar
+from jaxanneal._sweep.batch import Outcome, Run, grouped, outcomes
 from jaxanneal._sweep.batch import told as said
 from jaxanneal._sweep.figure import register_accessor
-from jaxanneal._sweep.groups import grouped, outcomes
 from jaxanneal._sweep.identity import identity
 from jaxanneal._sweep.jobs import Job, Jobs
 from jaxanneal._sweep.moves import Interrupted
@@ -27,7 +25,6 @@ from jaxanneal._sweep.plan import Plan, as_plan, run_keys, users_key
 from jaxanneal._sweep.settings import Changes, Settings, names, require_known
 from jaxanneal._sweep.store import Store, required, stored
 from jaxanneal._sweep.table import Table
-from jaxanneal._tracing import refuse_tracing
 from jaxanneal._warn import warn
 from jaxanneal.moves._per_leaf import natural_move
 

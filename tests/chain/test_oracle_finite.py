@@ -9,7 +9,7 @@ import pytest
 from laws import caught
 from tables import RULES, T_A, T_B, TABLE_A, TABLE_B, boltzmann, integer_steps, mirror, single_flips
 
-from jaxanneal._chain.metropolis import log_acceptance
+from jaxanneal._chain.chain import log_acceptance
 from jaxanneal.moves._bounds import reflect_integer
 
 

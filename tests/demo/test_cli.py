@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from laws import caught
 
-from jaxanneal._demo import budget as _budget
+from jaxanneal._demo import table
 from jaxanneal._demo.cli import main
 
 METHODS = ("SA", "PT", "PT + polish", "Adam", "SA 0-1", "PT 0-1")
@@ -56,21 +56,21 @@ def budget_law(made, slowness):
     now = [0.0]
     with pytest.MonkeyPatch.context() as patch:
         clock = types.SimpleNamespace(monotonic=lambda: now[0])
-        patch.setattr(_budget, "time", clock)
-        stages = tuple(_budget._SHARES)
+        patch.setattr(table, "time", clock)
+        stages = tuple(table._SHARES)
         budget = made(60.0, stages)
         for stage in stages:
-            now[0] += budget.next(stage) + slowness * _budget._COMPILING[stage]
-    assert 50 < now[0] + slowness * _budget._FIGURE_SECONDS < 62
+            now[0] += budget.next(stage) + slowness * table._COMPILING[stage]
+    assert 50 < now[0] + slowness * table._FIGURE_SECONDS < 62
 
 
 @pytest.mark.parametrize("slowness", [1, 2])
 def test_the_demo_keeps_its_time_on_a_slow_machine(slowness):
-    budget_law(_budget.Budget, slowness)
+    budget_law(table.Budget, slowness)
 
 
 def test_a_budget_that_learns_nothing_takes_longer():
-    class Deaf(_budget.Budget):
+    class Deaf(table.Budget):
         def next(self, stage):
             self._begun = None
             return super().next(stage)

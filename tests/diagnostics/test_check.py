@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import jaxanneal as ja
-from jaxanneal._diagnostics import check, check_ladder, check_spacing
+from jaxanneal._diagnostics import check, check_ladder
 from jaxanneal._pytree import replace
 from jaxanneal.cooling import Geometric, Linear
 from jaxanneal.moves import Gaussian
@@ -208,8 +208,8 @@ def test_the_rungs_to_use_are_not_named_after_a_few_swaps_nor_from_a_fall():
     assert "better about" not in short.summary() and "rungs" in tempered(1e3).summary()
     wild = fell.diagnostics._replace(swap_rate=np.full(3, 0.01), rhat=np.ones(4))
     falling = wild._replace(rhat=np.full(4, 2.0))
-    assert check_spacing.rungs_for(wild) == 40  # of four: ten times as many at most
-    assert check_spacing.rungs_for(falling) == 14  # 2 * 3 * 2.06 (0.01 of swaps), and one
+    assert check_ladder.rungs_for(wild) == 40  # of four: ten times as many at most
+    assert check_ladder.rungs_for(falling) == 14  # 2 * 3 * 2.06 (0.01 of swaps), and one
 
 
 @pytest.mark.parametrize("kind", ["cooled", "ladder"])

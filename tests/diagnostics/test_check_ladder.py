@@ -9,7 +9,7 @@ import pytest
 from scipy import integrate, stats
 
 import jaxanneal as ja
-from jaxanneal._diagnostics import check, check_spacing
+from jaxanneal._diagnostics import check, check_ladder
 
 # A ladder with a factor of ten between its halves, of which the harmonic energy bridges a little.
 HOLE = np.r_[np.geomspace(0.05, 0.1, 4), np.geomspace(1.0, 2.0, 4)]
@@ -50,7 +50,7 @@ def test_a_hole_that_is_nearly_closed_is_named_with_the_remedy():
 
 def test_a_check_that_looks_at_the_mean_alone_misses_the_hole():
     with pytest.raises(ValueError, match="not enough"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(check_spacing, "_uneven", lambda *_: [])
+        patch.setattr(check_ladder, "_uneven", lambda *_: [])
         hole_law(tempered(tuple(HOLE)))
 
 
@@ -74,7 +74,7 @@ def exact_barrier(coordinates, ratio):
 def test_the_number_of_rungs_named_is_twice_the_exact_barrier(coordinates, ratio, rungs):
     """Within a tenth, however few the rungs are from which it is told."""
     result = tempered(tuple(np.geomspace(0.1, 0.1 * ratio, rungs)), coordinates)
-    named = check_spacing.rungs_for(result.diagnostics)
+    named = check_ladder.rungs_for(result.diagnostics)
     assert named == pytest.approx(1 + 2 * exact_barrier(coordinates, ratio), rel=0.1)
 
 

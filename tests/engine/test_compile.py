@@ -310,7 +310,7 @@ COUNTED = """
 import contextlib
 import jax, jax.numpy as jnp
 import jaxanneal as ja
-from jaxanneal._run.clock import Clock
+from jaxanneal._run.interrupt import Clock
 
 programs, preparing, counted, own = [], [], [], Clock.preparing
 

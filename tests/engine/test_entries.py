@@ -7,8 +7,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 from laws import caught
 
-from jaxanneal._engine.entries import entries
-from jaxanneal._engine.sharding import entry
+from jaxanneal._engine.sharding import entries, entry
 
 TREE = {
     "f": jnp.arange(12.0).reshape(4, 3),

@@ -10,7 +10,7 @@ from laws import assert_counts, assert_mean, caught, evolve
 from tables import T_A, TABLE_A, bits_of, boltzmann, energy_a, exact_states, single_flips
 
 import jaxanneal as ja
-from jaxanneal._chain.metropolis import log_acceptance
+from jaxanneal._chain.chain import log_acceptance
 from jaxanneal._chain.move import propose as propose_one
 
 STEPS, START, CHAINS = 20, 3, 200_000

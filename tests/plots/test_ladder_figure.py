@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxanneal as ja
-from jaxanneal._diagnostics import check_spacing
+from jaxanneal._diagnostics import check_ladder
 from jaxanneal._plots import index_process, overlap
 from jaxanneal.moves import Gaussian
 
@@ -122,7 +122,7 @@ def allowed_trips_law(allowed):
 
 
 def test_the_trips_allowed_are_those_of_the_theory_and_a_twin_without_odds_is_caught():
-    allowed_trips_law(check_spacing.allowed_rate)
+    allowed_trips_law(check_ladder.allowed_rate)
     with pytest.raises(AssertionError):
         allowed_trips_law(lambda rate, scheme: 1 / (2 + 2 * np.sum(1 - rate)))
 

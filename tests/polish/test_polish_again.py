@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import jaxanneal as ja
-from jaxanneal._result import result_file
+from jaxanneal._result import document
 from jaxanneal.moves import Gaussian, PerLeaf
 
 METHOD = ja.SimulatedAnnealing(4, ja.cooling.Geometric(1.0, 0.1))
@@ -62,6 +62,6 @@ def test_bounds_beside_a_move_that_no_file_can_hold_are_saved_and_the_twin_fails
     for result in (run, loaded, reloaded(loaded, tmp_path)):
         kept_law(result, [1, 1], 3.0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(result_file, "_box_of", lambda state: None)
+        patch.setattr(document, "_box_of", lambda state: None)
         with pytest.raises(TypeError, match="at least one floating leaf"):
             kept_law(reloaded(run, tmp_path), [1, 1], 3.0)

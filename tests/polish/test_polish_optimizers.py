@@ -9,7 +9,7 @@ import pytest
 import jaxanneal as ja
 from jaxanneal._engine.compile import ByIdentity
 from jaxanneal._polish import polish
-from jaxanneal._polish.optimizer import as_optimizer
+from jaxanneal._polish.descent import as_optimizer
 
 STARTS = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
 TRACES = []

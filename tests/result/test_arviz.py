@@ -12,7 +12,7 @@ from laws import caught
 import jaxanneal as ja
 from jaxanneal._diagnostics.convergence import effective_sample_size, split_rhat
 from jaxanneal._engine import history as _history
-from jaxanneal._result import arviz as _arviz
+from jaxanneal._result import xarray as xarray_exports
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Gaussian
 
@@ -97,7 +97,7 @@ def test_draws_and_statistics_are_those_of_the_history():
     ],
 )
 def test_a_container_that_holds_something_else_is_caught(part, broken, monkeypatch):
-    monkeypatch.setattr(_arviz, part, broken)
+    monkeypatch.setattr(xarray_exports, part, broken)
     with pytest.raises((AssertionError, KeyError)):
         faithful_law(tempered())
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxanneal as ja
-from jaxanneal._diagnostics.check_spacing import allowed_rate
+from jaxanneal._diagnostics.check_ladder import allowed_rate
 from jaxanneal._engine import history
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Gaussian

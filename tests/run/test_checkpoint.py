@@ -13,7 +13,7 @@ from runs import assert_same_run, eager, often, until
 import jaxanneal as ja
 from jaxanneal import StopReason
 from jaxanneal._files import orbax_folder
-from jaxanneal._run import keeper as _keeper
+from jaxanneal._run import checkpoint
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Flip, Gaussian, IntegerStep, PerLeaf
 
@@ -97,14 +97,14 @@ def test_a_run_cut_short_and_called_again_is_the_uninterrupted_run(run, tmp_path
 
 @pytest.mark.parametrize("forgotten", ["recorded", "evaluations", "first"])
 def test_a_checkpoint_that_forgets_a_number_is_caught(forgotten, tmp_path, monkeypatch):
-    whole = _keeper._unpacked
+    whole = checkpoint._unpacked
 
     def twin(*saved):
         kept = whole(*saved)
         zeros = jax.tree.map(lambda x: x * 0, getattr(kept, forgotten))
         return kept._replace(**{forgotten: zeros})
 
-    monkeypatch.setattr(_keeper, "_unpacked", twin)
+    monkeypatch.setattr(checkpoint, "_unpacked", twin)
     with pytest.MonkeyPatch.context() as inner:
         caught(resumed_law, gone_on_with, tmp_path, inner)
 
@@ -138,10 +138,10 @@ def test_only_the_newest_saves_are_kept(tmp_path, monkeypatch):
 
 
 def test_saves_take_less_than_one_percent_however_often_they_are_asked_for(tmp_path, monkeypatch):
-    keeper = _keeper.Keeper(often(tmp_path), orbax_folder.Folder(tmp_path), {})
+    keeper = checkpoint.Keeper(often(tmp_path), orbax_folder.Folder(tmp_path), {})
     now = [100.0]
-    monkeypatch.setattr(_keeper.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(_keeper, "_packed", lambda *_: None)
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(checkpoint, "_packed", lambda *_: None)
     monkeypatch.setattr(keeper.folder, "write", lambda *_: now.__setitem__(0, now[0] + 0.25))
     keeper.save(None)
     now[0] += 24.7

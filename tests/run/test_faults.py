@@ -21,7 +21,7 @@ import jaxanneal as ja
 from jaxanneal import StopReason
 from jaxanneal._engine import programs
 from jaxanneal._files import orbax_folder
-from jaxanneal._run import keeper
+from jaxanneal._run import checkpoint
 from jaxanneal._run.interrupt import interruptible
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Gaussian
@@ -259,7 +259,7 @@ def full_disk_law(tmp_path, monkeypatch, whole, full_disk):
     assert "goes on and tries again later; make room or name another" in str(noted[0].message)
     assert_same_run(found, whole)
     newest = orbax_folder.names(tmp_path)[0]
-    save = orbax_folder.read(tmp_path / newest, keeper._FORMAT)
+    save = orbax_folder.read(tmp_path / newest, checkpoint._FORMAT)
     assert save.about["step"] == 60  # again when there was room
     assert_same_run(run(checkpoint=often(tmp_path)), whole)
     assert sorted(os.listdir(tmp_path)) == ["lock", *orbax_folder.names(tmp_path)[::-1]]
@@ -318,19 +318,19 @@ def raising(self, error):
     raise AssertionError("a warning was enough") from error
 
 
-def giving_up(self, error, honest=keeper.Keeper.warn):
+def giving_up(self, error, honest=checkpoint.Keeper.warn):
     honest(self, error)
     self.works = False
 
 
 TWINS = {
     "an error leaves alone": (broken_energy_law, "_run.anneal.rescuing", lambda *_: nullcontext()),
-    "an error closes nothing": (broken_callback_law, "_run.stretch.Stretch.close", lambda *_: None),
+    "an error closes nothing": (broken_callback_law, "_run.driver.Stretch.close", lambda *_: None),
     "no memory is an error as any": (memory_law, "_run.outcome.is_overflow", lambda _: False),
     "signals are not looked at": (signal_law, "_run.driver.Driver._host_reason", lambda _: None),
-    "a full disk ends the run": (full_disk_law, "_run.keeper.Keeper.warn", raising),
-    "a full disk ends the saves": (full_disk_law, "_run.keeper.Keeper.warn", giving_up),
-    "no directory ends the run": (no_directory_law, "_run.keeper.Keeper.warn", raising),
+    "a full disk ends the run": (full_disk_law, "_run.checkpoint.Keeper.warn", raising),
+    "a full disk ends the saves": (full_disk_law, "_run.checkpoint.Keeper.warn", giving_up),
+    "no directory ends the run": (no_directory_law, "_run.checkpoint.Keeper.warn", raising),
     "a directory is everybody's": (second_run_law, "_files.orbax_folder.lock", lambda _: True),
 }
 

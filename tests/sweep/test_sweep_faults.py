@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxanneal as ja
-from jaxanneal._sweep import groups, memory
+from jaxanneal._sweep import batch, programs
 from jaxanneal._sweep.batch import Batch
 
 METHOD = ja.SimulatedAnnealing(chains=4, cooling=ja.cooling.Geometric(1.0, 1e-3))
@@ -105,22 +105,22 @@ def test_a_full_memory_halves_the_batch_and_changes_no_number(monkeypatch):
     # Elsewhere the last bits of an energy depend on how many runs there are in a batch.
     tolerance = 0.0 if jax.default_backend() == "cpu" else 1e-4
     np.testing.assert_allclose(halved.energy, plain.energy, rtol=tolerance)
-    monkeypatch.setattr(groups, "is_overflow", lambda error: False)
+    monkeypatch.setattr(batch, "is_overflow", lambda error: False)
     with pytest.warns(UserWarning, match="6 of 6 runs of the sweep failed"):  # a broken twin
         sweep(shifted, values)
 
 
 def test_batches_are_made_to_the_free_memory(monkeypatch):
     problem = ja._problem.Problem(*(shifted, START, 0, (0.0,), METHOD, None, None, None), None)
-    assert memory.free_bytes() > 2**20
-    assert memory.first_size(problem, 5) == 8
-    monkeypatch.setattr(memory, "free_bytes", lambda: 10_000)
-    assert memory.first_size(problem, 500) == 2
+    assert programs.free_bytes() > 2**20
+    assert programs.first_size(problem, 5) == 8
+    monkeypatch.setattr(programs, "free_bytes", lambda: 10_000)
+    assert programs.first_size(problem, 500) == 2
     needs = type("Analysis", (), {"output_size_in_bytes": 9_000, "temp_size_in_bytes": 500})
     needs.alias_size_in_bytes = 100
-    with pytest.raises(memory.TooLarge):
-        memory.require_memory(needs, 2)
-    memory.require_memory(needs, 1)  # smaller it cannot be
+    with pytest.raises(programs.TooLarge):
+        programs.require_memory(needs, 2)
+    programs.require_memory(needs, 1)  # smaller it cannot be
 
 
 def test_ctrl_c_returns_what_is_known(monkeypatch):
@@ -137,7 +137,7 @@ def test_ctrl_c_returns_what_is_known(monkeypatch):
             interrupting, shape, jnp.sum(x**2), limit, vmap_method="sequential"
         )
 
-    monkeypatch.setattr(groups, "first_size", lambda problem, runs: 2)
+    monkeypatch.setattr(batch, "first_size", lambda problem, runs: 2)
     dataset = sweep(interrupted, [0.0, 2.0, 3.0], steps=64)
     assert dataset.stop_reason.values[:, 0].tolist() == ["STEPS", "INTERRUPTED", "INTERRUPTED"]
     assert np.isfinite(dataset.energy.values[0]).all()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import jaxanneal as ja
-from jaxanneal._sweep.labels import labels
 from jaxanneal._sweep.plan import as_plan, run_keys, users_key
 from jaxanneal._sweep.settings import Changes, Settings, changed, names
+from jaxanneal._sweep.table import labels
 
 KEY = jax.random.key(3)
 COOLING = ja.cooling.Geometric(1.0, 1e-3)

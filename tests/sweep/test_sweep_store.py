@@ -14,7 +14,7 @@ import pytest
 import xarray
 
 import jaxanneal as ja
-from jaxanneal._sweep import groups
+from jaxanneal._sweep import batch
 from jaxanneal._sweep import store as _store
 from jaxanneal._sweep.batch import Batch
 from jaxanneal._sweep.store import Store
@@ -57,7 +57,7 @@ def batches(monkeypatch):
         return honest(self)
 
     monkeypatch.setattr(Batch, "outcomes", counted)
-    monkeypatch.setattr(groups, "first_size", lambda problem, runs: 2)
+    monkeypatch.setattr(batch, "first_size", lambda problem, runs: 2)
     return made, made_to_die
 
 
@@ -194,7 +194,7 @@ CHILD = """
 import sys
 sys.path.insert(0, sys.argv[2])
 import test_sweep_store as own
-own.groups._FIRST, own._sweep_groups._GROWTH = 2, 1
+own.batch._FIRST, own.batch._GROWTH = 2, 1
 own.sweep(sys.argv[1], repeats=10, steps=20_000)
 """
 
