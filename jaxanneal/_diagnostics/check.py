@@ -10,7 +10,6 @@ from jaxanneal._engine.history import Summary
 from jaxanneal._engine.sharding import fetch
 from jaxanneal._engine.state import State
 from jaxanneal._engine.stop_reason import StopReason
-from jaxanneal._methods import ParallelTempering
 from jaxanneal._methods.ladder.ladders import has_moved
 from jaxanneal._warn import warn
 
@@ -61,7 +60,7 @@ def status_of(state: State) -> np.ndarray:
     long |= np.all(accepted == 0) & (moves >= _MOVES_OF_ALL)
     lost = fetch(state.nonfinite)[order]
     stuck = (accepted == 0) & long
-    if isinstance(method, ParallelTempering):
+    if method.has_rungs:
         stuck &= ~has_moved(state.exchange)
     status = np.full(method.chains, Status.SOUND)
     for one, where in (

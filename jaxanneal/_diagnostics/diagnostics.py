@@ -8,7 +8,6 @@ from jaxanneal._diagnostics.convergence import effective_sample_size, split_rhat
 from jaxanneal._engine.history import History, Summary
 from jaxanneal._engine.sharding import fetch
 from jaxanneal._engine.state import State
-from jaxanneal._methods import ParallelTempering
 from jaxanneal._methods.ladder.free_energy import log_partition, log_partition_error, log_sums
 from jaxanneal._methods.ladder.groups import as_integers, sizes_of, total
 from jaxanneal._methods.ladder.ladders import Ladders
@@ -78,12 +77,11 @@ def diagnose(state: State, history: History) -> Diagnostics:
     """Return the diagnostics of a state, and of what was recorded on the way to it."""
     method, count = state.method, state.method.chains
     rate = acceptance_rate(accepted_by(state), method.shape)
-    ladders = isinstance(method, ParallelTempering)
-    order = np.asarray(method.order(state.exchange)) if ladders else np.arange(count)
+    order = np.asarray(method.order(state.exchange)) if method.has_rungs else np.arange(count)
     factor = np.exp(fetch(state.log_factor).astype(np.float64)[:count][order])
     factor = factor.reshape(method.shape)
     nonfinite = fetch(state.nonfinite).astype(np.int64)[:count][order]
-    if not ladders:
+    if not method.has_rungs:
         return Diagnostics(rate, factor, nonfinite)
     factor = np.exp(np.log(factor).mean(axis=0))
     made = _swapped(state.exchange) | _explored(state.exchange) | _recorded(history)
@@ -109,7 +107,7 @@ class Accepted(NamedTuple):
 
 def accepted_by(state: State) -> Accepted:
     """Return what a run has accepted."""
-    warm = state.exchange.warm_moves if isinstance(state.exchange, Ladders) else ()
+    warm = state.exchange.warm_moves if state.method.has_rungs else ()
     return Accepted(state.accepted, warm, state.step, state.method.warmup_end())
 
 

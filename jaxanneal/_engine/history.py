@@ -103,7 +103,7 @@ def layout(state: State, observed: Any, steps: int, record_every: int | None) ->
             layout, because another number is no other program.
     """
     itemsize = np.dtype(state.chains.energy.dtype).itemsize
-    labels = np.dtype(np.int32).itemsize * (len(state.method.shape) - 1)  # of replicas
+    labels = np.dtype(np.int32).itemsize * state.method.has_rungs  # of replicas
     row = (4 * itemsize + labels) * state.method.chains + sum(
         leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(observed)
     )
@@ -129,7 +129,7 @@ def observe_slots(
         return None
     method, params, mine = state.method, state.chains._params, state.lanes
     see = lambda p: recordable(traced("observe", observe, p.tree, *args))  # noqa: E731
-    if len(method.shape) == 1:
+    if not method.has_rungs:
         seen = over_chains(see, params, width)
         result = jax.tree.map(lambda x: gather(x, axes)[: method.chains], seen)
     else:
@@ -209,7 +209,7 @@ def make_row(
 def replicas(state: State) -> jax.Array | None:
     """Return the number of the replica at each rung of each ladder, ``None`` without ladders."""
     method = state.method
-    if len(method.shape) == 1:
+    if not method.has_rungs:
         return None
     return method.order(state.exchange).reshape(method.shape) % method.shape[1]
 

@@ -171,7 +171,7 @@ def own_lanes(state: State, width: int) -> State:
 def slots(state: State) -> Chain:
     """Return all chains in the order of the results, without padding."""
     method = state.method
-    if len(method.shape) == 1:  # in the order of the lanes: nothing moves between devices
+    if not method.has_rungs:  # in the order of the lanes: nothing moves between devices
         return jax.tree.map(lambda x: x[: method.chains], state.chains)
     return entries(state.chains, method.order(state.exchange))
 

@@ -89,6 +89,12 @@ class ParallelTempering:
 
     # The engine's view: temperatures, exchanges, and which replica stands where in the results.
 
+    cooling = None
+    min_temperature = None
+    has_rungs = True
+    counted = {"temperatures": "rungs"}  # noqa: RUF012  # new values have a count of their own
+    adapts_throughout = False  # step sizes settle in the warm-up
+
     @property
     def chains(self) -> int:
         """Replicas of all ladders together."""
@@ -98,11 +104,6 @@ class ParallelTempering:
     def shape(self) -> tuple[int, ...]:
         """Shape in which results list the replicas, by rung."""
         return (self.ladders, self.rungs)
-
-    @property
-    def adapts_throughout(self) -> bool:
-        """Whether step sizes follow a falling temperature to the end: no, they settle."""
-        return False
 
     @property
     def needs_calibration(self) -> bool:

@@ -1,6 +1,6 @@
 """What the engine asks of a method."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +10,30 @@ from jax.typing import ArrayLike
 NEVER = 2**31 - 1
 
 
+@runtime_checkable
 class Method(Protocol):
     """Decide the temperature of each chain, and exchange between chains.
 
     A *slot* is a place in the results: a chain in simulated annealing, a rung of a ladder in
-    parallel tempering. Chains may change slots; their parameters never move in memory.
+    parallel tempering. Chains may change slots; their parameters never move in memory. What all
+    methods share whose chains stay in their slots stands in ``independent``; a method of a user's
+    own needs less, see ``own_method``.
     """
+
+    @property
+    def cooling(self) -> Any:
+        """Temperature as a function of the step, where all chains follow one; else ``None``."""
+        ...
+
+    @property
+    def min_temperature(self) -> jax.Array | None:
+        """The temperature of ``cooling`` at which a run stops, if there is one."""
+        ...
+
+    @property
+    def has_rungs(self) -> bool:
+        """Whether slots are rungs of ladders, between which chains travel as replicas."""
+        ...
 
     @property
     def chains(self) -> int:

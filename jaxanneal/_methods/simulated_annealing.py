@@ -7,14 +7,14 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxanneal._checks import count, positive, refusal
-from jaxanneal._methods.protocol import NEVER
+from jaxanneal._methods.independent import Independent
 from jaxanneal._methods.schedule import as_cooling, bind
 from jaxanneal._pytree import pytree_dataclass, replace, static
 from jaxanneal.cooling import Geometric
 
 
 @pytree_dataclass
-class SimulatedAnnealing:
+class SimulatedAnnealing(Independent):
     r"""Anneal independent chains, all at the temperature of one cooling schedule.
 
     Maths: chain c makes Metropolis step k at temperature :math:`T_k`, whatever the others do; its
@@ -64,18 +64,6 @@ class SimulatedAnnealing:
             min_temperature=min_temperature,
         )
 
-    # The engine's view: temperatures, exchanges, and which chain stands where in the results.
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape in which results list the chains."""
-        return (self.chains,)
-
-    @property
-    def adapts_throughout(self) -> bool:
-        """Whether step sizes follow a falling temperature to the end: yes."""
-        return True
-
     @property
     def needs_calibration(self) -> bool:
         """Whether the temperatures are still to be found."""
@@ -94,7 +82,6 @@ class SimulatedAnnealing:
 
     def keep_bound(self, bound: "SimulatedAnnealing", step: int) -> "SimulatedAnnealing":
         """Return this method with what an earlier call calibrated and bound."""
-        del step
         new, old = self.cooling, bound.cooling
         if new is None:
             return replace(self, cooling=old)
@@ -102,65 +89,6 @@ class SimulatedAnnealing:
             return replace(self, cooling=replace(new, steps=old.steps))
         return self
 
-    def init(self) -> tuple[()]:
-        """Return the state of the exchanges: there are none."""
-        return ()
-
-    def carried(self, state: tuple[()], bound: "SimulatedAnnealing") -> tuple[()]:
-        """Return the state of the exchanges, of which there is none."""
-        del bound
-        return state
-
-    def restarted(self, state: tuple[()], accepted: jax.Array) -> tuple[()]:
-        """Return the state of the exchanges, which counts nothing."""
-        del accepted
-        return state
-
-    def temperatures_of(self, chain: jax.Array, state: tuple[()], step: jax.Array) -> jax.Array:
-        """Return the temperature of each of some chains at ``step``, float ``[n]``."""
-        del state
-        return jnp.broadcast_to(self.cooling(step), (self.chains,))[chain]
-
     def slot_temperatures(self, state: tuple[()], step: jax.Array) -> jax.Array:
-        """Return the temperature of each chain at ``step``, of all if they share it."""
-        del state
+        """Return the temperature at ``step``, which all chains share, float ``[]``."""
         return jnp.asarray(self.cooling(step))
-
-    def warmup_end(self) -> jax.Array:
-        """Return the step from which diagnostics count: the first."""
-        return jnp.zeros((), jnp.int32)
-
-    def adapting(self, step: jax.Array) -> jax.Array:
-        """Return whether step sizes adapt at ``step``: always."""
-        return step >= 0
-
-    def next_exchange(self, step: jax.Array) -> jax.Array:
-        """Return the end of the round that begins at ``step``: one move."""
-        return step + 1
-
-    def next_stop(self, step: jax.Array) -> jax.Array:
-        """Return the next step at which a round must end: none."""
-        return jnp.full_like(step, NEVER)
-
-    def by_slot(self, state: tuple[()], values: jax.Array) -> jax.Array:
-        """Return values of chains in the order of the results: the same."""
-        del state
-        return values
-
-    def order(self, state: tuple[()]) -> jax.Array:
-        """Return the chain at each place of the results, int ``[chains]``."""
-        del state
-        return jnp.arange(self.chains, dtype=jnp.int32)
-
-    def after_round(
-        self,
-        key: jax.Array,
-        state: tuple[()],
-        step: jax.Array,
-        energies: jax.Array,
-        log_factor: jax.Array,
-        accepted: jax.Array,
-    ) -> tuple[tuple[()], None]:
-        """Exchange nothing, and leave the step sizes to the chains."""
-        del key, step, energies, log_factor, accepted
-        return state, None

@@ -27,6 +27,7 @@ from jaxanneal._methods.ladder.adaptation import Ladder
 from jaxanneal._methods.ladder.free_energy import Weights
 from jaxanneal._methods.ladder.ladders import Ladders
 from jaxanneal._methods.ladder.rung_energies import RungEnergies
+from jaxanneal._methods.own_method import Own, Plain
 from jaxanneal._methods.schedule import Table
 from jaxanneal._result.box import Box, as_box
 from jaxanneal._result.continuation import Continuation
@@ -37,14 +38,14 @@ from jaxanneal.moves._perturbation import _Auto
 
 _MADE_BY_NAME: tuple[type[Any], ...] = (
     *(cooling.Geometric, cooling.Linear, cooling.Logarithmic, Table),
-    *(SimulatedAnnealing, ParallelTempering, Ladders, Ladder, Weights, RungEnergies),
+    *(SimulatedAnnealing, Own, Plain, ParallelTempering, Ladders, Ladder, Weights, RungEnergies),
     *(moves.Gaussian, moves.Uniform, moves.Laplace, moves.StudentT, moves.Flip),
     *(moves.IntegerStep, moves.PerLeaf, _Auto, _Frozen, NotSaved),
     *(History, Summary, Diagnostics, Continuation, State, Watch, Box),
 )
 _CLASSES = {cls.__name__: cls for cls in _MADE_BY_NAME}
 # Where a user's function or class may stand, which is then asked for again on going on.
-_ASKED_FOR = ("cooling", "move")
+_ASKED_FOR = ("cooling", "move", "own")
 
 
 class _Unsavable(TypeError):
@@ -66,7 +67,8 @@ def encode(value: Any, arrays: list[Any], within: str = "") -> Any:
     Args:
         value: A tree of arrays, numbers, text, containers and the classes of the table.
         arrays: Collects the arrays.
-        within: ``"parameters"``, ``"cooling"`` or ``"move"`` inside of one.
+        within: ``"parameters"``, ``"cooling"``, ``"move"`` or ``"own"`` (the user's own method)
+            inside of one.
     """
     if value is None or isinstance(value, bool | int | str):
         return value
@@ -124,7 +126,7 @@ def _foreign(value: Any, arrays: list[Any], within: str) -> Any:
     leaf = len(children) == 1 and children[0][1] is value
     if within == "parameters" and leaf:
         return {"unsaved": getattr(value, "__name__", name)}
-    if leaf or within == "cooling" or (within == "move" and isinstance(value, Move)):
+    if leaf or within in ("cooling", "own") or (within == "move" and isinstance(value, Move)):
         raise _Unsavable(getattr(value, "__name__", name))
     return {"node": name, "children": [[key, encode(x, arrays, within)] for key, x in children]}
 

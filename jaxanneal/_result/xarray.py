@@ -9,7 +9,6 @@ import numpy as np
 
 from jaxanneal._checks import refusal
 from jaxanneal._engine.history import History, Summary
-from jaxanneal._methods import ParallelTempering
 from jaxanneal._version import __version__
 from jaxanneal._warn import warn
 
@@ -209,7 +208,7 @@ def inference_data(result: Any, attributes: dict[str, Any]) -> Any:
         remedy = "Result.to_arviz needs arviz: pip install 'jaxanneal[arviz]'."
         raise ImportError(remedy) from error
     history = _sampled(result)
-    if not isinstance(result.state.state.method, ParallelTempering):
+    if not result.state.state.method.has_rungs:
         warn(
             "Result.to_arviz: simulated annealing does not sample, its temperature falls: these "
             "are states on the way, no draws. To sample use method=ja.ParallelTempering()."

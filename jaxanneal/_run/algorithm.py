@@ -90,9 +90,8 @@ def algorithm(energy: Energy, method: Any, move: Any = None, steps: int | None =
     """
     energy = as_energy(energy)
     bound = _bound(as_method(method, None), steps)
-    cooling = getattr(bound, "cooling", None)
-    if cooling is not None:
-        require_traceable(cooling)
+    if bound.cooling is not None:
+        require_traceable(bound.cooling)
     given = None if move is None else as_move(move)
 
     def width_of(starts: Any) -> int:

@@ -65,7 +65,9 @@ def anneal(
         key: Int seed, typed key or raw ``uint32`` key; folded. Its words make the run's own key, of
             a fast type of our own, which moves and initialisers are given.
         args: Data, a tuple, passed through and never copied per chain.
-        method: :class:`SimulatedAnnealing` (default) or :class:`ParallelTempering`.
+        method: :class:`SimulatedAnnealing` (default), :class:`ParallelTempering`, or an object of
+            your own with ``chains``, ``init()``, ``temperatures(state)`` and
+            ``exchange(key, state, energies)``.
         move: A move or a symmetric function ``(key, params) -> params``; by default each leaf has
             the natural move of its dtype.
         steps: Metropolis moves per chain in this call.

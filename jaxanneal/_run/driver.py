@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.parameters import Parameters
-from jaxanneal._checks import host_array
+from jaxanneal._checks import host_array, refusal
 from jaxanneal._engine import chunk, history
 from jaxanneal._engine import chunk as _chunk
 from jaxanneal._engine import history as _history
@@ -59,7 +59,7 @@ class Stretch:
         pilot: bool,
     ):
         self.driver, self.state, self.method = driver, state, method
-        self.cooling: Any = getattr(method, "cooling", None)
+        self.cooling: Any = method.cooling
         self.step = int(state.step)
         self.first = self.step if kept is None else kept.first
         self.steps, self.record_every = steps, every
@@ -99,11 +99,21 @@ class Stretch:
         driver.best = report.best_energy, report.best
         driver.measure(self.made, time.perf_counter() - began)
         driver.evaluations += self.made * self.method.chains
+        self._require_temperatures()
         self.accepted_before, self.accepted = self.accepted, float(self.report.accepted)
         reason = _REASONS.get(int(self.report.reason))
         if reason is None and self.step >= last:
             reason = StopReason.MIN_TEMPERATURE if cold else StopReason.STEPS
         return reason
+
+    def _require_temperatures(self) -> None:
+        """Refuse to go on at temperatures that are none, which a method of one's own may return."""
+        temperatures = np.asarray(self.report.temperatures)
+        if not np.all(np.isfinite(temperatures) & (temperatures >= 0)):
+            wrong = temperatures[~(np.isfinite(temperatures) & (temperatures >= 0))].flat[0]
+            expected = f"finite temperatures >= 0 at step {self.step}"
+            remedy = "Keep them positive, for example with jnp.maximum(temperature, 1e-6)."
+            raise ValueError(refusal("method.temperatures", expected, wrong, remedy))
 
     @property
     def alive(self) -> bool:
@@ -142,7 +152,7 @@ class Stretch:
 
     def _until_cold(self, end: int) -> tuple[int, bool]:
         """Return ``end``, or the earlier step at which ``min_temperature`` is reached."""
-        limit = getattr(self.method, "min_temperature", None)
+        limit = self.method.min_temperature
         if limit is None or self.pilot:
             return end, False
         values = tabulate(self.cooling, self._coming(self.step))
@@ -171,7 +181,7 @@ def on_device(method: Any) -> Any:
 
 
 def _on_host(method: Any) -> bool:
-    return isinstance(getattr(method, "cooling", None), Function)
+    return isinstance(method.cooling, Function)
 
 
 def _with_table(method: Any, first: int, values: np.ndarray) -> Any:

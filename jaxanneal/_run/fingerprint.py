@@ -66,7 +66,7 @@ def fingerprint(
     found |= {name: _given(getattr(limits, name)) for name in named}
     found |= {"block": str(setup.width), "layout of the history": str(setup.layout)}
     found |= origin | numbers("method", method) | numbers("args", args.tree)
-    cooling = getattr(method, "cooling", None)
+    cooling = method.cooling
     if isinstance(cooling, Function):
         steps = np.linspace(0, limits.steps - 1, _PROBES).round().astype(int)
         found["method.cooling at some steps"] = _shown(tabulate(cooling, steps))

@@ -39,7 +39,8 @@ from jaxanneal._engine.starts import (
     require_finite,
 )
 from jaxanneal._engine.state import State
-from jaxanneal._methods import ParallelTempering, SimulatedAnnealing
+from jaxanneal._methods import OwnMethod, SimulatedAnnealing
+from jaxanneal._methods.own_method import as_own
 from jaxanneal._methods.protocol import Method
 from jaxanneal._methods.schedule import Function, require_traceable, tabulate
 from jaxanneal._run.driver import Driver, on_device
@@ -47,6 +48,9 @@ from jaxanneal._run.interrupt import Clock, Interruption
 from jaxanneal._run.limits import Limits
 from jaxanneal.cooling import Geometric, Linear, Logarithmic
 from jaxanneal.moves._per_leaf import natural_move
+
+# What a method of the user's own has.
+_MEMBERS = ("chains", "init", "temperatures", "exchange")
 
 # Steps, evenly spread over a run, at which a user's schedule is looked at before it starts.
 _PROBES = 4096
@@ -206,20 +210,30 @@ def as_data(args: Any) -> Parameters:
 
 
 def as_method(method: Any, params: Any) -> Any:
-    """Return the method, by default simulated annealing with as many chains as there are starts."""
+    """Return the method, by default simulated annealing with as many chains as there are starts.
+
+    Args:
+        method: A method of the library, an object that meets :class:`OwnMethod`, or ``None``.
+        params: What the user passed as ``params``.
+    """
     if method is None:
         found = chain_count(params)
         return SimulatedAnnealing() if found is None else SimulatedAnnealing(chains=found)
-    if not isinstance(method, SimulatedAnnealing | ParallelTempering):
-        got = f"the class {method.__name__}" if isinstance(method, type) else repr(method)
-        remedy = "Write for example method=ja.SimulatedAnnealing(chains=64)."
-        raise TypeError(refusal("method", "a method", got, remedy))
-    return method
+    if not isinstance(method, type):
+        if isinstance(method, Method):
+            return method
+        if isinstance(method, OwnMethod):
+            return as_own(method)
+    got = f"the class {method.__name__}" if isinstance(method, type) else repr(method)
+    if missing := [name for name in _MEMBERS if not hasattr(method, name)]:
+        got += f" without {', '.join(missing)}" if len(missing) < len(_MEMBERS) else ""
+    remedy = "Write for example method=ja.SimulatedAnnealing(chains=64)."
+    raise TypeError(refusal("method", "a method", got, remedy))
 
 
 def check_schedule(method: Any, first: int, steps: int) -> None:
     """Refuse a schedule with a temperature that is none, before anything compiles."""
-    cooling = getattr(method, "cooling", None)
+    cooling = method.cooling
     if cooling is not None and not isinstance(cooling, Function):
         require_traceable(cooling)
     # The numbers of our own are checked already.

@@ -114,11 +114,12 @@ def _renewed(state: Continuation, method: Any, move: Any) -> tuple[Any, Any]:
         if type(new_method) is type(state.method):
             new_method = new_method.keep_bound(state.method, int(old.step))
     new_move = old.move if move is None else as_move(move)
-    _require_given("method", getattr(new_method, "cooling", None))
     _require_given("move", new_move)
     on_the_device = on_device(new_method)
-    if isinstance(getattr(old.method, "cooling", None), NotSaved):
-        on_the_device = replace(on_the_device, cooling=old.method.cooling)
+    for part in ("cooling", "own"):  # what no file holds of a method
+        _require_given("method", getattr(new_method, part, None))
+        if isinstance(getattr(old.method, part, None), NotSaved):
+            on_the_device = replace(on_the_device, **{part: getattr(old.method, part)})
     _require_same("method", old.method, on_the_device)
     if not isinstance(old.move, NotSaved):
         _require_same("move", old.move, new_move)

@@ -218,7 +218,7 @@ class Batch:
 
     def _cold(self, method: Any, limits: Any) -> int | None:
         """Return the step at which the lowest temperature is reached, if it is."""
-        limit = getattr(method, "min_temperature", None)
+        limit = method.min_temperature
         if limit is None:
             return None
         for first in range(0, limits.steps, _TABLE):

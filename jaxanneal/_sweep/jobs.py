@@ -136,7 +136,7 @@ class Jobs:
         return self._data[place][1]
 
     def _check_schedule(self, bound: Any, steps: int) -> None:
-        cooling = getattr(bound, "cooling", None)
+        cooling = bound.cooling
         if cooling is None:
             return
         own = id(cooling) if _on_host(bound) else signature(cooling)

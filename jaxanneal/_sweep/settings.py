@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from jaxanneal._chain.move import Symmetric, Unregistered
 from jaxanneal._checks import refusal
-from jaxanneal._methods import ParallelTempering
 from jaxanneal._methods.schedule import Function
 from jaxanneal.cooling import Geometric
 
@@ -119,8 +118,9 @@ def _rebuilt(node: Any, new: dict[str, Any]) -> Any:
         return node._replace(**new)  # pyright: ignore[reportAttributeAccessIssue]
     if isinstance(node, list | tuple):
         return type(node)(new.get(str(index), value) for index, value in enumerate(node))
-    if isinstance(node, ParallelTempering) and "temperatures" in new:
-        new = {"rungs": None} | new  # as many as there are temperatures
+    for name, count in getattr(node, "counted", {}).items():
+        if name in new:
+            new = {count: None} | new
     return dataclasses.replace(node, **new)
 
 

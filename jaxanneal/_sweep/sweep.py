@@ -12,6 +12,7 @@ from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import numbers_on_host, refusal, refuse_tracing
 from jaxanneal._engine.starts import Stacked, is_initialiser
 from jaxanneal._engine.stop_reason import StopReason
+from jaxanneal._methods.own_method import users_object
 from jaxanneal._run.interrupt import Clock, Interruption, interruptible
 from jaxanneal._run.problem import as_energy, as_method
 from jaxanneal._run.progress import SweepBar
@@ -108,7 +109,8 @@ def sweep(
     _require(energy, params, key)
     folded, clock = users_key(key), Clock()
     plan = as_plan(over, draws, repeats, folded)
-    base = Settings(as_method(method, params), move, args, steps, target, patience, block)
+    method = users_object(as_method(method, params))
+    base = Settings(method, move, args, steps, target, patience, block)
     base = _with_natural_move(base, params, plan)
     require_known(list(plan.columns), base)
     jobs, errors = _jobs(Jobs(energy, params, folded, clock), base, plan)

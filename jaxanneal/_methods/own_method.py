@@ -1,0 +1,190 @@
+"""A method of the user's own: four members of an object, and the rest from ``Independent``."""
+
+import functools
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+
+from jaxanneal._chain import keys
+from jaxanneal._chain.energy import as_array, describe, traced
+from jaxanneal._checks import at_least_one, count, refusal, strong
+from jaxanneal._methods.independent import Independent
+from jaxanneal._methods.protocol import next_multiple
+from jaxanneal._pytree import pytree_dataclass, static
+
+
+@runtime_checkable
+class OwnMethod(Protocol):
+    """Decide the temperature of each chain from a state that an exchange renews.
+
+    Register the class as a pytree, with ``chains`` static, to have its numbers traced; otherwise
+    the object is part of the structure, and another one compiles again. ``exchange_every``, the
+    moves between exchanges, is 1 where it is missing.
+    """
+
+    @property
+    def chains(self) -> int:
+        """Number of chains, >= 1."""
+        ...
+
+    def init(self) -> Any:
+        """Return the state before the first move: any pytree of arrays."""
+        ...
+
+    def temperatures(self, state: Any) -> jax.Array:
+        """Return the temperature of each chain, float ``[chains]`` or ``[]``, >= 0."""
+        ...
+
+    def exchange(self, key: jax.Array, state: Any, energies: jax.Array) -> Any:
+        """Return the state after an exchange.
+
+        Args:
+            key: Consumed.
+            state: The state so far.
+            energies: Energy of each chain, float ``[chains]``.
+        """
+        ...
+
+
+@pytree_dataclass
+class Plain:
+    """An object that is no pytree, as part of the structure."""
+
+    value: Any = static()
+
+
+@pytree_dataclass
+class Own(Independent):
+    """A user's method as the engine sees it.
+
+    Its state is kept as the tuple of the leaves, whose structure ``init`` knows, so that it can be
+    saved and loaded whatever classes it is made of; beside it stand the temperatures of all chains
+    from now on, and those before the last exchange.
+
+    Args:
+        own: The user's method, or :class:`Plain` around it.
+        exchange_every: Moves between exchanges, int ``[]``.
+        chains: Number of chains.
+    """
+
+    own: Any
+    exchange_every: jax.Array
+    chains: int = static()
+
+    def init(self) -> tuple[Any, ...]:
+        """Return the leaves of the first state, and its temperatures twice."""
+        first = self._first()
+        temperatures = self._temperatures(first)
+        return tuple(jax.tree.leaves(first)), temperatures, temperatures
+
+    def carried(self, state: Any, bound: Any) -> Any:
+        """Return the state of a run, or refuse one that this method does not have."""
+        leaves = [jax.tree.leaves(tree) for tree in (state, jax.eval_shape(self.init))]
+        theirs, mine = ([describe(leaf) for leaf in one] for one in leaves)
+        if theirs != mine:
+            remedy = "To change it, start anew with params=ja.stacked(result.chains.params)."
+            raise ValueError(refusal("method", f"a state of {theirs}", f"{mine}", remedy))
+        return state
+
+    def temperatures_of(self, chain: jax.Array, state: Any, step: jax.Array) -> jax.Array:
+        """Return the temperature of each of some chains until the next exchange, float ``[n]``."""
+        return state[1][chain]
+
+    def slot_temperatures(self, state: Any, step: jax.Array) -> jax.Array:
+        """Return the temperature of each chain at the last move, ``step``: before an exchange."""
+        _, temperatures, before = state
+        return jnp.where(jax.lax.rem(step + 1, self.exchange_every) == 0, before, temperatures)
+
+    def next_exchange(self, step: jax.Array) -> jax.Array:
+        """Return the next step after which there is an exchange."""
+        return next_multiple(step, self.exchange_every)
+
+    def next_stop(self, step: jax.Array) -> jax.Array:
+        """Return the next step at which a round must end: that of an exchange."""
+        return self.next_exchange(step)
+
+    def after_round(
+        self,
+        key: jax.Array,
+        state: Any,
+        step: jax.Array,
+        energies: jax.Array,
+        log_factor: jax.Array,
+        accepted: jax.Array,
+    ) -> tuple[Any, None]:
+        """Let the user's method exchange if an exchange is due at ``step``."""
+        key = keys.stream(key, keys.EXCHANGE, step)
+        exchange = functools.partial(self._exchanged, key, energies)
+        due = jax.lax.rem(step, self.exchange_every) == 0
+        return jax.lax.cond(due, exchange, lambda state: state, state), None
+
+    def _exchanged(self, key: jax.Array, energies: jax.Array, state: Any) -> Any:
+        leaves, temperatures, _ = state
+        old = jax.tree.unflatten(jax.tree.structure(jax.eval_shape(self._first)), leaves)
+        new = traced("method.exchange", users_object(self).exchange, key, old, energies)
+        remedy = "exchange returns a state made like that of init: same structure, shapes, dtypes."
+        if jax.tree.structure(new) != jax.tree.structure(old):
+            expected, given = (jax.tree.map(describe, tree) for tree in (old, new))
+            raise TypeError(refusal("method.exchange", f"{expected}", f"{given}", remedy))
+        pairs = zip(jax.tree_util.tree_leaves_with_path(old), jax.tree.leaves(new), strict=True)
+        for (path, a), b in pairs:
+            if jnp.shape(a) != jnp.shape(b) or jnp.result_type(a) != jnp.result_type(b):
+                where = f"method.exchange: state{jax.tree_util.keystr(path)}"
+                raise TypeError(refusal(where, describe(a), describe(b), remedy))
+        new_leaves = tuple(jnp.asarray(leaf) for leaf in jax.tree.leaves(new))
+        return new_leaves, self._temperatures(new), temperatures
+
+    def _temperatures(self, tree: Any) -> jax.Array:
+        """Return the temperature of each chain by the user's state."""
+        returned = traced("method.temperatures", users_object(self).temperatures, tree)
+        temperatures = as_array(returned)
+        shapes = ((), self.shape)
+        if (
+            temperatures is None
+            or temperatures.shape not in shapes
+            or jnp.iscomplexobj(temperatures)
+        ):
+            expected = f"a temperature for all chains, or one for each of {self.chains}"
+            remedy = "Return for example jnp.full(self.chains, temperature)."
+            raise TypeError(refusal("method.temperatures", expected, describe(returned), remedy))
+        return jnp.broadcast_to(temperatures.astype(float), self.shape)
+
+    def _first(self) -> Any:
+        def array(path: Any, leaf: Any) -> jax.Array:
+            found = as_array(leaf)
+            if found is None:
+                where = f"method.init(){jax.tree_util.keystr(path)}"
+                remedy = "The state of a method is a pytree of arrays."
+                raise TypeError(refusal(where, "an array", describe(leaf), remedy))
+            return jax.lax.convert_element_type(found, found.dtype)  # a weak one would retrace
+
+        return jax.tree_util.tree_map_with_path(array, users_object(self).init())
+
+
+def users_object(method: Any) -> Any:
+    """Return a method as the user made it."""
+    own = getattr(method, "own", method)
+    return own.value if isinstance(own, Plain) else own
+
+
+def as_own(method: Any) -> Own:
+    """Return a user's method as the engine sees it.
+
+    Raises:
+        TypeError: Its number of chains is no integer, or it is neither a pytree nor hashable.
+        ValueError: It has less than one chain.
+    """
+    path = type(method).__name__
+    chains = count(f"{path}.chains", method.chains, 1, "Use 1 for a single chain.")
+    every = getattr(method, "exchange_every", 1)
+    every = at_least_one(f"{path}.exchange_every", every, "Use 1 to exchange after every move.")
+    leaves = jax.tree.leaves(method)
+    if len(leaves) != 1 or leaves[0] is not method:
+        return Own(strong(method), every, chains)
+    try:
+        hash(method)
+    except TypeError:
+        remedy = "Register its class with jax.tree_util.register_dataclass, or make it frozen."
+        raise TypeError(refusal("method", "a pytree or a hashable object", path, remedy)) from None
+    return Own(Plain(method), every, chains)
