@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxanneal as ja
-from jaxanneal._run import checkpoint, driver
+from jaxanneal._run import checkpoint, chunks
 
 X = np.linspace(-1, 1, 8, dtype=np.float32)
 
@@ -34,7 +34,7 @@ def serve():
     jax.config.update("jax_num_cpu_devices", 2)
     jax.config.update("jax_numpy_dtype_promotion", "strict")
     jax.config.update("jax_numpy_rank_promotion", "raise")
-    driver._LOOK_SECONDS, checkpoint._SHARE = 0.0, 1.0
+    chunks.LOOK_SECONDS, checkpoint._SHARE = 0.0, 1.0
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

@@ -7,7 +7,7 @@ import numpy as np
 import jaxanneal as ja
 from jaxanneal._engine import state
 from jaxanneal._pytree import replace
-from jaxanneal._run import checkpoint, driver
+from jaxanneal._run import checkpoint, chunks
 
 # What two runs that are the same run must agree in; the seconds may differ.
 _FIELDS = ("params", "energy", "chains", "history", "diagnostics", "steps", "evaluations", "fixed")
@@ -37,13 +37,13 @@ def own_lanes(result):
 
 def eager(monkeypatch):
     """Look after each single step, and save whenever there is a look."""
-    monkeypatch.setattr(driver, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(chunks, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(checkpoint, "_SHARE", 1.0)
 
 
 def eager_for_good():
     """The same in a process of its own."""
-    driver._LOOK_SECONDS, checkpoint._SHARE = 0.0, 1.0
+    chunks.LOOK_SECONDS, checkpoint._SHARE = 0.0, 1.0
 
 
 def often(directory, **settings):

@@ -22,7 +22,7 @@ from jaxanneal._run.interrupt import Clock, Interruption, interruptible
 from jaxanneal._run.limits import Limits, as_limits
 from jaxanneal._run.outcome import outcome, rescuing
 from jaxanneal._run.problem import Problem
-from jaxanneal._run.progress import Bar
+from jaxanneal._run.progress import RunBar
 from jaxanneal._run.resume import resume
 
 Params = TypeVar("Params")
@@ -143,7 +143,7 @@ class _Call(NamedTuple):
     first: Callable[[], tuple[State, Method, StopReason | None]]
 
 
-def _started(problem: Problem, limits: Limits, interruption: Interruption, bar: Bar) -> _Call:
+def _started(problem: Problem, limits: Limits, interruption: Interruption, bar: RunBar) -> _Call:
     """Return a call that begins at its own starts."""
     driver, compile_all = problem.prepare(limits, interruption)
 
@@ -171,12 +171,12 @@ def _continued(driver: Driver, state: State, method: Method, given: Continuation
     return _Call(driver, method, parts, lambda: None, lambda: (state, method, None))
 
 
-def _bar(limits: Limits) -> Bar:
-    return Bar(limits.steps, limits.progress, limits.max_seconds)
+def _bar(limits: Limits) -> RunBar:
+    return RunBar(limits.steps, limits.progress, limits.max_seconds)
 
 
 def _first_state(
-    problem: Problem, driver: Driver, limits: Limits, bar: Bar
+    problem: Problem, driver: Driver, limits: Limits, bar: RunBar
 ) -> tuple[State, Method, StopReason | None]:
     """Return the state before the first move, and a reason not to make it, if there is one."""
     chains = problem.start(driver)
@@ -184,7 +184,7 @@ def _first_state(
         with driver.clock.preparing():
             method = problem.method.bind(limits.steps)
             return problem.state(method, chains, chains), method, None
-    bar.calibrating()
+    bar.say("calibrating")
     found, best = pilot(problem, driver, chains, limits.steps)
     with driver.clock.preparing():
         method = calibrated(problem.method, found, limits.steps)
@@ -193,7 +193,7 @@ def _first_state(
     return state, method, None if found.reason is StopReason.STEPS else found.reason
 
 
-def _run(call: _Call, checkpoint: Checkpoint | None, bar: Bar) -> Result[Any]:
+def _run(call: _Call, checkpoint: Checkpoint | None, bar: RunBar) -> Result[Any]:
     """Run, or go on from what was saved, and return the result."""
     driver = call.driver
     limits = driver.limits

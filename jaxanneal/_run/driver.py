@@ -1,7 +1,6 @@
-"""The host's side of a run: chunks, time, progress, and reasons to stop."""
+"""The loop on the host over the chunks of one run: time, progress, saves, and reasons to stop."""
 
 import contextlib
-import time
 from typing import Any
 
 import jax
@@ -9,41 +8,31 @@ import numpy as np
 
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.parameters import Parameters
-from jaxanneal._checks import host_array, refusal
-from jaxanneal._engine import chunk, history
-from jaxanneal._engine import chunk as _chunk
-from jaxanneal._engine import history as _history
+from jaxanneal._engine import history
 from jaxanneal._engine.compile import Compilation
 from jaxanneal._engine.programs import Setup, chunk_program, row_shapes
 from jaxanneal._engine.sharding import agreed, alone, entry, fetch
 from jaxanneal._engine.state import State, slots
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import NEVER, Method
-from jaxanneal._methods.schedule import Function, Table, is_cold, tabulate
 from jaxanneal._pytree import replace
+from jaxanneal._run import chunks
 from jaxanneal._run.checkpoint import Keeper, Kept
+from jaxanneal._run.chunks import Chunks, Goal, Pace, timed
 from jaxanneal._run.interrupt import Clock, Interruption
 from jaxanneal._run.limits import Limits
-from jaxanneal._run.progress import Bar, Progress
-
-# Steps for which a schedule is tabulated on the host: one length, so that one compilation serves.
-_TABLE = 4096
-
-_REASONS = {
-    _chunk.TARGET_REACHED: StopReason.TARGET,
-    _chunk.PATIENCE_OVER: StopReason.PATIENCE,
-}
+from jaxanneal._run.progress import Progress, RunBar
 
 
-class Stretch:
-    """Run chunks of some moves; without a bar to show they are a pilot's.
+class RecordedRun(Chunks):
+    """The moves of one run, with their history; without a bar to show they are a pilot's.
 
     Args:
         driver: What the chunks are made with.
         state: The state, whose buffers are taken over.
         method: The method as the host knows it.
         steps: Moves per chain.
-        every: Moves between records.
+        record_every: Moves between records.
         kept: What was saved of these moves, of which ``state`` is a part.
         pilot: Whether neither patience nor a lowest temperature ends them.
     """
@@ -54,66 +43,44 @@ class Stretch:
         state: State,
         method: Method,
         steps: int,
-        every: int,
+        record_every: int,
         kept: Kept | None,
         pilot: bool,
     ):
-        self.driver, self.state, self.method = driver, state, method
-        self.cooling: Any = method.cooling
-        self.step = int(state.step)
-        self.first = self.step if kept is None else kept.first
-        self.steps, self.record_every = steps, every
-        self.rows: list[Any] = [] if kept is None else [kept.rows]
-        self.made, self.pilot = 0, pilot
-        self._tabulate()
-        self.recorder = driver.recorder(self.state, self.first)
+        first = int(state.step) if kept is None else kept.first
+        patience = NEVER if pilot else driver.limits.patience
+        coldest = None if pilot else method.min_temperature
+        goal = Goal(first, steps, driver.limits.target, patience, coldest, record_every)
+        recorder = driver.recorder(state, first)
         if kept is not None:
             step, accepted = kept.recorded
-            self.recorder = replace(self.recorder, step=step, accepted=accepted)
+            recorder = replace(recorder, step=step, accepted=accepted)
+        super().__init__(state, recorder, driver.args, [method], [goal], many=False)
+        self.driver, self.method, self.first, self.pilot = driver, method, first, pilot
+        self.rows: list[Any] = [] if kept is None else [kept.rows]
         self.accepted = self.accepted_before = float(np.mean(np.asarray(state.accepted)))
-        self.report: Any = None
+
+    @property
+    def step(self) -> int:
+        """Moves per chain so far."""
+        return int(self.steps[0])
 
     def chunk(self, length: int) -> StopReason | None:
         """Run up to ``length`` moves; return why the run is over, if it is.
 
         With a length of 0 the run is over: a chunk without moves records the last step.
         """
-        driver, began = self.driver, time.perf_counter()
-        finish = self.first + self.steps
-        if _on_host(self.method):
-            length = min(length, _TABLE - 1)
-        end, cold = self._until_cold(min(finish, self.step + length))
-        last = end if cold or length == 0 else finish
-        self._tabulate()
-        control = driver.control(self.state, self.first, end, last, self.record_every)
-        if self.pilot:
-            control = replace(control, patience=host_array(NEVER, np.int32))
-        program = chunk_program(driver.setup)
-        inputs = (self.state, self.recorder, driver.args, control)
-        state, recorder, report = program(*inputs)
-        step = int(report.step)  # waits for it: a failure shows here, and leaves the last report
-        self.state, self.report = state, report
-        self.recorder, rows = _history.empty(recorder)
+        driver = self.driver
+        outputs, seconds = timed(chunk_program(driver.setup), self.inputs(length))
+        self.take(outputs)
+        self.recorder, rows = history.empty(self.recorder)
         self.rows += rows
-        self.made, self.step = step - self.step, step
-        driver.best = report.best_energy, report.best
-        driver.measure(self.made, time.perf_counter() - began)
-        driver.evaluations += self.made * self.method.chains
-        self._require_temperatures()
+        moves = int(self.moves[0])
+        driver.best = self.report.best_energy, self.report.best
+        driver.pace.measure(moves, moves, seconds)
+        driver.evaluations += moves * self.method.chains
         self.accepted_before, self.accepted = self.accepted, float(self.report.accepted)
-        reason = _REASONS.get(int(self.report.reason))
-        if reason is None and self.step >= last:
-            reason = StopReason.MIN_TEMPERATURE if cold else StopReason.STEPS
-        return reason
-
-    def _require_temperatures(self) -> None:
-        """Refuse to go on at temperatures that are none, which a method of one's own may return."""
-        temperatures = np.asarray(self.report.temperatures)
-        if not np.all(np.isfinite(temperatures) & (temperatures >= 0)):
-            wrong = temperatures[~(np.isfinite(temperatures) & (temperatures >= 0))].flat[0]
-            expected = f"finite temperatures >= 0 at step {self.step}"
-            remedy = "Keep them positive, for example with jnp.maximum(temperature, 1e-6)."
-            raise ValueError(refusal("method.temperatures", expected, wrong, remedy))
+        return self.reasons[0]
 
     @property
     def alive(self) -> bool:
@@ -134,62 +101,21 @@ class Stretch:
                 keeper.save(self)
             self.chunk(0)
 
-    def history(self) -> _history.History:
+    def history(self) -> history.History:
         """Return what was recorded so far."""
-        return _history.join(self.rows, self.recorder.rows)
+        return history.join(self.rows, self.recorder.rows)
 
     def progress(self) -> Progress:
         """Return what a callback sees."""
         return Progress(
             step=self.step - self.first,
-            steps=self.steps,
+            steps=self.goals[0].steps,
             best_energy=float(self.report.best_energy),
             temperatures=np.broadcast_to(self.report.temperatures, self.method.shape),
-            acceptance_rate=(self.accepted - self.accepted_before) / max(self.made, 1),
+            acceptance_rate=(self.accepted - self.accepted_before) / max(int(self.moves[0]), 1),
             evaluations=self.driver.evaluations,
             seconds=self.driver.clock.seconds,
         )
-
-    def _until_cold(self, end: int) -> tuple[int, bool]:
-        """Return ``end``, or the earlier step at which ``min_temperature`` is reached."""
-        limit = self.method.min_temperature
-        if limit is None or self.pilot:
-            return end, False
-        values = tabulate(self.cooling, self._coming(self.step))
-        cold = np.flatnonzero(is_cold(values, limit))
-        if cold.size == 0:
-            return min(end, self.step + _TABLE), False
-        found = self.step + int(cold[0])
-        return (found, True) if found <= end else (end, False)
-
-    def _tabulate(self) -> None:
-        """Put the coming temperatures into the state, if the schedule is the host's to evaluate."""
-        if _on_host(self.method):
-            first = max(self.step - 1, 0)  # the temperature of the last move is reported, too
-            values = tabulate(self.cooling, self._coming(first))
-            state = self.state
-            self.state = replace(state, method=_with_table(state.method, first, values))
-
-    def _coming(self, first: int) -> np.ndarray:
-        """Return the next steps, as many as a table has; none that the run never makes."""
-        return np.minimum(np.arange(first, first + _TABLE), self.first + self.steps - 1)
-
-
-def on_device(method: Any) -> Any:
-    """Return the method as the device sees it: a schedule of the host's is a table."""
-    return _with_table(method, 0, np.zeros(_TABLE)) if _on_host(method) else method
-
-
-def _on_host(method: Any) -> bool:
-    return isinstance(method.cooling, Function)
-
-
-def _with_table(method: Any, first: int, values: np.ndarray) -> Any:
-    dtype = jax.dtypes.canonicalize_dtype(float)
-    return replace(method, cooling=Table(host_array(first, np.int32), host_array(values, dtype)))
-
-
-_LOOK_SECONDS, _GROWTH = 0.5, 8  # how often the host looks at the clock, Ctrl-C, the callback
 
 
 class Driver:
@@ -216,9 +142,9 @@ class Driver:
         self.setup, self.args, self.limits = setup, args, limits
         self.clock, self.interruption = clock, interruption
         self.evaluations = evaluations
-        self._length, self._seconds_per_step = 0, 0.0
+        self.pace = Pace()
         self.template: Any = None
-        self.current: Stretch | None = None
+        self.current: RecordedRun | None = None
         self.best: tuple[Any, Parameters] | None = None
 
     def prepare(self, state: Any) -> Compilation:
@@ -233,7 +159,7 @@ class Driver:
         method: Method,
         steps: int,
         record_every: int,
-        bar: Bar | None = None,
+        bar: RunBar | None = None,
         keeper: Keeper | None = None,
         kept: Kept | None = None,
     ) -> tuple[State, history.History, StopReason]:
@@ -252,7 +178,7 @@ class Driver:
         Returns:
             The state, the history of these moves, and why they ended.
         """
-        run = Stretch(self, state, method, steps, record_every, kept, pilot=bar is None)
+        run = RecordedRun(self, state, method, steps, record_every, kept, pilot=bar is None)
         self.current = run
         if kept is not None and kept.reason is not None:
             return run.state, kept.rows, kept.reason
@@ -263,33 +189,32 @@ class Driver:
             raise
         return run.state, run.history(), reason
 
-    def _finish(self, run: Stretch, bar: Bar | None, keeper: Keeper | None) -> StopReason:
+    def _finish(self, run: RecordedRun, bar: RunBar | None, keeper: Keeper | None) -> StopReason:
         """Run chunk after chunk; return why the last one was the last."""
-        reason: StopReason | None = None
+        host_reason: StopReason | None = None
         while True:
-            if reason is None and run.made:
-                reason = self._host_reason()
+            if host_reason is None and run.moves.any():
+                host_reason = self._host_reason()
             due = keeper is not None and keeper.due
-            length, reason, due = self._agreed(self._next_length(), reason, due)
-            if keeper is not None and (reason is not None or due):
+            length, host_reason, due = self._agreed(self._next_length(), host_reason, due)
+            if keeper is not None and (host_reason is not None or due):
                 keeper.save(run)  # before a record at a step where an uninterrupted run has none
-            found = run.chunk(length if reason is None else 0)
-            told = bar is not None and reason is None and self._tell(bar, run.progress())
+            reason = run.chunk(length if host_reason is None else 0)
+            stops = bar is not None and host_reason is None and self._show(bar, run.progress())
+            if host_reason is not None:
+                return host_reason
             if reason is not None:
-                return reason
-            if found is not None:
                 if keeper is not None:
-                    keeper.save(run, found)
-                return found
-            if told:
-                reason = StopReason.CALLBACK
+                    keeper.save(run, reason)
+                return reason
+            if stops:
+                host_reason = StopReason.CALLBACK
 
     def saw(self, chains: Chain) -> None:
         """Note the best of evaluated chains ``[lanes, ...]``, for an error in the first chunk."""
         energies = fetch(chains.best_energy)
-        best = int(np.argmin(energies))
-        found = chains._best_params
-        self.best = energies[best], found.with_leaves(entry(found.leaves, best))
+        best, params = int(np.argmin(energies)), chains._best_params
+        self.best = energies[best], params.with_leaves(entry(params.leaves, best))
 
     def take_up(self, kept: Kept) -> None:
         """Count on from what was saved."""
@@ -305,8 +230,8 @@ class Driver:
         self, length: int, reason: StopReason | None, due: bool
     ) -> tuple[int, StopReason | None, bool]:
         kinds = [None, *StopReason]
-        told = [length, kinds.index(reason), int(due)]
-        length, kind, save = agreed(told, self.setup.spread)
+        numbers = [length, kinds.index(reason), int(due)]
+        length, kind, save = agreed(numbers, self.setup.spread)
         return length, kinds[kind], bool(save)
 
     def _host_reason(self) -> StopReason | None:
@@ -314,7 +239,7 @@ class Driver:
             return StopReason.INTERRUPTED
         return StopReason.TIME if self.clock.seconds >= self.limits.max_seconds else None
 
-    def _tell(self, bar: Bar, progress: Progress) -> bool:
+    def _show(self, bar: RunBar, progress: Progress) -> bool:
         """Show the progress; return whether the callback asks to stop."""
         bar.update(progress)
         if self.limits.callback is None:
@@ -326,18 +251,8 @@ class Driver:
             return False
 
     def _next_length(self) -> int:
-        """Return how many steps fit until the host should look again; at first a single one."""
-        grown = max(1, self._length * _GROWTH)
-        if self._seconds_per_step == 0:
-            return grown
         left = max(self.limits.max_seconds - self.clock.seconds, 0.0)
-        fitting = min(_LOOK_SECONDS, left) / self._seconds_per_step
-        return max(1, int(min(grown, fitting)))
-
-    def measure(self, made: int, seconds: float) -> None:
-        """Learn the cost of a step from a chunk."""
-        if made:
-            self._length, self._seconds_per_step = made, seconds / made
+        return self.pace.length(min(chunks.LOOK_SECONDS, left))
 
     def recorder(self, state: Any, step: int) -> history.Recorder:
         """Return an empty buffer for records."""
@@ -346,13 +261,8 @@ class Driver:
 
     def control(
         self, state: Any, begin: int, end: int, finish: int, record_every: int
-    ) -> chunk.Control:
+    ) -> chunks.Control:
         """Return what is asked of a chunk."""
-        return chunk.Control(
-            begin=host_array(begin, np.int32),
-            end=host_array(end, np.int32),
-            finish=host_array(finish, np.int32),
-            record_every=host_array(record_every, np.int32),
-            target=host_array(self.limits.target, state.chains.energy.dtype),
-            patience=host_array(self.limits.patience, np.int32),
-        )
+        limits = (self.limits.target, self.limits.patience, None, record_every)
+        goal, dtype = Goal(begin, finish - begin, *limits), state.chains.energy.dtype
+        return chunks.control([goal], [end], [finish], dtype, many=False)

@@ -43,7 +43,8 @@ from jaxanneal._methods import OwnMethod, SimulatedAnnealing
 from jaxanneal._methods.own_method import as_own
 from jaxanneal._methods.protocol import Method
 from jaxanneal._methods.schedule import Function, require_traceable, tabulate
-from jaxanneal._run.driver import Driver, on_device
+from jaxanneal._run.chunks import on_device
+from jaxanneal._run.driver import Driver
 from jaxanneal._run.interrupt import Clock, Interruption
 from jaxanneal._run.limits import Limits
 from jaxanneal.cooling import Geometric, Linear, Logarithmic

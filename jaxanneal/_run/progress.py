@@ -3,8 +3,9 @@
 import math
 import os
 import sys
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from tqdm import tqdm
@@ -43,10 +44,63 @@ class Progress(NamedTuple):
 
 
 class Bar:
-    """A tqdm bar with energy, temperature, acceptance rate and evaluations per second.
+    """A tqdm bar: the one of runs, of sweeps, and of the demo, whose stages are runs.
 
     On a terminal it is one line as wide as the window, in a notebook one output that is replaced,
     so that a saved notebook holds the last state alone; elsewhere it is a line now and then.
+
+    Args:
+        name: What the line begins with.
+        total: What is counted to.
+        shown: Whether to show anything; ``None``: on a terminal or in a notebook.
+        initial: What was over before.
+    """
+
+    def __init__(self, name: str, total: int, shown: bool | None, initial: int = 0):
+        self.name, self.bar = name, None
+        self._log = not (_in_notebook() or _on_terminal())
+        if shown or (shown is None and not self._log):
+            # Every update is worth showing: there are about two a second.
+            first = {"bar_format": f"{name}: compiling", "initial": initial, "miniters": 1}
+            self.bar: Any = tqdm(total=total, **first, **_place())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self.bar is not None:
+            self.bar.leave = kind is None
+            self.bar.close()
+
+    def say(self, what: str) -> None:
+        """Show what is done before anything is counted."""
+        if self.bar is not None:
+            self.bar.bar_format = f"{self.name}: {what}"
+            self.bar.update(0) if self._log else self.bar.refresh()
+
+    def draw(self, done: float, seconds: float, lines: Iterable[str]) -> None:
+        """Draw the most detailed line that fits; tqdm fills in bar, percentage and times.
+
+        Args:
+            done: What is over, of the total.
+            seconds: Seconds since the counting began.
+            lines: Formats, the most detailed first.
+        """
+        settings = self.bar.format_dict
+        columns = settings["ncols"]
+        for line in lines:
+            self.bar.bar_format = line
+            shown = tqdm.format_meter(**settings | {"ncols": None, "bar_format": line})
+            spare = _SPARE if "{bar}" in line else 0
+            if columns is None or len(shown) - spare <= columns:
+                break
+        if self._log:
+            self.bar.mininterval = float(np.clip(_LOG_SHARE * seconds, *_LOG_SECONDS))
+        self.bar.update(done - self.bar.n)
+
+
+class RunBar(Bar):
+    """The bar of a run: energy, temperature, acceptance rate and evaluations per second.
 
     Args:
         steps: Moves per chain asked for.
@@ -56,27 +110,9 @@ class Bar:
     """
 
     def __init__(self, steps: int, shown: bool | None, max_seconds: float = math.inf):
-        self.bar: Any = None
+        super().__init__("anneal", steps, shown)
         self._max_seconds = max_seconds
         self._evaluations, self._seconds = 0, 0.0
-        self._log = not (_in_notebook() or _on_terminal())
-        if shown or (shown is None and not self._log):
-            # Every chunk is an update worth showing: the driver makes about two a second.
-            self.bar = tqdm(total=steps, bar_format="anneal: compiling", miniters=1, **_place())
-
-    def __enter__(self) -> "Bar":
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if self.bar is not None:
-            self.bar.leave = kind is None
-            self.bar.close()
-
-    def calibrating(self) -> None:
-        """Show that the pilots run."""
-        if self.bar is not None:
-            self.bar.bar_format = "anneal: calibrating"
-            self.bar.update(0) if self._log else self.bar.refresh()
 
     def begin(self, evaluations: int, seconds: float) -> None:
         """Count speed from here: without compilation, and without what earlier calls evaluated.
@@ -97,35 +133,54 @@ class Bar:
             return
         spent = progress.seconds - self._seconds
         rate = (progress.evaluations - self._evaluations) / max(spent, 1e-9)
-        self.bar.bar_format = self._fitting(progress, rate)
-        if self._log:
-            self.bar.mininterval = float(np.clip(_LOG_SHARE * spent, *_LOG_SECONDS))
-        self.bar.update(self._done(progress) - self.bar.n)
-
-    def _done(self, progress: Progress) -> float:
-        """Return how far the run is, in moves, by moves or by time."""
-        return max(progress.step, self._timed(progress.seconds))
+        # By moves or by time, in moves.
+        done = max(progress.step, self._timed(progress.seconds))
+        self.draw(done, spent, _run_lines(progress, rate, bar=not self._log))
 
     def _timed(self, seconds: float) -> float:
         """Return the share of the time that is over, in moves."""
         return min(seconds / self._max_seconds, 1.0) * self.bar.total
 
-    def _fitting(self, progress: Progress, rate: float) -> str:
-        """Return the most detailed line that fits; tqdm fills in bar, percentage and times."""
-        settings = self.bar.format_dict
-        columns = settings["ncols"]
-        line = ""
-        for line in _lines(progress, rate, bar=not self._log):
-            shown = tqdm.format_meter(**settings | {"ncols": None, "bar_format": line})
-            spare = _SPARE if "{bar}" in line else 0
-            if columns is None or len(shown) - spare <= columns:
-                break
-        return line
+
+class SweepBar(Bar):
+    """The bar of a sweep: its runs, the best energy, and how many failed.
+
+    Args:
+        runs: Runs of the sweep.
+        done: Runs that were over before.
+        shown: Whether to show anything; ``None``: on a terminal or in a notebook.
+    """
+
+    def __init__(self, runs: int, done: int, shown: bool | None):
+        super().__init__("sweep", runs, shown, done)
+        self._best, self._failed, self._done = np.inf, 0, done
+        self._began = time.monotonic()
+
+    def update(self, energies: list[float], failed: int) -> None:
+        """Count runs that are over, with their energies."""
+        self._best = float(np.nanmin([self._best, *energies]))
+        self._failed += failed
+        self._done += len(energies)
+        if self.bar is not None:
+            lines = _sweep_lines(self._best, self._failed, bar=not self._log)
+            self.draw(self._done, time.monotonic() - self._began, lines)
 
 
-def _lines(progress: Progress, rate: float, bar: bool) -> Iterator[str]:
-    """Yield formats of the bar, the most detailed first."""
-    head, times = "anneal: {percentage:3.0f}%", "[{elapsed}<{remaining}]"
+_TIMES = "[{elapsed}<{remaining}]"
+
+
+def _sweep_lines(best: float, failed: int, bar: bool) -> Iterator[str]:
+    """Yield formats of the bar of a sweep, the most detailed first."""
+    head, lost = "sweep: {percentage:3.0f}%", f" failed={failed}" if failed else ""
+    drawn, energy = "|{bar}| " if bar else " ", f"E={best:.6g}{lost}"
+    yield f"{head}{drawn}{{n_fmt}}/{{total_fmt}} runs {_TIMES} {energy}"
+    yield f"{head} {{n_fmt}}/{{total_fmt}} runs {energy}"
+    yield f"{head} {energy}"
+
+
+def _run_lines(progress: Progress, rate: float, bar: bool) -> Iterator[str]:
+    """Yield formats of the bar of a run, the most detailed first."""
+    head, times = "anneal: {percentage:3.0f}%", _TIMES
     speed = f"{tqdm.format_sizeof(rate)} eval/s"
     for digits in (6, 4):
         low, high = float(np.min(progress.temperatures)), float(np.max(progress.temperatures))
@@ -217,39 +272,3 @@ def _in_notebook() -> bool:
     """Return whether a Jupyter kernel runs this: IPython in a terminal has no kernel."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return getattr(shell, "kernel", None) is not None
-
-
-class SweepBar:
-    """A tqdm bar over the runs of a sweep, where a run's bar would be shown.
-
-    Args:
-        runs: Runs of the sweep.
-        done: Runs that were over before.
-        shown: Whether to show anything; ``None``: on a terminal or in a notebook.
-    """
-
-    def __init__(self, runs: int, done: int, shown: bool | None):
-        self.bar: Any = None
-        self._best, self._failed = np.inf, 0
-        if shown or (shown is None and (_in_notebook() or _on_terminal())):
-            self.bar = tqdm(total=runs, initial=done, bar_format="sweep: compiling", **_place())
-
-    def __enter__(self) -> "SweepBar":
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-    def update(self, energies: list[float], failed: int) -> None:
-        """Count runs that are over, with their energies."""
-        self._best = float(np.nanmin([self._best, *energies]))
-        self._failed += failed
-        if self.bar is None:
-            return
-        lost = f" failed={self._failed}" if self._failed else ""
-        self.bar.bar_format = (
-            "sweep: {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} runs "
-            f"[{{elapsed}}<{{remaining}}] E={self._best:.6g}{lost}"
-        )
-        self.bar.update(len(energies))

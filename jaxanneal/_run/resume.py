@@ -20,7 +20,8 @@ from jaxanneal._methods.protocol import NEVER, Method
 from jaxanneal._pytree import replace
 from jaxanneal._result.continuation import Continuation
 from jaxanneal._result.not_saved import NotSaved, digest
-from jaxanneal._run.driver import Driver, on_device
+from jaxanneal._run.chunks import on_device
+from jaxanneal._run.driver import Driver
 from jaxanneal._run.interrupt import Clock, Interruption
 from jaxanneal._run.limits import Limits
 from jaxanneal._run.problem import as_data, as_energy, as_method, check_schedule, make_setup

@@ -19,7 +19,6 @@ from jaxanneal._engine.sharding import default_device
 from jaxanneal._engine.starts import check_start, is_initialiser, require_finite
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import NEVER
-from jaxanneal._methods.schedule import is_cold, tabulate
 from jaxanneal._run.calibrate import (
     Pilot,
     Seen,
@@ -27,10 +26,10 @@ from jaxanneal._run.calibrate import (
     pilot_method,
     pilots,
 )
-from jaxanneal._run.driver import _TABLE, on_device
+from jaxanneal._run.chunks import Goal, on_device
 from jaxanneal._run.interrupt import Clock, Interruption
 from jaxanneal._sweep.jobs import Job
-from jaxanneal._sweep.moves import Interrupted, Moves, Wanted
+from jaxanneal._sweep.moves import Interrupted, Moves
 from jaxanneal._sweep.programs import (
     Structural,
     call,
@@ -96,10 +95,10 @@ class Batch:
         with numbers_on_host():
             methods, factors, best, reasons = self._calibrated(chains)
         state = self._state(methods, chains, best, factors)
-        wanted = [self._wanted(i, methods[i], reasons[i]) for i in range(len(self.slots))]
-        state, found = self._move(state, methods, wanted)
+        goals = [self._goal(i, methods[i], reasons[i]) for i in range(len(self.slots))]
+        state, stops = self._move(state, methods, goals)
         kept = jax.tree.map(np.asarray, self._call(mapped(finish_program(), (True,)), state))
-        return [self._outcome(i, kept, reasons[i] or found[i]) for i in range(len(self.runs))]
+        return [self._outcome(i, kept, reasons[i] or stops[i]) for i in range(len(self.runs))]
 
     def _start(self) -> Chain:
         """Evaluate the starts; what all runs share is evaluated once."""
@@ -179,23 +178,23 @@ class Batch:
         made: dict[Any, Any] = {}
         methods, factors = [job.bound for job in self.jobs], np.zeros_like(self.energies)
         factors = factors.astype(jax.dtypes.canonicalize_dtype(float))
-        limits = [Wanted(0, -np.inf, NEVER, None)] * len(self.slots)
+        goals = [Goal(0, 0, -np.inf, NEVER)] * len(self.slots)
         for i, pilot in wanted.items():
             job = self.jobs[i]
             place = id(job.problem.method), pilot.temperature, pilot.moves
             if place not in made:
                 made[place] = pilot_method(job.problem.method, pilot)
             methods[i], factors[i] = made[place], pilot.log_factor
-            limits[i] = Wanted(pilot.moves, job.limits.target, NEVER, None)
+            goals[i] = Goal(0, pilot.moves, job.limits.target, NEVER)
         state = self._state(methods, chains, best, factors)
-        state, reasons = self._move(state, methods, limits)
+        state, reasons = self._move(state, methods, goals)
         count = self.problem.method.chains
         fields = (state.chains.energy, state.chains.best_energy, state.log_factor, state.nonfinite)
         arrays = [np.asarray(x)[:, :count] for x in fields]
         return lambda i: Seen._make((*(x[i] for x in arrays), reasons[i])), state.chains
 
-    def _move(self, state: Any, methods: list[Any], wanted: list[Wanted]) -> tuple[Any, list[Any]]:
-        state, made, reasons = self.moves(state, methods, wanted, self.data)
+    def _move(self, state: Any, methods: list[Any], goals: list[Goal]) -> tuple[Any, list[Any]]:
+        state, made, reasons = self.moves(state, methods, goals, self.data)
         self.evaluations += made * self.problem.method.chains
         return state, reasons
 
@@ -210,23 +209,11 @@ class Batch:
         factors = np.concatenate([factors, np.repeat(factors[:, :1], missing, axis=1)], axis=1)
         return self._call(program, self.keys, chains, kept, method, move, factors)
 
-    def _wanted(self, slot: int, method: Any, reason: StopReason | None) -> Wanted:
+    def _goal(self, slot: int, method: Any, reason: StopReason | None) -> Goal:
         limits = self.jobs[slot].limits
-        if slot >= len(self.runs) or slot in self.failed or reason is not None:
-            return Wanted(0, limits.target, limits.patience, None)
-        return Wanted(limits.steps, limits.target, limits.patience, self._cold(method, limits))
-
-    def _cold(self, method: Any, limits: Any) -> int | None:
-        """Return the step at which the lowest temperature is reached, if it is."""
-        limit = method.min_temperature
-        if limit is None:
-            return None
-        for first in range(0, limits.steps, _TABLE):
-            steps = np.minimum(np.arange(first, first + _TABLE), limits.steps - 1)
-            cold = np.flatnonzero(is_cold(tabulate(method.cooling, steps), limit))
-            if cold.size:
-                return first + int(cold[0])
-        return None
+        idle = slot >= len(self.runs) or slot in self.failed or reason is not None
+        steps, coldest = (0, None) if idle else (limits.steps, method.min_temperature)
+        return Goal(0, steps, limits.target, limits.patience, coldest)
 
     def _outcome(self, slot: int, kept: dict[str, Any], reason: StopReason) -> Outcome:
         if slot in self.failed:

@@ -10,7 +10,7 @@ from jaxanneal._engine.compile import signature
 from jaxanneal._engine.sharding import default_device, everywhere
 from jaxanneal._engine.starts import one_chain
 from jaxanneal._methods.protocol import NEVER
-from jaxanneal._run.driver import _on_host, on_device
+from jaxanneal._run.chunks import is_on_host, on_device
 from jaxanneal._run.interrupt import Clock
 from jaxanneal._run.limits import Limits, as_limits
 from jaxanneal._run.problem import Problem, as_data, as_method, check_schedule
@@ -139,7 +139,7 @@ class Jobs:
         cooling = bound.cooling
         if cooling is None:
             return
-        own = id(cooling) if _on_host(bound) else signature(cooling)
+        own = id(cooling) if is_on_host(bound) else signature(cooling)
         place = type(cooling), own, steps
         if place not in self._checked:
             check_schedule(bound, 0, steps)

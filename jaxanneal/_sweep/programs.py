@@ -17,6 +17,7 @@ from jaxanneal._engine.programs import Setup, chunk_program
 from jaxanneal._engine.sharding import default_device
 from jaxanneal._engine.starts import initial_parameters
 from jaxanneal._engine.state import State, best_state
+from jaxanneal._pytree import replace
 from jaxanneal._run.calibrate import first_temperatures
 from jaxanneal._run.interrupt import Clock
 from jaxanneal._run.problem import Problem
@@ -68,7 +69,7 @@ def moves_program(setup: Setup) -> Program:
 
     def moves(state: State, recorder: Any, args: Any, control: Any) -> Any:
         state, _, report = chunk.jitted(state, recorder, args, control)
-        return state, (report.step, report.reason)
+        return state, None, replace(report, best_energy=None, accepted=None, best=None)
 
     return Program(moves)
 

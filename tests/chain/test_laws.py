@@ -11,7 +11,7 @@ import pytest
 import jaxanneal as ja
 from jaxanneal._engine import chunk, round
 from jaxanneal._engine.blocks import over_chains
-from jaxanneal._run import driver
+from jaxanneal._run import chunks
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Gaussian, IntegerStep
 
@@ -185,10 +185,10 @@ def test_n_and_then_m_steps_equal_both_together(name):
 def test_chunks_records_and_bars_change_no_bit(name, monkeypatch, capsys):
     plain = run(method=METHODS[name], record_every=10)
     shown = run(method=METHODS[name], record_every=10, progress=True, callback=lambda p: False)
-    monkeypatch.setattr(driver, "_LOOK_SECONDS", 0.0)  # chunks of one step
+    monkeypatch.setattr(chunks, "LOOK_SECONDS", 0.0)  # chunks of one step
     short = run(method=METHODS[name], record_every=10)
-    monkeypatch.setattr(driver, "_LOOK_SECONDS", 1e9)
-    monkeypatch.setattr(driver, "_GROWTH", 7)  # chunks of 1, 7, 49, ... steps
+    monkeypatch.setattr(chunks, "LOOK_SECONDS", 1e9)
+    monkeypatch.setattr(chunks, "GROWTH", 7)  # chunks of 1, 7, 49, ... steps
     long = run(method=METHODS[name], record_every=10)
     for other in (shown, short, long):
         same(other.chains, plain.chains)

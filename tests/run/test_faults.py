@@ -20,6 +20,7 @@ from runs import assert_same_run, eager, often, until
 import jaxanneal as ja
 from jaxanneal import StopReason
 from jaxanneal._engine import programs
+from jaxanneal._engine.chunk import Control
 from jaxanneal._files import orbax_folder
 from jaxanneal._run import checkpoint
 from jaxanneal._run.interrupt import interruptible
@@ -122,7 +123,7 @@ def overflowing(program, after):
 
     def call(self, *inputs):
         nonlocal after
-        if len(inputs) == 4 and isinstance(inputs[-1], ja._engine.Control):
+        if len(inputs) == 4 and isinstance(inputs[-1], Control):
             after -= 1
             if after < 0:
                 jax.tree.map(lambda x: x.delete(), [x for x in jax.tree.leaves(inputs[0])])
@@ -325,7 +326,11 @@ def giving_up(self, error, honest=checkpoint.Keeper.warn):
 
 TWINS = {
     "an error leaves alone": (broken_energy_law, "_run.anneal.rescuing", lambda *_: nullcontext()),
-    "an error closes nothing": (broken_callback_law, "_run.driver.Stretch.close", lambda *_: None),
+    "an error closes nothing": (
+        broken_callback_law,
+        "_run.driver.RecordedRun.close",
+        lambda *_: None,
+    ),
     "no memory is an error as any": (memory_law, "_run.outcome.is_overflow", lambda _: False),
     "signals are not looked at": (signal_law, "_run.driver.Driver._host_reason", lambda _: None),
     "a full disk ends the run": (full_disk_law, "_run.checkpoint.Keeper.warn", raising),

@@ -14,7 +14,7 @@ import pytest
 
 import jaxanneal as ja
 from jaxanneal._run import progress as _progress
-from jaxanneal._run.progress import Bar, Progress
+from jaxanneal._run.progress import Progress, RunBar
 
 LADDER = ja.ParallelTempering(temperatures=[1, 4, 16], ladders=2, warmup=20)
 
@@ -62,7 +62,7 @@ def drawn(columns, monkeypatch, **settings):
     """Return each state of the line on a terminal so many columns wide."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with Bar(100, None) as bar:
+    with RunBar(100, None) as bar:
         bar.bar.dynamic_ncols = lambda file: (columns, 24)
         bar.begin(0, 0.0)
         for step in (1, 50, 100):
@@ -144,7 +144,7 @@ def test_a_refused_call_leaves_no_line_on_a_terminal(monkeypatch):
 def logged(hours, capsys):
     """Return the lines of a run of so many hours that reports every half second."""
     clock = [0.0]
-    with Bar(10**9, True) as bar:
+    with RunBar(10**9, True) as bar:
         bar.bar._time = lambda: clock[0]
         bar.bar.start_t = bar.bar.last_print_t = 0.0
         bar.begin(0, 0.0)
@@ -180,14 +180,14 @@ def timed_law(bar_of, capsys):
 
 
 def test_time_that_runs_out_moves_the_bar_and_the_twin_that_counts_moves_alone_fails(capsys):
-    timed_law(Bar, capsys)
+    timed_law(RunBar, capsys)
     with pytest.raises(AssertionError):
-        timed_law(lambda steps, shown, _: Bar(steps, shown), capsys)
+        timed_law(lambda steps, shown, _: RunBar(steps, shown), capsys)
 
 
 def test_calibration_takes_its_share_of_the_time_but_is_no_speed(capsys):
     clock = [0.0]
-    with Bar(100, True, 10.0) as bar:
+    with RunBar(100, True, 10.0) as bar:
         bar.bar._time = lambda: clock[0]
         bar.bar.start_t = bar.bar.last_print_t = 0.0
         bar.begin(0, 5.0)
@@ -204,7 +204,7 @@ def test_a_run_that_time_ends_shows_that_it_is_over(capsys):
 
 
 def test_speed_leaves_out_what_earlier_calls_evaluated(capsys):
-    with Bar(100, True) as bar:
+    with RunBar(100, True) as bar:
         bar.begin(1_000_000, 3.0)
         bar.update(progress(100, seconds=5.0, evaluations=1_002_000))
     assert "1.00k eval/s" in capsys.readouterr().err

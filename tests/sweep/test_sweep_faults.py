@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import jaxanneal as ja
+from jaxanneal._run.problem import Problem
 from jaxanneal._sweep import batch, programs
 from jaxanneal._sweep.batch import Batch
 
@@ -111,7 +112,7 @@ def test_a_full_memory_halves_the_batch_and_changes_no_number(monkeypatch):
 
 
 def test_batches_are_made_to_the_free_memory(monkeypatch):
-    problem = ja._problem.Problem(*(shifted, START, 0, (0.0,), METHOD, None, None, None), None)
+    problem = Problem(*(shifted, START, 0, (0.0,), METHOD, None, None, None), None)
     assert programs.free_bytes() > 2**20
     assert programs.first_size(problem, 5) == 8
     monkeypatch.setattr(programs, "free_bytes", lambda: 10_000)
