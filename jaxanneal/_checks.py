@@ -163,5 +163,5 @@ def refuse_tracing(verb: str, remedy: str) -> None:
 
 def _trace_state() -> Any:
     # Where jax 0.7 had it; later it moved.
-    found = getattr(core, "get_opaque_trace_state", None)
-    return (jax.core.get_opaque_trace_state if found is None else found)()  # pyright: ignore[reportAttributeAccessIssue]
+    trace_state = getattr(core, "get_opaque_trace_state", None)
+    return (jax.core.get_opaque_trace_state if trace_state is None else trace_state)()  # pyright: ignore[reportAttributeAccessIssue]

@@ -24,8 +24,8 @@ def pytree_dataclass(cls: type[T]) -> type[T]:
     """
     own = any("__init__" in vars(parent) for parent in cls.__mro__ if parent is not object)
     # == on arrays has no truth value, so objects compare by identity
-    made = dataclasses.dataclass(frozen=True, eq=False, init=not own)(cls)
-    fields = dataclasses.fields(made)  # pyright: ignore[reportArgumentType]
+    frozen = dataclasses.dataclass(frozen=True, eq=False, init=not own)(cls)
+    fields = dataclasses.fields(frozen)  # pyright: ignore[reportArgumentType]
     names = tuple(f.name for f in fields if not f.metadata.get("static"))
     statics = tuple(f.name for f in fields if f.metadata.get("static"))
 
@@ -38,13 +38,13 @@ def pytree_dataclass(cls: type[T]) -> type[T]:
         return [getattr(self, name) for name in names], aux
 
     def unflatten(aux, children):
-        self = object.__new__(made)  # not made(...): JAX fills in tracers and None, unchecked
+        self = object.__new__(frozen)  # not made(...): JAX fills in tracers and None, unchecked
         vars(self).update(zip(names, children, strict=True))
         vars(self).update(zip(statics, aux, strict=True))
         return self
 
-    jax.tree_util.register_pytree_with_keys(made, flatten_with_keys, unflatten, flatten)
-    return made
+    jax.tree_util.register_pytree_with_keys(frozen, flatten_with_keys, unflatten, flatten)
+    return frozen
 
 
 def pytree_subclass(cls: type[T]) -> type[T]:

@@ -127,11 +127,13 @@ def propose(
     key: jax.Array, old: Parameters, move: Move, factor: ArrayLike
 ) -> tuple[Parameters, jax.Array]:
     """Ask the move for a proposal, and refuse one that is not made like the state."""
-    made = traced("move", move.propose, key, old.tree, factor)
-    if not isinstance(made, tuple) or len(made) != 2 or made[1] is None:
+    returned = traced("move", move.propose, key, old.tree, factor)
+    if not isinstance(returned, tuple) or len(returned) != 2 or returned[1] is None:
         remedy = "Return (params, 0.0) if the move is symmetric."
-        raise TypeError(refusal("move: propose", "(params, log_hastings)", describe(made), remedy))
-    proposal, log_hastings = made
+        raise TypeError(
+            refusal("move: propose", "(params, log_hastings)", describe(returned), remedy)
+        )
+    proposal, log_hastings = returned
     new = Parameters.of(proposal, path="proposal")
     remedy = "A move returns params of the same structure, shapes and dtypes."
     if new.structure != old.structure:

@@ -58,9 +58,9 @@ class Structure:
             return self._paths
         marked = jax.tree.unflatten(self.treedef, list(range(self.treedef.num_leaves)))
         held = {index for index, _ in self.fixed}
-        found = enumerate(jax.tree_util.tree_flatten_with_path(marked)[0])
+        numbered = enumerate(jax.tree_util.tree_flatten_with_path(marked)[0])
         return tuple(
-            f"params{jax.tree_util.keystr(path)}" for i, (path, _) in found if i not in held
+            f"params{jax.tree_util.keystr(path)}" for i, (path, _) in numbered if i not in held
         )
 
 
@@ -94,9 +94,9 @@ class Parameters:
         """
         if isinstance(tree, Parameters):
             return tree
-        found, treedef = jax.tree_util.tree_flatten_with_path(tree)
+        pairs, treedef = jax.tree_util.tree_flatten_with_path(tree)
         leaves, paths, fixed, surprising = [], [], [], []
-        for index, (where, leaf) in enumerate(found):
+        for index, (where, leaf) in enumerate(pairs):
             name = path + jax.tree_util.keystr(where)
             if isinstance(leaf, jax.Array | np.ndarray | np.generic):
                 leaves.append(_array(name, leaf))
@@ -119,10 +119,10 @@ class Parameters:
     @classmethod
     def of_args(cls, args: Any) -> "Parameters":
         """Split data: every array and number is a leaf, whatever else is structure."""
-        found, treedef = jax.tree_util.tree_flatten_with_path(args)
+        pairs, treedef = jax.tree_util.tree_flatten_with_path(args)
         kinds = jax.Array | np.ndarray | np.generic | int | float | complex
-        fixed = tuple((i, leaf) for i, (_, leaf) in enumerate(found) if not isinstance(leaf, kinds))
-        leaves = tuple(_as_data(path, leaf) for path, leaf in found if isinstance(leaf, kinds))
+        fixed = tuple((i, leaf) for i, (_, leaf) in enumerate(pairs) if not isinstance(leaf, kinds))
+        leaves = tuple(_as_data(path, leaf) for path, leaf in pairs if isinstance(leaf, kinds))
         return cls(leaves, Structure(treedef, fixed))
 
     @property

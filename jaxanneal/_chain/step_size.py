@@ -122,14 +122,14 @@ def first_factors(rises: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
     average = lambda x: np.convolve(x, np.full(window, 1 / window), "valid")  # noqa: E731
     known = ~np.isnan(rises)
     count = average(known.astype(float))
-    told = count > 0
-    if not told.any():
+    known_somewhere = count > 0
+    if not known_somewhere.any():
         return first
     uphill = np.where(known, np.maximum(rises, 0), np.inf)
-    factors = average(spread_factors(len(rises)))[told]
+    factors = average(spread_factors(len(rises)))[known_somewhere]
     distinct, place = np.unique(temperatures.astype(np.float64), return_inverse=True)
     for index, temperature in enumerate(distinct):  # one in simulated annealing
-        smooth = average(np.exp(-uphill / temperature))[told] / count[told]
+        smooth = average(np.exp(-uphill / temperature))[known_somewhere] / count[known_somewhere]
         best = int(np.argmax(smooth))
         refused = np.flatnonzero(smooth[best:] <= smooth[best] / 2)
         first[place == index] = factors[best + refused[0]] if refused.size else 0.0

@@ -133,11 +133,11 @@ class Demo:
             "optimizer": optimizer,
             "top": 2,
         }
-        energy, found = network.energy, tempered.result
-        ja.polish(energy, found, steps=50, **options)  # compiles
-        probe = ja.polish(energy, found, steps=50, **options)
+        energy, result_of_pt = network.energy, tempered.result
+        ja.polish(energy, result_of_pt, steps=50, **options)  # compiles
+        probe = ja.polish(energy, result_of_pt, steps=50, **options)
         steps = max(50, int(seconds / probe.seconds * 50))
-        result = ja.polish(energy, found, steps=steps, **options)
+        result = ja.polish(energy, result_of_pt, steps=steps, **options)
         total = tempered.seconds + result.seconds
         train, test = (float(e) for e in self.measure(result.params, self.digits))
         curve = np.concatenate([tempered.curve, [[total], [train], [test]]], axis=1)
@@ -163,14 +163,14 @@ class Demo:
 
         jax.block_until_ready(steps(params, state))  # compiles
         self.measure(params, self.digits)
-        began, made, spent, points = time.monotonic(), 0, 0.0, []
+        began, gradients, spent, points = time.monotonic(), 0, 0.0, []
         while spent < seconds:
             params, state = jax.block_until_ready(steps(params, state))
-            made += 50
+            gradients += 50
             spent = time.monotonic() - began
             points.append([spent, *(float(e) for e in self.measure(params, self.digits))])
         value = float(loss(params, self.digits))
-        return Row("Adam", params, value, spent, 0, made, None, np.array(points).T)
+        return Row("Adam", params, value, spent, 0, gradients, None, np.array(points).T)
 
 
 def _move(direct: bool) -> ja.moves.Gaussian:

@@ -76,9 +76,9 @@ def require_trust(result: Any) -> None:
     """Warn of doubts, and raise the failures."""
     for doubt in doubts(result):
         warn(doubt)
-    found = failures(result)
-    if found:
-        raise RuntimeError("The run is not to be trusted: " + "\n".join(found))
+    reasons = failures(result)
+    if reasons:
+        raise RuntimeError("The run is not to be trusted: " + "\n".join(reasons))
 
 
 def failures(result: Any) -> list[str]:
@@ -86,19 +86,21 @@ def failures(result: Any) -> list[str]:
     if result.state is None:  # polished: descent makes no moves
         status = np.full(result.chains.best_energy.shape, Status.SOUND)
         status[~np.isfinite(fetch(result.chains.best_energy))] = Status.NEVER_FINITE
-        return _told(status, len(status))
+        return _status_texts(status, len(status))
     state = result.state.state
-    return _told(status_of(state), state.method.shape[-1]) + broken(state, result.diagnostics)
+    return _status_texts(status_of(state), state.method.shape[-1]) + broken(
+        state, result.diagnostics
+    )
 
 
-def _told(status: np.ndarray, rungs: int) -> list[str]:
-    found = []
+def _status_texts(status: np.ndarray, rungs: int) -> list[str]:
+    texts = []
     for one, text in TEXTS.items():
         where = np.flatnonzero([one in _first_of(each) for each in status])
         if where.size:
             ladder = f" ({rungs} to a ladder)" if rungs < len(status) else ""
-            found.append(f"{named('chain', where)} of {len(status)}{ladder} {text}")
-    return found
+            texts.append(f"{named('chain', where)} of {len(status)}{ladder} {text}")
+    return texts
 
 
 def _first_of(status: Status) -> Status:
@@ -110,19 +112,19 @@ def doubts(result: Any) -> list[str]:
     """Return what makes a sound result doubtful, each with its remedy."""
     if result.state is None or result.steps == 0:
         return []
-    found = _warming(result) + _rounding(result) + _lost(result)
+    texts = _warming(result) + _rounding(result) + _lost(result)
     records = int(np.count_nonzero(~np.asarray(result.history.warmup)))
-    return found + ladder_doubts(result.state.state, result.diagnostics, records)
+    return texts + ladder_doubts(result.state.state, result.diagnostics, records)
 
 
 def _warming(result: Any) -> list[str]:
     """Say so if a run is over before its warm-up, unless it has found what it was to find."""
     state = result.state.state
-    made, warm = int(state.step), int(state.method.warmup_end())
-    if made > warm or warm == 0 or result.stop_reason in _FOUND:
+    moves, warm = int(state.step), int(state.method.warmup_end())
+    if moves > warm or warm == 0 or result.stop_reason in _FOUND:
         return []
     return [
-        f"the run ended within its warm-up, after {made:,} of {warm:,} moves: its best states "
+        f"the run ended within its warm-up, after {moves:,} of {warm:,} moves: its best states "
         "count, but no rate, sample or average does yet. Make more steps with state=result.state, "
         "or give ParallelTempering a shorter warmup."
     ]

@@ -39,18 +39,18 @@ def ladder_doubts(state: State, health: Diagnostics, records: int) -> list[str]:
     """
     if health.swap_rate is None or health.barrier is None or health.temperatures is None:
         return []
-    found = _shrunk(health)
+    texts = _shrunk(health)
     if np.any(tried(state) < TRIES) or np.any(health.swap_rate == 0):
-        return found
+        return texts
     pairs = len(health.swap_rate)
-    found += spacing_doubts(state, health) + _unsettled(health, records, state.method.ladders)
+    texts += spacing_doubts(state, health) + _unsettled(health, records, state.method.ladders)
     if health.barrier < _NONE:
-        found.append(
+        texts.append(
             f"all {pairs + 1} rungs sample about the same: the barrier of the ladder is "
             f"{health.barrier:.2g}. It is too hot or too narrow. Use a coldest temperature far "
             f"below {health.temperatures[0]:.3g}, or leave temperatures out."
         )
-    return found + exploration_doubts(state, health)
+    return texts + exploration_doubts(state, health)
 
 
 def _shrunk(health: Diagnostics) -> list[str]:
@@ -89,11 +89,11 @@ def exploration_doubts(state: State, health: Diagnostics) -> list[str]:
     every, again = int(state.method.swap_every), float(known[slowest])
     phases = int(state.exchange.phases) * state.method.ladders
     expected = phases * allowed_rate(health.swap_rate, state.method.scheme)
-    made = int(np.sum(health.round_trips))
-    if made + _ERRORS * (math.sqrt(made) + 1) >= _EXPLORED * expected:
+    round_trips = int(np.sum(health.round_trips))
+    if round_trips + _ERRORS * (math.sqrt(round_trips) + 1) >= _EXPLORED * expected:
         return []
     trips = (
-        f"exchanges are faster than exploration: replicas made {made:,} round trips where "
+        f"exchanges are faster than exploration: replicas made {round_trips:,} round trips where "
         f"their swap rates allow {expected:,.0f}"
     )
     if again <= LEFT_AT_MOST:
@@ -103,11 +103,11 @@ def exploration_doubts(state: State, health: Diagnostics) -> list[str]:
             "does not help, the hottest rung is too cold to cross every barrier."
         ]
     # What is left of the energy falls by the same factor with every move, to a first guess.
-    wanted = math.ceil(every * math.log(LEFT_AT_MOST) / math.log(min(again, 0.999)))
+    swap_every = math.ceil(every * math.log(LEFT_AT_MOST) / math.log(min(again, 0.999)))
     return [
         f"{trips}, and {again:.0%} of the energy at T = {health.temperatures[slowest]:.3g} is left "
         f"from one exchange to the next. Raise swap_every from {every} to at least "
-        f"{_rounded(wanted)}."
+        f"{_rounded(swap_every)}."
     ]
 
 
@@ -186,8 +186,8 @@ def rungs_for(health: Diagnostics) -> int:
     normal = np.nan_to_num((spread[:-1] + spread[1:]) / 2 * apart, posinf=0.0)
     barrier = _distances(health.swap_rate)
     barrier = np.where(1 - health.swap_rate > _FAR, np.maximum(barrier, normal), barrier)
-    wanted = math.ceil(_BEST * float(np.sum(barrier))) + 1
-    return min(wanted, _AT_ONCE * len(spread))
+    rungs = math.ceil(_BEST * float(np.sum(barrier))) + 1
+    return min(rungs, _AT_ONCE * len(spread))
 
 
 def _distances(swap_rate: np.ndarray) -> np.ndarray:

@@ -92,17 +92,17 @@ def _by_cell(measure: Callable[[np.ndarray], np.ndarray], draws: ArrayLike) -> n
         )
     records, ladders, *shape = given.shape
     cells = given.reshape(records, ladders, math.prod(shape))
-    found = np.full(cells.shape[2], np.nan)
+    values = np.full(cells.shape[2], np.nan)
     if records < _FEWEST or ladders == 0:
-        return found.reshape(shape)
+        return values.reshape(shape)
     step = max(1, _BLOCK // (records * ladders))
     for first in range(0, cells.shape[2], step):
         block = np.moveaxis(cells[:, :, first : first + step], 0, -1).swapaxes(0, 1)
         half = records // 2
         halves = np.concatenate([block[..., :half], block[..., -half:]], axis=1).astype(float)
         sound = ~np.isnan(halves).any(axis=(1, 2))
-        found[first : first + step][sound] = measure(halves[sound])
-    return found.reshape(shape)
+        values[first : first + step][sound] = measure(halves[sound])
+    return values.reshape(shape)
 
 
 def _bulk_size(halves: np.ndarray) -> np.ndarray:

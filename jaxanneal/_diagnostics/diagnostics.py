@@ -84,8 +84,8 @@ def diagnose(state: State, history: History) -> Diagnostics:
     if not method.has_rungs:
         return Diagnostics(rate, factor, nonfinite)
     factor = np.exp(np.log(factor).mean(axis=0))
-    made = _swapped(state.exchange) | _explored(state.exchange) | _recorded(history)
-    return Diagnostics(rate, factor, nonfinite, **made)
+    of_ladders = _swapped(state.exchange) | _explored(state.exchange) | _recorded(history)
+    return Diagnostics(rate, factor, nonfinite, **of_ladders)
 
 
 class Accepted(NamedTuple):

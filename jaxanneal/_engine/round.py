@@ -55,12 +55,12 @@ def advance(
     lanes = Lane(state.chains, state.log_factor, none, state.nonfinite)
     lanes = _all_blocks(state, lanes, first, stop - state.step, args, energy, width)
     method, count = state.method, state.method.chains
-    told = lambda x: gather(x, axes)[:count]  # noqa: E731
+    by_chain = lambda x: gather(x, axes)[:count]  # noqa: E731
     factors = gather(lanes.log_factor, axes)
-    accepted = method.by_slot(state.exchange, told(lanes.accepted))
+    accepted = method.by_slot(state.exchange, by_chain(lanes.accepted))
     accepted = state.accepted + accepted.astype(state.accepted.dtype)
     exchange, log_factor = method.after_round(
-        state.key, state.exchange, stop, told(lanes.chain.energy), factors[:count], accepted
+        state.key, state.exchange, stop, by_chain(lanes.chain.energy), factors[:count], accepted
     )
     if log_factor is not None:  # by chain, and lanes stand in the order of their chains
         log_factor = jnp.concatenate([log_factor, factors[count:]])

@@ -208,8 +208,8 @@ def agreed(numbers: list[int], spread: Spread | None) -> list[int]:
     """
     if alone(spread):
         return numbers
-    told = multihost_utils.broadcast_one_to_all(np.asarray(numbers, np.int32))
-    return [int(x) for x in np.asarray(told)]
+    first_numbers = multihost_utils.broadcast_one_to_all(np.asarray(numbers, np.int32))
+    return [int(x) for x in np.asarray(first_numbers)]
 
 
 def from_first(make: Callable[[], bytes], spread: Spread | None) -> bytes:
@@ -224,9 +224,9 @@ def from_first(make: Callable[[], bytes], spread: Spread | None) -> bytes:
     if jax.process_index() == 0:
         try:
             data = make()
-        except Exception as found:
-            data, error = str(found).encode(), found
-    data, failed = _told(data, error is not None, spread)
+        except Exception as failure:
+            data, error = str(failure).encode(), failure
+    data, failed = _from_first_process(data, error is not None, spread)
     if error is not None:
         raise error
     if failed:
@@ -234,16 +234,16 @@ def from_first(make: Callable[[], bytes], spread: Spread | None) -> bytes:
     return data
 
 
-def _told(data: bytes, failed: bool, spread: Spread | None) -> tuple[bytes, bool]:
+def _from_first_process(data: bytes, failed: bool, spread: Spread | None) -> tuple[bytes, bool]:
     """Return the data of the first process, in pieces that no memory is too small for."""
     whole, rest, wrong = agreed([len(data) // _PIECE, len(data) % _PIECE, int(failed)], spread)
-    found = []
+    pieces = []
     for index, length in enumerate([_PIECE] * whole + [rest] * (rest > 0)):
         piece = np.zeros(length, np.uint8)
         if jax.process_index() == 0:
             piece[:] = np.frombuffer(data, np.uint8, length, index * _PIECE)
-        found.append(np.asarray(multihost_utils.broadcast_one_to_all(piece)).tobytes())
-    return b"".join(found), bool(wrong)
+        pieces.append(np.asarray(multihost_utils.broadcast_one_to_all(piece)).tobytes())
+    return b"".join(pieces), bool(wrong)
 
 
 def entries(tree: Any, index: Any) -> Any:

@@ -183,5 +183,5 @@ def best_state(state: State, axes: Axes = None) -> tuple[Parameters, jax.Array]:
     best = order[jnp.argmin(energies[order])]  # of equal ones the first in the results
     mine = state.lanes
     here = jax.tree.map(lambda x: x[best % mine][None], state.chains._best_params)
-    found = from_owner(here, (best // mine)[None], axes)
-    return jax.tree.map(lambda x: x[0], found), energies[best]
+    params = from_owner(here, (best // mine)[None], axes)
+    return jax.tree.map(lambda x: x[0], params), energies[best]

@@ -152,12 +152,12 @@ class Own(Independent):
 
     def _first(self) -> Any:
         def array(path: Any, leaf: Any) -> jax.Array:
-            found = as_array(leaf)
-            if found is None:
+            as_leaf = as_array(leaf)
+            if as_leaf is None:
                 where = f"method.init(){jax.tree_util.keystr(path)}"
                 remedy = "The state of a method is a pytree of arrays."
                 raise TypeError(refusal(where, "an array", describe(leaf), remedy))
-            return jax.lax.convert_element_type(found, found.dtype)  # a weak one would retrace
+            return jax.lax.convert_element_type(as_leaf, as_leaf.dtype)  # a weak one would retrace
 
         return jax.tree_util.tree_map_with_path(array, users_object(self).init())
 

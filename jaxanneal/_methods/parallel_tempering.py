@@ -249,12 +249,12 @@ def as_rungs(path: str, rungs: Any, temperatures: Any) -> tuple[int, jax.Array |
     """Return how many rungs there are, and their temperatures if they are given."""
     if temperatures is not None:
         temperatures = as_ladder(f"{path}.temperatures", temperatures)
-        found = temperatures.shape[0]
-        if rungs is not None and rungs != found:
+        length = temperatures.shape[0]
+        if rungs is not None and rungs != length:
             remedy = "Leave rungs out when temperatures are given."
-            expected = f"{found}, as many as temperatures"
+            expected = f"{length}, as many as temperatures"
             raise ValueError(refusal(f"{path}.rungs", expected, rungs, remedy))
-        rungs = found
+        rungs = length
     remedy = "One temperature alone is ja.SimulatedAnnealing with a constant cooling."
     return count(f"{path}.rungs", _RUNGS if rungs is None else rungs, 2, remedy), temperatures
 

@@ -22,18 +22,18 @@ def figure(result: Any) -> Any:
         raise ImportError(remedy) from error
     history = result.history
     if result.diagnostics.temperatures is not None:
-        made = ShownFigure(figsize=(11, 16), layout="constrained")
-        ladder_health(made, result)
+        drawn = ShownFigure(figsize=(11, 16), layout="constrained")
+        ladder_health(drawn, result)
     elif result.gradients:
-        made = ShownFigure(figsize=(6, 4.2), layout="constrained")
-        _energy(made.subplots(), history, "gradient steps per chain")
+        drawn = ShownFigure(figsize=(6, 4.2), layout="constrained")
+        _energy(drawn.subplots(), history, "gradient steps per chain")
     else:
-        made = ShownFigure(figsize=(13, 4.2), layout="constrained")
-        energy, temperature, acceptance = made.subplots(1, 3)
+        drawn = ShownFigure(figsize=(13, 4.2), layout="constrained")
+        energy, temperature, acceptance = drawn.subplots(1, 3)
         _energy(energy, history, "moves per chain")
         _cooling(temperature, history)
         _acceptance(acceptance, history)
-    return made
+    return drawn
 
 
 def _energy(axes: Any, history: Any, xlabel: str) -> None:

@@ -33,24 +33,24 @@ _LINE = 125  # characters
 _TRIPS, _RHAT = 10, 1.05
 
 
-def ladder_health(made: Any, result: Any) -> None:
+def ladder_health(figure: Any, result: Any) -> None:
     """Draw a tempered run.
 
     Args:
-        made: An empty figure.
+        figure: An empty figure.
         result: Of parallel tempering.
     """
     history, health, state = result.history, result.diagnostics, result.state.state
     method = state.method
-    made.suptitle(verdict(result), fontsize="medium", ha="left", x=0.02)
-    panels = made.subplots(4, 2)
+    figure.suptitle(verdict(result), fontsize="medium", ha="left", x=0.02)
+    panels = figure.subplots(4, 2)
     _energy(panels[0, 0], history)
     _temperature(panels[0, 1], history)
     draw_index_process(panels[1, 0], history, round_trips(result))
     draw_rates(panels[1, 1], health)
     draw_overlap(panels[2, 0], history, health.temperatures, health.swap_rate)
-    wanted = max(rungs_for(health), method.rungs) if spacing_doubts(state, health) else None
-    draw_barrier(panels[2, 1], health, wanted)
+    better_rungs = max(rungs_for(health), method.rungs) if spacing_doubts(state, health) else None
+    draw_barrier(panels[2, 1], health, better_rungs)
     draw_energies(panels[3, 0], health)
     slow = bool(exploration_doubts(state, health))
     draw_exploration(panels[3, 1], health, int(method.swap_every), slow)
@@ -66,22 +66,22 @@ def verdict(result: Any) -> str:
         lines[0] += f", the first {warm:,} of them to warm up (not counted below)"
     elif warm > 0:
         lines[0] += ": still warming up, nothing is to be trusted yet"
-    found = [f"Not to be trusted: {text}" for text in failures(result)]
-    found += [f"Doubtful: {text}" for text in doubts(result)]
-    if result.steps > warm and not found:
-        found = too_short(result.diagnostics) or ["check() finds no fault"]
-    return "\n".join(textwrap.fill(line, _LINE) for line in lines + found)
+    texts = [f"Not to be trusted: {text}" for text in failures(result)]
+    texts += [f"Doubtful: {text}" for text in doubts(result)]
+    if result.steps > warm and not texts:
+        texts = too_short(result.diagnostics) or ["check() finds no fault"]
+    return "\n".join(textwrap.fill(line, _LINE) for line in lines + texts)
 
 
 def too_short(health: Any) -> list[str]:
     """Return what a run without a fault is still too short for."""
-    made, found = int(np.sum(health.round_trips)), []
-    if made < _TRIPS:
-        found.append(f"{trips_of(made)} in all")
+    trips, lines = int(np.sum(health.round_trips)), []
+    if trips < _TRIPS:
+        lines.append(f"{trips_of(trips)} in all")
     if np.any(health.rhat > _RHAT):
-        found.append(f"rungs whose R-hat is up to {np.nanmax(health.rhat):.3g}")
-    text = f"Too short to trust, although check() finds no fault: {' and '.join(found)}"
-    return [text] if found else []
+        lines.append(f"rungs whose R-hat is up to {np.nanmax(health.rhat):.3g}")
+    text = f"Too short to trust, although check() finds no fault: {' and '.join(lines)}"
+    return [text] if lines else []
 
 
 def trips_of(count: int) -> str:
@@ -92,8 +92,8 @@ def trips_of(count: int) -> str:
 def round_trips(result: Any) -> str:
     """Return how many round trips replicas made, and how many the swap rates allow."""
     health, state = result.diagnostics, result.state.state
-    made = int(np.sum(health.round_trips))
-    trips = trips_of(made)
+    total = int(np.sum(health.round_trips))
+    trips = trips_of(total)
     phases = int(state.exchange.phases) * state.method.ladders
     allowed = phases * allowed_rate(health.swap_rate, state.method.scheme)
     if not np.isfinite(allowed):
@@ -146,19 +146,19 @@ def draw_rates(axes: Any, health: Any) -> None:
     finish(axes, title, "accepted / proposed", _TEMPERATURE)
 
 
-def draw_barrier(axes: Any, health: Any, wanted: int | None) -> None:
+def draw_barrier(axes: Any, health: Any, better_rungs: int | None) -> None:
     """Draw the barrier from the coldest rung up to each: equal steps where pairs refuse equally.
 
     Args:
         axes: Where to draw.
         health: The diagnostics.
-        wanted: Rungs that there should be; ``None`` where they are enough.
+        better_rungs: Rungs that there should be; ``None`` where they are enough.
     """
     ladder, refused = health.temperatures, 1 - health.swap_rate
     barrier = np.concatenate([[0.0], np.cumsum(refused)])
     title = "Barrier: not measured yet"
     if np.isfinite(health.barrier):
-        enough = "" if wanted is None else f": few, better about {wanted:,} rungs"
+        enough = "" if better_rungs is None else f": few, better about {better_rungs:,} rungs"
         title = f"Barrier {health.barrier:.3g} over {len(refused):,} pairs{enough}"
         if len(ladder) <= _LINES:
             axes.hlines(barrier, ladder[0] / 10, ladder, color="0.7", lw=0.6, zorder=0)

@@ -209,9 +209,9 @@ def settle_program() -> Program:
         chosen = Chain(start._params, start.energy, start._best_params, limit)
         for other in (best, last):
             chosen = jax.vmap(_keep_best)(chosen, other._params, other.energy)
-        found = chosen.best_energy
-        found = jnp.where(found < limit, found, jnp.where(agrees, known, again))
-        return Chain(last._params, last.energy, chosen._best_params, found)
+        energy = chosen.best_energy
+        energy = jnp.where(energy < limit, energy, jnp.where(agrees, known, again))
+        return Chain(last._params, last.energy, chosen._best_params, energy)
 
     return Program(settle)
 
@@ -288,8 +288,8 @@ def _differentiated(value_of: Any, position: Any) -> tuple[jax.Array, Any]:
 
 def _searched(state: Any) -> jax.Array:
     """Return the evaluations of the line searches in one update, each with its gradient."""
-    found = optax.tree_utils.tree_get_all_with_path(state, "num_linesearch_steps")
-    return sum((jnp.asarray(steps, jnp.int32) for _, steps in found), jnp.zeros((), jnp.int32))
+    counts = optax.tree_utils.tree_get_all_with_path(state, "num_linesearch_steps")
+    return sum((jnp.asarray(steps, jnp.int32) for _, steps in counts), jnp.zeros((), jnp.int32))
 
 
 def _finite(arrays: Any) -> jax.Array:

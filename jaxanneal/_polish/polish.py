@@ -173,21 +173,21 @@ class _Run:
         start: Chain = self.evaluate(self.starts, self.data)
         require_finite(start, self.chains)
         descent, records = self.begin(start)
-        made, length = 0, 1
-        while made < self.steps and not interruption.requested:
-            began, end = time.perf_counter(), min(made + length, self.steps)
-            descent, records = self.step(descent, records, *self._control(made, end))
+        step, length = 0, 1
+        while step < self.steps and not interruption.requested:
+            began, end = time.perf_counter(), min(step + length, self.steps)
+            descent, records = self.step(descent, records, *self._control(step, end))
             jax.block_until_ready(records)
-            fitting = (end - made) * _LOOK_SECONDS / (time.perf_counter() - began)
-            made, length = end, max(1, int(min(length * _GROWTH, fitting)))
+            fitting = (end - step) * _LOOK_SECONDS / (time.perf_counter() - began)
+            step, length = end, max(1, int(min(length * _GROWTH, fitting)))
         best: Chain = self.evaluate(descent.chain._best_params, self.data)
         last: Chain = self.evaluate(descent.chain._params, self.data)
-        return self._result(self.settle(self.known, start, best, last), descent, records, made)
+        return self._result(self.settle(self.known, start, best, last), descent, records, step)
 
-    def _result(self, chains: Chain, descent: Descent, records: Records, made: int) -> Result[Any]:
-        found = np.asarray(chains.best_energy)
-        best = int(np.argmin(found))
-        if made and not np.any(descent.sloped):
+    def _result(self, chains: Chain, descent: Descent, records: Records, steps: int) -> Result[Any]:
+        energies = np.asarray(chains.best_energy)
+        best = int(np.argmin(energies))
+        if steps and not np.any(descent.sloped):
             remedy = "It is flat or stationary at every start; ja.anneal needs no gradient."
             text = refusal("energy", "a gradient that is not zero", "zeros at every step", remedy)
             warn(text)
@@ -195,14 +195,14 @@ class _Run:
         unknown = np.full(self.chains, np.nan)
         return Result(
             params=jax.tree.map(lambda x: x[best], chains._best_params).tree,
-            energy=float(found[best]),
+            energy=float(energies[best]),
             chains=chains,
-            history=self._history(records, chains, made),
+            history=self._history(records, chains, steps),
             diagnostics=Diagnostics(unknown, unknown, stopped.astype(int)),
-            stop_reason=StopReason.STEPS if made == self.steps else StopReason.INTERRUPTED,
-            steps=made,
+            stop_reason=StopReason.STEPS if steps == self.steps else StopReason.INTERRUPTED,
+            steps=steps,
             evaluations=3 * self.chains,
-            gradients=made * self.chains
+            gradients=steps * self.chains
             + int(np.sum(np.asarray(descent.searched), dtype=np.int64)),
             seconds=self.clock.seconds,
             compile_seconds=self.clock.compiling,
@@ -211,14 +211,14 @@ class _Run:
             box=self.box,
         )
 
-    def _history(self, records: Records, chains: Chain, made: int) -> History:
+    def _history(self, records: Records, chains: Chain, steps: int) -> History:
         """Return the records; no step has looked at the last state, but ``chains`` have."""
-        rows = -(-made // self.every)
+        rows = -(-steps // self.every)
         energy, best = (
             np.array(np.asarray(x)[:, :rows].T) for x in (records.energy, records.best_energy)
         )
         energy[-1:], best[-1:] = chains.energy, chains.best_energy
-        step = np.minimum(np.arange(1, rows + 1) * self.every, made)
+        step = np.minimum(np.arange(1, rows + 1) * self.every, steps)
         # Gradient descent has no temperature, and accepts whatever comes.
         unknown = np.full(energy.shape, np.nan)
         return History(step, unknown, energy, best, unknown, np.zeros(rows, bool), None)
@@ -243,8 +243,8 @@ def _starts(given: Any, top: int) -> tuple[Parameters, np.ndarray]:
         remedy = "Call it: ja.stacked(jax.vmap(function)(jax.random.split(jax.random.key(0), 8)))."
         raise TypeError(refusal("params_or_result", expected, repr(given), remedy))
     if isinstance(given, Stacked):
-        found = chain_count(given)
-        starts = initial_parameters(given, None, 1 if found is None else found)
+        stack = chain_count(given)
+        starts = initial_parameters(given, None, 1 if stack is None else stack)
     else:
         one = Parameters.of(given, warn=True)
         starts = one.with_leaves(leaf[None] for leaf in one.leaves)

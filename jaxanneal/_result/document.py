@@ -133,8 +133,8 @@ def _foreign(value: Any, arrays: list[Any], within: str) -> Any:
 
 def _one_level(node: Any) -> tuple[list[tuple[str, Any]], Any]:
     """Return the children of one node by name, and how to make it again from others."""
-    found, treedef = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda x: x is not node)
-    return [(jax.tree_util.keystr(path, simple=True), child) for path, child in found], treedef
+    children, treedef = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda x: x is not node)
+    return [(jax.tree_util.keystr(path, simple=True), child) for path, child in children], treedef
 
 
 class Decoder:
@@ -164,7 +164,7 @@ class Decoder:
         if not isinstance(document, dict):
             return document
         if "made" in document:
-            return self._made(document, like)
+            return self._by_class(document, like)
         ((kind, content),) = [item for item in document.items() if item[0] != "children"]
         if kind == "parameters":
             return self._parameters(content)
@@ -195,7 +195,7 @@ class Decoder:
             raise ValueError(refusal(path, f"`like` to give {content}", "none", _LIKE))
         return like
 
-    def _made(self, document: Any, like: Any) -> Any:
+    def _by_class(self, document: Any, like: Any) -> Any:
         cls = _CLASSES[document["made"]]
         fields = {}
         for name, field in document["fields"].items():
@@ -205,24 +205,24 @@ class Decoder:
                 fields[name] = self.decode(field, self.like if name == "move" else like)
         if issubclass(cls, tuple):
             return cls(**fields)
-        made = object.__new__(cls)  # unchecked, as JAX makes it: it was checked when it was new
-        vars(made).update(fields)
-        return made
+        instance = object.__new__(cls)  # unchecked, as JAX makes it: it was checked when it was new
+        vars(instance).update(fields)
+        return instance
 
     def _parameters(self, content: Any) -> Parameters:
         """Return parameters, of one chain or of many along a leading axis."""
-        made = Parameters.of(self.decode(content, self.like))
+        params = Parameters.of(self.decode(content, self.like))
         if self.like is UNKNOWN:
-            return made
+            return params
         given = Parameters.of(self.like)
-        if given.structure != made.structure:
-            expected = f"the saved structure {made.structure.treedef} with the same fixed leaves"
+        if given.structure != params.structure:
+            expected = f"the saved structure {params.structure.treedef} with the same fixed leaves"
             raise ValueError(refusal("like", expected, given.structure.treedef, _LIKE))
-        places = zip(given.structure.paths(), made.leaves, given.leaves, strict=True)
+        places = zip(given.structure.paths(), params.leaves, given.leaves, strict=True)
         for path, saved, leaf in places:
             if saved.dtype != leaf.dtype or saved.shape[saved.ndim - leaf.ndim :] != leaf.shape:
                 raise ValueError(refusal(f"like: {path}", describe(saved), describe(leaf), _LIKE))
-        return made
+        return params
 
     def _node(self, name: str, children: list[Any], like: Any, path: str) -> Any:
         """Return a user's node made like the one of ``like``."""

@@ -32,7 +32,7 @@ def as_html(result: Any) -> str:
 
 def rows(result: Any) -> list[tuple[str, str]]:
     """Return the names and values of the table."""
-    found = [
+    lines = [
         ("best energy", f"{result.energy:.8g}"),
         ("stopped", result.stop_reason.value),
         ("chains", _chains(result)),
@@ -41,9 +41,9 @@ def rows(result: Any) -> list[tuple[str, str]]:
         ("energy evaluations", f"{result.evaluations:,}"),
     ]
     if result.gradients:
-        found.append(("gradient evaluations", f"{result.gradients:,}"))
+        lines.append(("gradient evaluations", f"{result.gradients:,}"))
     seconds = f"{result.seconds:.3g} (and {result.compile_seconds:.3g} compiling)"
-    return [*found, ("seconds", seconds), *_health(result)]
+    return [*lines, ("seconds", seconds), *_health(result)]
 
 
 def _chains(result: Any) -> str:
@@ -56,12 +56,12 @@ def _chains(result: Any) -> str:
 
 
 def _health(result: Any) -> list[tuple[str, str]]:
-    health, found = result.diagnostics, []
+    health, lines = result.diagnostics, []
     state = None if result.state is None else result.state.state  # polished: descent has none
     warm = 0 if state is None else int(state.method.warmup_end())
     if state is not None and warm > 0:
         over = warm < int(state.step)
-        found.append(("warm-up", f"{warm:,} moves" + ("" if over else ", not over yet")))
+        lines.append(("warm-up", f"{warm:,} moves" + ("" if over else ", not over yet")))
     temperature = _extremes(result.history.temperature)
     for name, values in (
         ("temperature", temperature),
@@ -70,22 +70,22 @@ def _health(result: Any) -> list[tuple[str, str]]:
         ("swap rate", health.swap_rate),
     ):
         if values is not None and np.any(np.isfinite(values)):
-            found.append((name, _range(values)))
+            lines.append((name, _range(values)))
     if state is not None and health.barrier is not None and np.isfinite(health.barrier):
         many = max(rungs_for(health), len(health.temperatures))
-        wanted = f"; better about {many} rungs" if spacing_doubts(state, health) else ""
-        found.append(("barrier", f"{health.barrier:.3g}{wanted}"))
+        advice = f"; better about {many} rungs" if spacing_doubts(state, health) else ""
+        lines.append(("barrier", f"{health.barrier:.3g}{advice}"))
         trips, rate = int(np.sum(health.round_trips)), float(np.sum(health.round_trip_rate))
         shown = f"{trips:,} ({rate / len(health.round_trips):.3g} per swap phase and ladder)"
-        found.append(("round trips", shown))
+        lines.append(("round trips", shown))
     lost = int(np.sum(health.nonfinite))
     if lost:
         chains = int(np.count_nonzero(health.nonfinite))
         # Descent makes no proposals: a chain that meets such an energy stops there.
         refused = f"{lost:,} proposals refused, in {chains:,} chains"
         shown = f"{lost:,} chains stopped" if result.state is None else refused
-        found.append(("non-finite energies", shown))
-    return found
+        lines.append(("non-finite energies", shown))
+    return lines
 
 
 def _parameters(params: Any, fixed: int) -> str:

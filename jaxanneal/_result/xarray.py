@@ -112,20 +112,20 @@ def _dataset(result: Any) -> Any:
         coordinates["ladder_temperature"] = ("rung", np.asarray(health.temperatures))
     if any("statistic" in dims for dims, _ in variables.values()):
         coordinates["statistic"] = list(Summary._fields)
-    made = xarray.Dataset(variables, coordinates, _attributes(result))
+    dataset = xarray.Dataset(variables, coordinates, _attributes(result))
     for name, long_name in _LONG_NAMES.items():
-        if name in made.variables:
-            made[name].attrs["long_name"] = long_name
+        if name in dataset.variables:
+            dataset[name].attrs["long_name"] = long_name
             if name in _UNITS:
-                made[name].attrs["units"] = _UNITS[name]
-    return made
+                dataset[name].attrs["units"] = _UNITS[name]
+    return dataset
 
 
 def _recorded(history: Any, slots: tuple[str, ...]) -> dict[str, Any]:
-    found = {name: _variable(getattr(history, name), slots) for name in _FIELDS}
-    found["warmup"] = ("record",), np.asarray(history.warmup)
+    variables = {name: _variable(getattr(history, name), slots) for name in _FIELDS}
+    variables["warmup"] = ("record",), np.asarray(history.warmup)
     if history.replica is not None:  # of a summary that of the first ladder
-        found["replica_at_rung"] = (
+        variables["replica_at_rung"] = (
             ("record", *slots[-(history.replica.ndim - 1) :]),
             history.replica,
         )
@@ -136,8 +136,8 @@ def _recorded(history: Any, slots: tuple[str, ...]) -> dict[str, Any]:
         name = f"observed.{name}" if name else "observed"
         dims, values = _variable(leaf, slots[:1])
         own = [f"{name}_{axis}" for axis in range(values.ndim - len(dims))]
-        found[name] = (*dims, *own), values
-    return found
+        variables[name] = (*dims, *own), values
+    return variables
 
 
 def _variable(field: Any, slots: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray]:
@@ -153,12 +153,12 @@ def _is_summary(node: Any) -> bool:
 
 def _diagnosed(health: Any, slots: tuple[str, ...]) -> dict[str, Any]:
     last = slots[-1:]
-    found = {
+    variables = {
         "diagnostics.acceptance_rate": (last, health.acceptance_rate),
         "diagnostics.factor": (last, health.factor),
     }
     if health.temperatures is None:
-        return found | {"diagnostics.nonfinite": (last, health.nonfinite)}
+        return variables | {"diagnostics.nonfinite": (last, health.nonfinite)}
     lost = health.nonfinite.reshape(len(health.round_trips), -1)
     by_rung = (
         *("log_partition", "log_partition_error", "mean_energy", "heat_capacity"),
@@ -166,8 +166,10 @@ def _diagnosed(health: Any, slots: tuple[str, ...]) -> dict[str, Any]:
     )
     named = {"swap_rate": "pair", "local_barrier": "pair", "round_trips": "ladder"}
     named |= {"round_trip_rate": "ladder"} | dict.fromkeys(by_rung, "rung")
-    found |= {f"diagnostics.{name}": ((of,), getattr(health, name)) for name, of in named.items()}
-    return found | {
+    variables |= {
+        f"diagnostics.{name}": ((of,), getattr(health, name)) for name, of in named.items()
+    }
+    return variables | {
         "diagnostics.nonfinite": (("ladder", "replica"), lost),
         "diagnostics.barrier": ((), health.barrier),
     }
@@ -267,21 +269,21 @@ def _posterior(history: History) -> dict[str, np.ndarray]:
     """Return what was observed, each ``[chains, records, ...]``; the energy if nothing was."""
     if history.observed is None:
         return {"energy": _cold(history.energy)}
-    found = {}
+    variables = {}
     for path, leaf in jax.tree_util.tree_flatten_with_path(history.observed)[0]:
         name = jax.tree_util.keystr(path, simple=True, separator=".") or "observed"
         name = f"observed.{name}" if name in _RESERVED else name
-        found[name] = _plain(np.swapaxes(leaf, 0, 1))
-    return found
+        variables[name] = _plain(np.swapaxes(leaf, 0, 1))
+    return variables
 
 
 def _sample_stats(history: History) -> dict[str, np.ndarray]:
     fields = ("energy", "best_energy", "temperature", "acceptance_rate")
-    found = {name: _cold(getattr(history, name)) for name in fields}
+    variables = {name: _cold(getattr(history, name)) for name in fields}
     with np.errstate(divide="ignore", invalid="ignore"):  # at temperature 0
-        found["lp"] = -found["energy"] / found["temperature"]
-    found["step"] = np.broadcast_to(np.asarray(history.step), found["energy"].shape)
-    return found
+        variables["lp"] = -variables["energy"] / variables["temperature"]
+    variables["step"] = np.broadcast_to(np.asarray(history.step), variables["energy"].shape)
+    return variables
 
 
 def _cold(field: Any) -> np.ndarray:

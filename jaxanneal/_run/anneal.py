@@ -185,12 +185,12 @@ def _first_state(
             method = problem.method.bind(limits.steps)
             return problem.state(method, chains, chains), method, None
     bar.say("calibrating")
-    found, best = pilot(problem, driver, chains, limits.steps)
+    calibration, best = pilot(problem, driver, chains, limits.steps)
     with driver.clock.preparing():
-        method = calibrated(problem.method, found, limits.steps)
-        factors = first_factors(found.rises, np.asarray(first_temperatures(method)))
+        method = calibrated(problem.method, calibration, limits.steps)
+        factors = first_factors(calibration.rises, np.asarray(first_temperatures(method)))
         state = problem.state(method, chains, best, factors)
-    return state, method, None if found.reason is StopReason.STEPS else found.reason
+    return state, method, None if calibration.reason is StopReason.STEPS else calibration.reason
 
 
 def _run(call: _Call, checkpoint: Checkpoint | None, bar: RunBar) -> Result[Any]:
@@ -214,5 +214,7 @@ def _run(call: _Call, checkpoint: Checkpoint | None, bar: RunBar) -> Result[Any]
             moves = limits.steps if reason is None else 0
             keeper = keeper if reason is None else None  # a calibration that was cut short
             every = limits.record_every or 1
-            state, history, found = driver.run(state, method, moves, every, bar, keeper, kept)
-            return outcome(driver, state, method, history, found if reason is None else reason)
+            state, history, last_reason = driver.run(state, method, moves, every, bar, keeper, kept)
+            return outcome(
+                driver, state, method, history, last_reason if reason is None else reason
+            )

@@ -86,21 +86,21 @@ def pilots(
     """
     moves = int(np.clip(steps // 8, 32, _PILOT))
     spread = spread_factors(len(energies))
-    found = yield Pilot(spread, _BLIND, 1)
+    seen = yield Pilot(spread, _BLIND, 1)
     starts = np.asarray(energies, dtype=np.float64)
-    rises = np.asarray(found.energy, dtype=np.float64) - np.where(np.isfinite(starts), starts, 0)
-    rises[np.asarray(found.nonfinite) > 0] = np.inf
+    rises = np.asarray(seen.energy, dtype=np.float64) - np.where(np.isfinite(starts), starts, 0)
+    rises[np.asarray(seen.nonfinite) > 0] = np.inf
     rises[~np.isfinite(starts)] = np.nan
-    if found.reason is StopReason.STEPS:
-        found = yield Pilot(spread, _GREEDY, moves // 4)
-    if found.reason is StopReason.STEPS:  # again, with the step size that fell farthest
-        fell = int(np.argmin(found.best_energy))
-        factor = np.full_like(spread, found.log_factor[fell])
-        found = yield Pilot(factor, _GREEDY, moves - moves // 4)
-    fall = float(np.mean(starts[np.isfinite(starts)])) - float(np.min(found.best_energy))
+    if seen.reason is StopReason.STEPS:
+        seen = yield Pilot(spread, _GREEDY, moves // 4)
+    if seen.reason is StopReason.STEPS:  # again, with the step size that fell farthest
+        fell = int(np.argmin(seen.best_energy))
+        factor = np.full_like(spread, seen.log_factor[fell])
+        seen = yield Pilot(factor, _GREEDY, moves - moves // 4)
+    fall = float(np.mean(starts[np.isfinite(starts)])) - float(np.min(seen.best_energy))
     fall = min(fall, float(np.finfo(energies.dtype).max))  # of -3e38 and 3e38, in float32
     start, end = _range(fall if fall > 0 else _typical(rises), coordinates)
-    return Calibration(start, end, rises, found.reason)
+    return Calibration(start, end, rises, seen.reason)
 
 
 def pilot(problem: Problem, driver: Driver, chains: Chain, steps: int) -> tuple[Calibration, Chain]:
@@ -113,29 +113,29 @@ def pilot(problem: Problem, driver: Driver, chains: Chain, steps: int) -> tuple[
         steps: Moves of the run to come.
     """
     count, best = problem.method.chains, chains
-    asked = pilots(fetch(chains.energy)[:count], problem.coordinates, steps)
-    wanted = next(asked)
+    pilot_runs = pilots(fetch(chains.energy)[:count], problem.coordinates, steps)
+    next_pilot = next(pilot_runs)
     while True:
         with driver.clock.preparing():
-            method = pilot_method(problem.method, wanted)
-            state = problem.state(method, chains, best, wanted.log_factor)
-        state, _, reason = driver.run(state, method, wanted.moves, NEVER)
+            method = pilot_method(problem.method, next_pilot)
+            state = problem.state(method, chains, best, next_pilot.log_factor)
+        state, _, reason = driver.run(state, method, next_pilot.moves, NEVER)
         best = state.chains
         fields = (best.energy, best.best_energy, state.log_factor, state.nonfinite)
         try:
-            wanted = asked.send(Seen._make((*(fetch(x)[:count] for x in fields), reason)))
-        except StopIteration as found:
-            return found.value, best
+            next_pilot = pilot_runs.send(Seen._make((*(fetch(x)[:count] for x in fields), reason)))
+        except StopIteration as end:
+            return end.value, best
 
 
-def pilot_method(method: Any, wanted: Pilot) -> Any:
+def pilot_method(method: Any, pilot: Pilot) -> Any:
     """Return the method of a pilot: of the same structure as any run, whose program it shares."""
-    return method.calibrated(wanted.temperature, wanted.temperature).bind(wanted.moves)
+    return method.calibrated(pilot.temperature, pilot.temperature).bind(pilot.moves)
 
 
-def calibrated(method: Any, found: Calibration, steps: int) -> Any:
+def calibrated(method: Any, calibration: Calibration, steps: int) -> Any:
     """Return the method for a run of ``steps`` moves between the temperatures that were found."""
-    return method.calibrated(found.start, found.end).bind(steps)
+    return method.calibrated(calibration.start, calibration.end).bind(steps)
 
 
 @jax.jit  # or each of its operations would be compiled by itself, for the first run of a process
@@ -208,5 +208,5 @@ def calibrate(
         problem = Problem(energy, params, key, args, None, move, None, None, clock)
         driver, compile_all = problem.prepare(limits, interruption)
         compile_all()
-        found, _ = pilot(problem, driver, problem.start(driver), limits.steps)
-    return found.start, found.end
+        calibration, _ = pilot(problem, driver, problem.start(driver), limits.steps)
+    return calibration.start, calibration.end

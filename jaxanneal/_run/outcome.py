@@ -60,11 +60,11 @@ def rescuing(driver: Driver, keeper: Keeper | None) -> Iterator[None]:
     except BaseException as error:
         if is_overflow(error):
             error.add_note(_memory(driver))
-        found = _whole(driver) or _remains(driver)
-        if found is not None:
+        result = _whole(driver) or _remains(driver)
+        if result is not None:
             with contextlib.suppress(Exception):  # an exception may refuse attributes
-                error.result = found  # pyright: ignore[reportAttributeAccessIssue]
-                error.add_note(_note(found, keeper))
+                error.result = result  # pyright: ignore[reportAttributeAccessIssue]
+                error.add_note(_note(result, keeper))
         raise
 
 
@@ -113,10 +113,10 @@ def _memory(driver: Driver) -> str:
     return refusal("anneal", expected, "less on this device", remedy)
 
 
-def _note(found: Result[Any], keeper: Keeper | None) -> str:
-    what = "the run until then" if found.state is not None else "the best state until then"
+def _note(result: Result[Any], keeper: Keeper | None) -> str:
+    what = "the run until then" if result.state is not None else "the best state until then"
     text = (
-        f"The run ended after {found.steps:,} steps with the best energy {found.energy:.8g}. "
+        f"The run ended after {result.steps:,} steps with the best energy {result.energy:.8g}. "
         f"Catch this error to read {what} from its attribute `result`."
     )
     if keeper is None:

@@ -192,8 +192,8 @@ class Problem:
     ) -> tuple[Any, ...]:
         missing = self.total - factors.shape[0]
         factors = by_chain(np.concatenate([factors, np.repeat(factors[:1], missing)]), self.spread)
-        told = (self.key, on_device(method), self.move)
-        key, method, move = told if self.spread is None else everywhere(told, self.spread)
+        shared = (self.key, on_device(method), self.move)
+        key, method, move = shared if self.spread is None else everywhere(shared, self.spread)
         return key, chains, best, method, move, factors
 
 
@@ -218,8 +218,8 @@ def as_method(method: Any, params: Any) -> Any:
         params: What the user passed as ``params``.
     """
     if method is None:
-        found = chain_count(params)
-        return SimulatedAnnealing() if found is None else SimulatedAnnealing(chains=found)
+        chains = chain_count(params)
+        return SimulatedAnnealing() if chains is None else SimulatedAnnealing(chains=chains)
     if not isinstance(method, type):
         if isinstance(method, Method):
             return method

@@ -129,9 +129,9 @@ def _renewed(state: Continuation, method: Any, move: Any) -> tuple[Any, Any]:
     return new_method, new_move
 
 
-def _require_given(name: str, found: Any) -> None:
-    if isinstance(found, NotSaved):
-        expected = f"{name}=, because {found.what} of the run was not saved with it"
+def _require_given(name: str, value: Any) -> None:
+    if isinstance(value, NotSaved):
+        expected = f"{name}=, because {value.what} of the run was not saved with it"
         remedy = "Pass the same again: functions and classes of your own do not go into a file."
         raise ValueError(refusal(name, expected, None, remedy))
 

@@ -132,7 +132,7 @@ class Batch:
         try:
             check()
         except (TypeError, ValueError) as error:
-            self.failed.setdefault(slot, told(error))
+            self.failed.setdefault(slot, error_text(error))
 
     def _calibrated(self, chains: Chain) -> tuple[list[Any], np.ndarray, Chain | None, list[Any]]:
         """Return methods, first factors, chains with the best states, and reasons not to run."""
@@ -140,30 +140,30 @@ class Batch:
         zeros = np.zeros(self.energies.shape, jax.dtypes.canonicalize_dtype(float))
         if not self.problem.method.needs_calibration:
             return [job.bound for job in self.jobs], zeros, None, none
-        asked = {
+        pilot_runs = {
             i: pilots(self.energies[i], self.problem.coordinates, run.job.limits.steps)
             for i, run in enumerate(self.runs)
             if i not in self.failed
         }
-        found: dict[int, Any] = {}
-        wanted = {i: next(generator) for i, generator in asked.items()}
+        calibrations: dict[int, Any] = {}
+        next_pilots = {i: next(generator) for i, generator in pilot_runs.items()}
         best: Chain | None = None
-        while wanted:
-            seen, best = self._pilot(wanted, chains, best)
-            for i in list(wanted):
+        while next_pilots:
+            seen, best = self._pilot(next_pilots, chains, best)
+            for i in list(next_pilots):
                 try:
-                    wanted[i] = asked[i].send(seen(i))
+                    next_pilots[i] = pilot_runs[i].send(seen(i))
                 except StopIteration as end:
-                    found[i] = end.value
-                    del wanted[i]
+                    calibrations[i] = end.value
+                    del next_pilots[i]
         methods, factors = [job.bound for job in self.jobs], zeros
-        for i, result in found.items():
+        for i, result in calibrations.items():
             job = self.jobs[i]
             methods[i] = calibrated(job.problem.method, result, job.limits.steps)
             none[i] = None if result.reason is StopReason.STEPS else result.reason
         program = mapped(temperatures_program(), (True,))
         temperatures = np.asarray(self._call(program, self._stacked(methods)))
-        for i, result in found.items():
+        for i, result in calibrations.items():
             factors[i] = first_factors(result.rises, temperatures[i])
         return methods, factors, best, none
 
@@ -172,19 +172,19 @@ class Batch:
         return stack([ready[id(method)] for method in methods])
 
     def _pilot(
-        self, wanted: dict[int, Pilot], chains: Chain, best: Chain | None
+        self, next_pilots: dict[int, Pilot], chains: Chain, best: Chain | None
     ) -> tuple[Callable[[int], Seen], Chain]:
         """Make one pilot of every run that asks for one."""
-        made: dict[Any, Any] = {}
+        pilot_methods: dict[Any, Any] = {}
         methods, factors = [job.bound for job in self.jobs], np.zeros_like(self.energies)
         factors = factors.astype(jax.dtypes.canonicalize_dtype(float))
         goals = [Goal(0, 0, -np.inf, NEVER)] * len(self.slots)
-        for i, pilot in wanted.items():
+        for i, pilot in next_pilots.items():
             job = self.jobs[i]
             place = id(job.problem.method), pilot.temperature, pilot.moves
-            if place not in made:
-                made[place] = pilot_method(job.problem.method, pilot)
-            methods[i], factors[i] = made[place], pilot.log_factor
+            if place not in pilot_methods:
+                pilot_methods[place] = pilot_method(job.problem.method, pilot)
+            methods[i], factors[i] = pilot_methods[place], pilot.log_factor
             goals[i] = Goal(0, pilot.moves, job.limits.target, NEVER)
         state = self._state(methods, chains, best, factors)
         state, reasons = self._move(state, methods, goals)
@@ -194,8 +194,8 @@ class Batch:
         return lambda i: Seen._make((*(x[i] for x in arrays), reasons[i])), state.chains
 
     def _move(self, state: Any, methods: list[Any], goals: list[Goal]) -> tuple[Any, list[Any]]:
-        state, made, reasons = self.moves(state, methods, goals, self.data)
-        self.evaluations += made * self.problem.method.chains
+        state, moves, reasons = self.moves(state, methods, goals, self.data)
+        self.evaluations += moves * self.problem.method.chains
         return state, reasons
 
     def _state(
@@ -230,7 +230,7 @@ class Batch:
         )
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return what an error says, with its kind."""
     lines = str(error).strip().splitlines()
     if any(line.startswith("Traceback") for line in lines):  # of a callback: its own error is last
@@ -271,11 +271,11 @@ def outcomes(
     while left:
         taken, began = left[:count], clock.seconds
         try:
-            found = Batch(taken, size, params, moves).outcomes()
+            batch_outcomes = Batch(taken, size, params, moves).outcomes()
         except Interrupted:
             raise
         except Structural as error:
-            text = told(error.__cause__ or error)
+            text = error_text(error.__cause__ or error)
             yield [(run, Outcome(text)) for run in left]
             return
         except Exception as error:
@@ -287,10 +287,10 @@ def outcomes(
                 count = len(taken) // 2
             else:
                 left = left[1:]
-                yield [(taken[0], Outcome(told(error)))]
+                yield [(taken[0], Outcome(error_text(error)))]
         else:
             left = left[len(taken) :]
-            yield list(zip(taken, found, strict=True))
+            yield list(zip(taken, batch_outcomes, strict=True))
             fitting = count * _BATCH_SECONDS / max(clock.seconds - began, 1e-9)
             count = int(max(1, min(size, fitting, _GROWTH * count)))
 

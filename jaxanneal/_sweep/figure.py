@@ -63,11 +63,11 @@ class SweepAccessor:
             remedy = "plot needs matplotlib: pip install 'jaxanneal[plot]'."
             raise ImportError(remedy) from error
         names = _chosen(self._dataset, by)
-        made = ShownFigure(figsize=(6.4, 4.4), layout="constrained")
-        axes = made.subplots()
+        drawn = ShownFigure(figsize=(6.4, 4.4), layout="constrained")
+        axes = drawn.subplots()
         draw = _points if "configuration" in self._dataset.dims else _grid
-        draw(made, axes, self._dataset, names, value)
-        return made
+        draw(drawn, axes, self._dataset, names, value)
+        return drawn
 
 
 def _chosen(dataset: Any, by: tuple[str, ...]) -> list[str]:
@@ -162,8 +162,8 @@ def _points(figure: Any, axes: Any, dataset: Any, names: list[str], value: str) 
     from matplotlib.colors import LogNorm
 
     norm = LogNorm() if _wide(middle) else None
-    found = axes.scatter(*places, c=middle, cmap="viridis_r", norm=norm, s=36, edgecolors="0.3")
-    figure.colorbar(found, ax=axes, label=_said(dataset, value))
+    points = axes.scatter(*places, c=middle, cmap="viridis_r", norm=norm, s=36, edgecolors="0.3")
+    figure.colorbar(points, ax=axes, label=_said(dataset, value))
     axes.set_ylabel(names[1])
 
 

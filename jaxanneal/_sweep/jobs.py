@@ -81,8 +81,8 @@ class Jobs:
         if place not in self._methods:
             bound = problem.bound(problem.method, steps)
             self._check_schedule(bound, steps)
-            made = bound, signature(on_device(bound))
-            self._methods[place] = problem.method, made
+            bound_and_kind = bound, signature(on_device(bound))
+            self._methods[place] = problem.method, bound_and_kind
         return self._methods[place][1]
 
     def _kind(self, part: Any) -> Any:
@@ -117,10 +117,10 @@ class Jobs:
     def _move_of(self, move: Any, problem: Problem) -> Any:
         place = problem.method.chains, id(move)
         if place not in self._checked:
-            made = natural_move(self._one_chain(problem)) if move is None else as_move(move)
-            check_of(made, self._one_chain(problem))
-            check_of(made, problem.starts.tree)
-            self._checked[place] = move, made
+            checked = natural_move(self._one_chain(problem)) if move is None else as_move(move)
+            check_of(checked, self._one_chain(problem))
+            check_of(checked, problem.starts.tree)
+            self._checked[place] = move, checked
         return self._checked[place][1]
 
     def _one_chain(self, problem: Problem) -> Any:

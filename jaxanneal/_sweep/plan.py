@@ -77,10 +77,10 @@ def _sequence(name: str, values: Any) -> list[Any]:
         remedy = "Give all values, or draws= with functions key -> value."
         expected = "a sequence of values"
         raise TypeError(refusal(f"over[{name!r}]", expected, _shown(values), remedy))
-    found = [value.item() if isinstance(value, np.generic) else value for value in values]
-    if not found:
+    items = [value.item() if isinstance(value, np.generic) else value for value in values]
+    if not items:
         raise ValueError(refusal(f"over[{name!r}]", "at least one value", "none", _REMEDY))
-    return found
+    return items
 
 
 def _is_one(values: Any) -> bool:

@@ -155,8 +155,8 @@ def free_bytes() -> int:
     stats = default_device().memory_stats() or {}
     if "bytes_limit" in stats:
         return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
-    found = [_meminfo(), _control_group()]
-    return min([x for x in found if x is not None], default=_UNKNOWN)
+    limits = [_meminfo(), _control_group()]
+    return min([x for x in limits if x is not None], default=_UNKNOWN)
 
 
 def _meminfo() -> int | None:
@@ -183,10 +183,10 @@ def first_size(problem: Problem, runs: int) -> int:
     each = sum(leaf.nbytes for leaf in problem.starts.leaves) // chains
     state = padded_count(chains, problem.width) * (2 * each + 64)
     fitting = max(1, int(free_bytes() * _SHARE) // (_COPIES * state))
-    wanted = 1 << max(runs - 1, 0).bit_length()
+    slots = 1 << max(runs - 1, 0).bit_length()
     if default_device().platform == "cpu":  # where a slot that is not filled costs little
-        wanted = max(wanted, _FEWEST)
-    return min(wanted, _LARGEST, 1 << (fitting.bit_length() - 1))
+        slots = max(slots, _FEWEST)
+    return min(slots, _LARGEST, 1 << (fitting.bit_length() - 1))
 
 
 def require_memory(analysis: Any, size: int) -> None:

@@ -49,7 +49,7 @@ class Changes:
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self._made: dict[Any, tuple[Any, Any]] = {}
+        self._by_values: dict[Any, tuple[Any, Any]] = {}
 
     def __call__(self, values: Mapping[str, Any]) -> Settings:
         """Return the settings with some values exchanged.
@@ -60,14 +60,16 @@ class Changes:
         by_setting: dict[str, dict[str, Any]] = {}
         for name, value in values.items():
             by_setting.setdefault(name.partition(".")[0], {})[name] = value
-        made = {}
+        exchanged = {}
         for setting, own in by_setting.items():
             place = tuple((name, id(value)) for name, value in own.items())
-            if place not in self._made:  # kept with its values, or their numbers could be others'
+            if (
+                place not in self._by_values
+            ):  # kept with its values, or their numbers could be others'
                 new = getattr(changed(self.settings, own), setting)
-                self._made[place] = new, own
-            made[setting] = self._made[place][0]
-        return self.settings._replace(**made)
+                self._by_values[place] = new, own
+            exchanged[setting] = self._by_values[place][0]
+        return self.settings._replace(**exchanged)
 
 
 def changed(settings: Settings, values: Mapping[str, Any]) -> Settings:
@@ -84,19 +86,23 @@ def changed(settings: Settings, values: Mapping[str, Any]) -> Settings:
         for part in name.split("."):
             place = place.parts.setdefault(part, _Change())
         place.value = value
-    made = {name: _exchanged(getattr(settings, name), c, name) for name, c in root.parts.items()}
-    return settings._replace(**made)
+    exchanged = {
+        name: _exchanged(getattr(settings, name), c, name) for name, c in root.parts.items()
+    }
+    return settings._replace(**exchanged)
 
 
 def _exchanged(old: Any, change: _Change, path: str) -> Any:
     node = old if change.value is _UNSET else change.value
     if not change.parts:
         return node
-    found = parts(node, path)
+    old_parts = parts(node, path)
     for name in change.parts:
-        if name not in found:
-            raise _unknown(f"{path}.{name}", [f"{path}.{part}" for part in found])
-    new = {name: _exchanged(found[name], c, f"{path}.{name}") for name, c in change.parts.items()}
+        if name not in old_parts:
+            raise _unknown(f"{path}.{name}", [f"{path}.{part}" for part in old_parts])
+    new = {
+        name: _exchanged(old_parts[name], c, f"{path}.{name}") for name, c in change.parts.items()
+    }
     if node is None:
         return _natural_cooling(new)
     return _rebuilt(node, new)
@@ -142,16 +148,16 @@ def parts(node: Any, path: str) -> dict[str, Any]:
 
 def names(settings: Settings) -> list[str]:
     """Return every dotted name that these settings have."""
-    found: list[str] = []
+    paths: list[str] = []
 
     def walk(node: Any, path: str) -> None:
-        found.append(path)
+        paths.append(path)
         for name, part in parts(node, path).items():
             walk(part, f"{path}.{name}")
 
     for name in Settings._fields:
         walk(getattr(settings, name), name)
-    return found
+    return paths
 
 
 def require_known(given: list[str], settings: Settings) -> None:

@@ -16,8 +16,7 @@ from jaxanneal._methods.own_method import users_object
 from jaxanneal._run.interrupt import Clock, Interruption, interruptible
 from jaxanneal._run.problem import as_energy, as_method
 from jaxanneal._run.progress import SweepBar
-from jaxanneal._sweep.batch import Outcome, Run, grouped, outcomes
-from jaxanneal._sweep.batch import told as said
+from jaxanneal._sweep.batch import Outcome, Run, error_text, grouped, outcomes
 from jaxanneal._sweep.figure import register_accessor
 from jaxanneal._sweep.identity import identity
 from jaxanneal._sweep.jobs import Job, Jobs
@@ -115,8 +114,8 @@ def sweep(
     require_known(list(plan.columns), base)
     jobs, errors = _jobs(Jobs(energy, params, folded, clock), base, plan)
     table = Table(plan, jobs[0].problem.starts)
-    told = functools.partial(identity, jobs[0], base, params, plan, folded)
-    with stored(store, table, told, xarray) as kept, interruptible() as interruption:
+    parts = functools.partial(identity, jobs[0], base, params, plan, folded)
+    with stored(store, table, parts, xarray) as kept, interruptible() as interruption:
         for configuration, error in errors.items():
             table.fail(configuration, error)
         _run(_runs(jobs, table, folded), table, params, interruption, clock, kept, progress)
@@ -158,7 +157,7 @@ def _jobs(maker: Jobs, base: Settings, plan: Plan) -> tuple[list[Job], dict[int,
                 jobs.append(maker.make(index, changed(values)))
         except Exception as error:  # of the user's initialiser, any
             first = first or error
-            errors[index] = said(error)
+            errors[index] = error_text(error)
     if first is not None and not jobs:
         raise first
     return jobs, errors
@@ -193,21 +192,21 @@ def _run(
             store.write(None)
         try:
             for group in grouped(runs):
-                for found in outcomes(group, params, interruption, clock):
-                    _keep(found, table, store, bar)
+                for batch_outcomes in outcomes(group, params, interruption, clock):
+                    _keep(batch_outcomes, table, store, bar)
         except Interrupted:
             table.arrays["stop_reason"][~table.done] = StopReason.INTERRUPTED.name
 
 
 def _keep(
-    found: list[tuple[Run, Outcome]], table: Table, store: Store | None, bar: SweepBar
+    outcomes: list[tuple[Run, Outcome]], table: Table, store: Store | None, bar: SweepBar
 ) -> None:
-    for run, outcome in found:
+    for run, outcome in outcomes:
         table.put(run, outcome)
     if store is not None:
-        store.write([(run.job.number, run.repeat) for run, _ in found])
-    energies = [outcome.energy for _, outcome in found]
-    bar.update(energies, sum(outcome.error != "" for _, outcome in found))
+        store.write([(run.job.number, run.repeat) for run, _ in outcomes])
+    energies = [outcome.energy for _, outcome in outcomes]
+    bar.update(energies, sum(outcome.error != "" for _, outcome in outcomes))
 
 
 def _warn(table: Table) -> None:

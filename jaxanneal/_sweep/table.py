@@ -98,10 +98,10 @@ class Table:
         if not self.plan.grid:
             coordinates["configuration"] = "configuration", np.arange(len(self.plan.values))
         versions = {"jaxanneal_version": __version__, "jax_version": jax.__version__}
-        made = xarray.Dataset(variables, coordinates, versions)
+        filled = xarray.Dataset(variables, coordinates, versions)
         for name, long_name in _LONG_NAMES.items():
-            made[named[name]].attrs["long_name"] = long_name
-        return made
+            filled[named[name]].attrs["long_name"] = long_name
+        return filled
 
 
 def _paths(starts: Parameters) -> list[str]:
@@ -128,12 +128,12 @@ def labels(values: list[Any], distinct: bool) -> np.ndarray:
         return np.array(plain)
     if given and all(isinstance(v, int | float) and not isinstance(v, bool) for v in given):
         return np.array([np.nan if v is None else v for v in plain])
-    found: list[str] = []
+    texts: list[str] = []
     for value in plain:
         text = label(value)
-        same = sum(other == text or other.startswith(f"{text} #") for other in found)
-        found.append(f"{text} #{same + 1}" if same and distinct else text)
-    return np.array(found)
+        same = sum(other == text or other.startswith(f"{text} #") for other in texts)
+        texts.append(f"{text} #{same + 1}" if same and distinct else text)
+    return np.array(texts)
 
 
 def label(value: Any) -> str:

@@ -28,10 +28,10 @@ def as_bounds(
         return None
     if not isinstance(bounds, tuple | list) or len(bounds) != 2:
         raise TypeError(refusal(path, "a pair (lower, upper)", repr(bounds), _REMEDY))
-    made = _as_float if convert is None else convert
+    as_leaf = _as_float if convert is None else convert
     lower, upper = (
         jax.tree_util.tree_map_with_path(
-            lambda where, leaf, side=side, none=none: made(
+            lambda where, leaf, side=side, none=none: as_leaf(
                 f"{path}[{side}]{jax.tree_util.keystr(where)}", none if leaf is None else leaf
             ),
             bounds[side],

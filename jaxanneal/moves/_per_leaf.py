@@ -65,12 +65,12 @@ class PerLeaf:
     moves: Any
 
     def __init__(self, moves: Any):
-        made = jax.tree_util.tree_map_with_path(_part, moves, is_leaf=_is_part)
-        parts = jax.tree.leaves(made, is_leaf=_is_part)
+        tree = jax.tree_util.tree_map_with_path(_part, moves, is_leaf=_is_part)
+        parts = jax.tree.leaves(tree, is_leaf=_is_part)
         if all(isinstance(part, _Frozen) for part in parts):
             remedy = "Leave at least one branch to move."
             raise ValueError(refusal("PerLeaf", "at least one move", repr(moves), remedy))
-        vars(self).update(moves=made)
+        vars(self).update(moves=tree)
 
     def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, jax.Array]:
         """Return the proposal of all parts together; the key is consumed."""
@@ -100,14 +100,14 @@ class PerLeaf:
 
     def largest_factor(self, params: Any) -> jax.Array:
         """Return the factor beyond which no part makes a wider step."""
-        found = [jnp.zeros((), float)]
+        factors = [jnp.zeros((), float)]
 
         def act(_: int, move: Any, branch: Any) -> None:
             if target_of(move, branch) is not None:
-                found.append(largest_factor_of(move, branch))
+                factors.append(largest_factor_of(move, branch))
 
         self._over_branches(act, params)
-        return jnp.max(jnp.stack(found))
+        return jnp.max(jnp.stack(factors))
 
     def check(self, params: Any) -> None:
         """Let each part check its branch; what it refuses is named by its path in the tree."""

@@ -117,8 +117,10 @@ def equalised(temperatures: jax.Array, acceptance: jax.Array) -> jax.Array:
     total = jnp.sum(distance)
     distance = jnp.maximum(distance, _LEAST * total / distance.shape[0])
     barrier = jnp.concatenate([jnp.zeros(1, distance.dtype), jnp.cumsum(distance)])
-    wanted = jnp.linspace(0, 1, temperatures.shape[0], dtype=barrier.dtype)[1:-1] * barrier[-1]
-    inner = jnp.exp(monotone_cubic(barrier, jnp.log(temperatures), wanted))
+    even_barriers = (
+        jnp.linspace(0, 1, temperatures.shape[0], dtype=barrier.dtype)[1:-1] * barrier[-1]
+    )
+    inner = jnp.exp(monotone_cubic(barrier, jnp.log(temperatures), even_barriers))
     moved = jnp.concatenate([temperatures[:1], inner, temperatures[-1:]])
     sound = (total > 0) & jnp.all(jnp.diff(moved) > 0)  # NaN is not sound either
     return jnp.where(sound, moved, temperatures)
