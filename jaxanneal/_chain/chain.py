@@ -9,7 +9,6 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxanneal._chain import keys
-from jaxanneal._chain import keys as _keys
 from jaxanneal._chain.energy import as_args, describe, evaluate
 from jaxanneal._chain.move import Move, as_move, propose
 from jaxanneal._chain.parameters import Parameters
@@ -72,9 +71,9 @@ class Chain:
     def tree_flatten_with_keys(self):
         """Flatten for JAX, each field under its public name."""
         children, aux = self.tree_flatten()
-        names = ("params", "energy", "best_params", "best_energy")
-        keys = [jax.tree_util.GetAttrKey(name) for name in names]
-        return list(zip(keys, children, strict=True)), aux
+        fields = ("params", "energy", "best_params", "best_energy")
+        names = [jax.tree_util.GetAttrKey(field) for field in fields]
+        return list(zip(names, children, strict=True)), aux
 
     def tree_flatten(self):
         """Flatten for JAX."""
@@ -209,7 +208,7 @@ def annealing_step(
     if not isinstance(chain, Chain):
         remedy = "Make it with ja.init_chain(params, energy=energy)."
         raise TypeError(refusal("chain", "a Chain", type(chain).__name__, remedy))
-    inputs = (_keys.as_key(key), chain, as_temperature(temperature))
+    inputs = (keys.as_key(key), chain, as_temperature(temperature))
     chain, info, _ = transition(*inputs, energy, as_move(move), as_args(args), factor)
     return chain, info
 
@@ -225,14 +224,14 @@ def transition(
 ) -> tuple[Chain, StepInfo, jax.Array]:
     """Make one step, and also return its log acceptance probability: step sizes adapt by it."""
     old = chain._params
-    new, log_hastings = propose(jax.random.fold_in(key, _keys.PROPOSAL), old, move, factor)
+    new, log_hastings = propose(jax.random.fold_in(key, keys.PROPOSAL), old, move, factor)
     value = evaluate(energy, new.tree, args)
     finite = jnp.isfinite(value)
     delta = value - chain.energy
     temperature = jnp.asarray(temperature, value.dtype)
     # An infinite fall is a chain leaving a start without a finite energy, not a proposal at -inf.
     judged = jnp.where(finite, delta, jnp.inf)
-    accepted = accept(jax.random.fold_in(key, _keys.ACCEPTANCE), judged, temperature, log_hastings)
+    accepted = accept(jax.random.fold_in(key, keys.ACCEPTANCE), judged, temperature, log_hastings)
     # Kept even if it is refused, which a Hastings term can do to the best state of all.
     improved = finite & (value < chain.best_energy)
     moved = Chain(

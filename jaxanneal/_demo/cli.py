@@ -26,12 +26,12 @@ def main(argv: list[str] | None = None) -> int:
     if chosen.command == "info":
         return _info()
     from jaxanneal import use_host_devices
-    from jaxanneal._demo import demo as _demo
+    from jaxanneal._demo.demo import run
 
     if argv is None:  # a process of its own, in which nothing has started JAX
         use_host_devices()
     try:
-        _demo.run(began, chosen.seconds, chosen.method, chosen.seed, chosen.out, chosen.quiet)
+        run(began, chosen.seconds, chosen.method, chosen.seed, chosen.out, chosen.quiet)
     except ImportError as error:
         print(error, file=sys.stderr)
         return 1

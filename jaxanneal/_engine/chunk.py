@@ -69,7 +69,7 @@ class Report:
 GOING, TARGET_REACHED, PATIENCE_OVER = range(3)
 
 
-def chunk(
+def run_chunk(
     state: State,
     recorder: Any,
     args: tuple[Any, ...],

@@ -9,21 +9,21 @@ import jax.numpy as jnp
 
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.parameters import Parameters
-from jaxanneal._engine import chunk as _chunk
 from jaxanneal._engine import history
-from jaxanneal._engine import state as _state
+from jaxanneal._engine.chunk import Control, Report, run_chunk
 from jaxanneal._engine.compile import Program
 from jaxanneal._engine.history import History, Layout, Recorder
 from jaxanneal._engine.sharding import Axes, Spread, by_chain, everywhere
 from jaxanneal._engine.starts import initial_parameters
+from jaxanneal._engine.state import LANES, State, initial_state, refreshed, start_chains
 
 # Programs kept, and with them the energies that they were made from.
 _KEPT = 64
 
 # Which parts of a state have a leading axis of chains.
-_FIELDS: Any = dataclasses.fields(_state.State)
-_PARTS: Any = {field.name: field.name in _state.LANES for field in _FIELDS}
-_STATE = _state.State(**_PARTS)
+_FIELDS: Any = dataclasses.fields(State)
+_PARTS: Any = {field.name: field.name in LANES for field in _FIELDS}
+_STATE = State(**_PARTS)
 
 
 class Setup(NamedTuple):
@@ -47,7 +47,7 @@ def start_program(energy: Any, width: int, spread: Spread | None) -> Program:
     """Return the program that evaluates the start of every lane."""
 
     def start(lanes: Parameters, args: Parameters) -> Chain:
-        return _state.start_chains(lanes, energy, args.tree, width)
+        return start_chains(lanes, energy, args.tree, width)
 
     return Program(start, (), spread, (True, False), True)
 
@@ -66,10 +66,10 @@ def state_program(spread: Spread | None) -> Program:
         method: Any,
         move: Any,
         log_factor: jax.Array,
-    ) -> _state.State:
+    ) -> State:
         merged = Chain(chains._params, chains.energy, best._best_params, best.best_energy)
         inputs = (key, merged, method, move, log_factor)
-        return _state.start(*jax.tree.map(jnp.copy, inputs), axes=_axes(spread))
+        return initial_state(*jax.tree.map(jnp.copy, inputs), axes=_axes(spread))
 
     takes = (False, True, True, False, False, True)
     return Program(make, (), spread, takes, _STATE)
@@ -88,9 +88,9 @@ def refresh_program(spread: Spread | None) -> Program:
     It copies, because the run takes over the buffers of its state.
     """
 
-    def refresh(state: _state.State, now: Chain, best: Chain) -> _state.State:
+    def refresh(state: State, now: Chain, best: Chain) -> State:
         state, now, best = jax.tree.map(jnp.copy, (state, now, best))
-        return _state.refreshed(state, now, best, _axes(spread))
+        return refreshed(state, now, best, _axes(spread))
 
     return Program(refresh, (), spread, (_STATE, True, True), _STATE)
 
@@ -102,21 +102,21 @@ def chunk_program(setup: Setup) -> Program:
     axes = _axes(spread)
 
     def chunk(
-        state: _state.State, recorder: Recorder, args: Parameters, control: _chunk.Control
-    ) -> tuple[_state.State, Recorder, _chunk.Report]:
+        state: State, recorder: Recorder, args: Parameters, control: Control
+    ) -> tuple[State, Recorder, Report]:
         data = args.tree
 
-        def record(recorder: Recorder, state: _state.State) -> Recorder:
+        def record(recorder: Recorder, state: State) -> Recorder:
             return history.record(recorder, state, data, observe, layout, width, axes)
 
         kept = layout.capacity
-        return _chunk.chunk(state, recorder, data, control, energy, width, record, kept, axes)
+        return run_chunk(state, recorder, data, control, energy, width, record, kept, axes)
 
     takes = (_STATE, False, False, False)
     return Program(chunk, (0, 1), spread, takes, (_STATE, False, False))
 
 
-def placed(state: _state.State, spread: Spread | None) -> _state.State:
+def placed(state: State, spread: Spread | None) -> State:
     """Return a state on the devices where a run takes place."""
     put = lambda chains, part: (by_chain if chains else everywhere)(part, spread)  # noqa: E731
     return jax.tree.map(put, _STATE, state)
@@ -129,7 +129,7 @@ def _axes(spread: Spread | None) -> Axes:
 def row_shapes(setup: Setup, state: Any, args: Parameters) -> History:
     """Return the shapes of one record of the history."""
 
-    def row(state: _state.State, args: Parameters) -> History:
+    def row(state: State, args: Parameters) -> History:
         return history.make_row(
             state.step, state.accepted, state, args.tree, setup.observe, setup.layout, setup.width
         )
@@ -140,7 +140,7 @@ def row_shapes(setup: Setup, state: Any, args: Parameters) -> History:
 def observed_shapes(observe: Any, state: Any, args: Parameters, width: int) -> Any:
     """Return the shapes of what ``observe`` returns at one record."""
 
-    def observed(state: _state.State, args: Parameters) -> Any:
+    def observed(state: State, args: Parameters) -> Any:
         return history.observe_slots(observe, state, args.tree, width)
 
     return jax.eval_shape(observed, state, args)

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxanneal._chain import keys as _keys
+from jaxanneal._chain import keys
 from jaxanneal._chain.chain import Chain, Energy, transition
 from jaxanneal._chain.move import is_mixed, largest_factor_of, target_of
 from jaxanneal._chain.step_size import adapted, tried
@@ -119,7 +119,7 @@ def _block(
 ) -> Lane:
     method = state.method
     chain = jnp.where(number < method.chains, number, 0)  # padding runs at the heat of chain 0
-    keys = jax.vmap(lambda n: _keys.stream(state.key, _keys.MOVE, n))(number)
+    chain_keys = jax.vmap(lambda n: keys.stream(state.key, keys.MOVE, n))(number)
     # Once for all chains of the block and all moves: it depends on no parameter's value.
     one = jax.tree.map(lambda x: x[0], lanes.chain._params).tree
     largest = largest_factor_of(state.move, one)
@@ -130,7 +130,7 @@ def _block(
         temperatures = method.temperatures_of(chain, state.exchange, step)
         temperatures = jax.lax.optimization_barrier(temperatures)
         step_one = lambda *lane: _step(state, step, args, energy, largest, *lane)  # noqa: E731
-        return jax.vmap(step_one)(keys, temperatures, lanes)
+        return jax.vmap(step_one)(chain_keys, temperatures, lanes)
 
     return jax.lax.fori_loop(0, moves, one_move, lanes)
 

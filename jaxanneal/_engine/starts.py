@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxanneal._chain import keys as _keys
+from jaxanneal._chain import keys
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.energy import describe, traced
 from jaxanneal._chain.move import Move, check_of
@@ -113,15 +113,17 @@ def initial_parameters(params: Any, key: Any, chains: int) -> Parameters:
 def start_keys(key: jax.Array, chains: int) -> jax.Array:
     """Return the key from which each chain's start is drawn."""
     numbers = jnp.arange(chains, dtype=jnp.int32)
-    return jax.vmap(lambda n: _keys.stream(key, _keys.START, n))(numbers)
+    return jax.vmap(lambda n: keys.stream(key, keys.START, n))(numbers)
 
 
-def initialised(function: Callable[[jax.Array], Any], keys: jax.Array) -> Parameters:
+def initialised(function: Callable[[jax.Array], Any], chain_keys: jax.Array) -> Parameters:
     """Call an initialiser once per chain, under ``vmap``."""
     remedy = (
         "Draw with jax.random from its key, or make all starts outside and pass ja.stacked(starts)."
     )
-    return jax.vmap(lambda key: Parameters.of(traced("params", function, key, remedy=remedy)))(keys)
+    return jax.vmap(lambda key: Parameters.of(traced("params", function, key, remedy=remedy)))(
+        chain_keys
+    )
 
 
 def check_start(move: Move, starts: Parameters) -> None:

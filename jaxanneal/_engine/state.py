@@ -75,7 +75,7 @@ def start_chains(lanes: Parameters, energy: Energy, args: tuple[Any, ...], width
     return Chain(lanes, energies, lanes, energies)
 
 
-def start(
+def initial_state(
     key: jax.Array,
     chains: Chain,
     method: Method,
@@ -121,7 +121,7 @@ def best_of_all(state: State, axes: Axes) -> jax.Array:
     return lowest(jnp.min(jnp.where(real, state.chains.best_energy, jnp.inf)), axes)
 
 
-def refresh(
+def evaluated_again(
     state: State, args: tuple[Any, ...], energy: Energy, width: int, axes: Axes = None
 ) -> State:
     """Evaluate current and best states again, for other data; what held no longer is forgotten."""

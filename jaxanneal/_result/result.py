@@ -5,15 +5,15 @@ import os
 from typing import Any, Generic, TypeVar
 
 from jaxanneal._chain.chain import Chain
-from jaxanneal._diagnostics import check as _check
+from jaxanneal._diagnostics.check import require_trust
 from jaxanneal._diagnostics.diagnostics import Diagnostics
 from jaxanneal._engine.history import History
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._plots import figure
 from jaxanneal._result import document
-from jaxanneal._result import summary as _summary
 from jaxanneal._result.box import Box
 from jaxanneal._result.distinct import best_states
+from jaxanneal._result.summary import as_html, as_text
 from jaxanneal._result.xarray import Exports
 
 Params = TypeVar("Params")
@@ -123,7 +123,7 @@ class Result(Exports, Generic[Params]):
         Reference: Syed et al., J. R. Stat. Soc. B 84, 321 (2022), for the number of rungs; Vehtari
         et al., Bayesian Analysis 16, 667 (2021), for R-hat.
         """
-        _check.require_trust(self)
+        require_trust(self)
         return self
 
     def summary(self) -> str:
@@ -143,10 +143,10 @@ class Result(Exports, Generic[Params]):
 
         Reference: none.
         """
-        return _summary.as_text(self)
+        return as_text(self)
 
     def _repr_html_(self) -> str:
-        return _summary.as_html(self)
+        return as_html(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one file, without pickle, from which :meth:`load` makes it again.

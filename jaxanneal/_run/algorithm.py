@@ -12,11 +12,16 @@ from jaxanneal._chain.keys import as_key
 from jaxanneal._chain.move import Move, as_move
 from jaxanneal._checks import count, refusal
 from jaxanneal._engine import chunk
-from jaxanneal._engine import state as _state
 from jaxanneal._engine.blocks import default_width, pad, padded_count
 from jaxanneal._engine.sharding import default_device
 from jaxanneal._engine.starts import check_start, initial_parameters, one_chain
-from jaxanneal._engine.state import State
+from jaxanneal._engine.state import (
+    State,
+    best_of_all,
+    evaluated_again,
+    initial_state,
+    start_chains,
+)
 from jaxanneal._methods.schedule import require_traceable
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal._run.problem import as_energy, as_method
@@ -106,15 +111,15 @@ def algorithm(energy: Energy, method: Any, move: Any = None, steps: int | None =
         width = width_of(starts)
         total = padded_count(bound.chains, width)
         lanes = jax.tree.map(lambda x: pad(x, total), starts)
-        chains = _state.start_chains(lanes, energy, as_args(args), width)
-        return _state.start(key, chains, bound, used, jnp.zeros(total, dtype=float))
+        chains = start_chains(lanes, energy, as_args(args), width)
+        return initial_state(key, chains, bound, used, jnp.zeros(total, dtype=float))
 
     def step(state: State, args: tuple[Any, ...] = ()) -> tuple[State, RoundInfo]:
         new = chunk.one_exchange(state, as_args(args), energy, _width(state))
         return new, _info(state, new)
 
     def refresh(state: State, args: tuple[Any, ...] = ()) -> State:
-        return _state.refresh(state, as_args(args), energy, _width(state))
+        return evaluated_again(state, as_args(args), energy, _width(state))
 
     def _width(state: State) -> int:
         chains = jax.tree.map(lambda x: x[: bound.chains], state.chains._params.leaves)
@@ -144,5 +149,5 @@ def _info(before: State, after: State) -> RoundInfo:
         temperatures=jnp.broadcast_to(temperatures, method.shape).reshape(-1),
         energies=slots(after.chains.energy),
         acceptance_rate=(after.accepted - before.accepted) / moves,
-        best_energy=_state.best_of_all(after, None),
+        best_energy=best_of_all(after, None),
     )
