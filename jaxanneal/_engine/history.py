@@ -185,13 +185,13 @@ def make_row(
 ) -> History:
     """Return one record of the run as it stands."""
     method, count = state.method, state.method.chains
-    slots = lambda x: method.by_slot(state.exchange, gather(x, axes)[:count])  # noqa: E731
+    by_slot = lambda x: method.by_slot(state.exchange, gather(x, axes)[:count])  # noqa: E731
     last = jnp.maximum(state.step - 1, 0)
     temperature = method.slot_temperatures(state.exchange, last)
     moves = jnp.maximum(state.step - since, 1)
     fields = {
-        "energy": slots(state.chains.energy),
-        "best_energy": slots(state.chains.best_energy),
+        "energy": by_slot(state.chains.energy),
+        "best_energy": by_slot(state.chains.best_energy),
         "acceptance_rate": (state.accepted - accepted) / moves,
     }
     fields = {name: x.reshape(method.shape) for name, x in fields.items()}

@@ -184,7 +184,7 @@ def own(array: Any) -> Any:
     return array if here(array) else array.addressable_data(0)
 
 
-def entry(arrays: tuple[jax.Array, ...], index: int) -> list[jax.Array]:
+def take_from_shard(arrays: tuple[jax.Array, ...], index: int) -> list[jax.Array]:
     """Return one entry of arrays whose leading axes may be split alike, as its device has it.
 
     Where they are spread over processes, all of those must ask for it, and get it.
@@ -192,8 +192,8 @@ def entry(arrays: tuple[jax.Array, ...], index: int) -> list[jax.Array]:
     for number, shard in enumerate(arrays[0].addressable_shards if here(arrays[0]) else ()):
         inside = index - (shard.index[0].start or 0)
         if 0 <= inside < shard.data.shape[0]:
-            return entries([x.addressable_shards[number].data for x in arrays], inside)
-    return entries(list(arrays), index)
+            return take([x.addressable_shards[number].data for x in arrays], inside)
+    return take(list(arrays), index)
 
 
 def alone(spread: Spread | None) -> bool:
@@ -246,7 +246,7 @@ def _from_first_process(data: bytes, failed: bool, spread: Spread | None) -> tup
     return b"".join(pieces), bool(wrong)
 
 
-def entries(tree: Any, index: Any) -> Any:
+def take(tree: Any, index: Any) -> Any:
     """Return ``x[index]`` of every array, on its device.
 
     Args:

@@ -14,7 +14,7 @@ from jaxanneal._chain.energy import describe, traced
 from jaxanneal._chain.move import Move, check_of
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import refusal
-from jaxanneal._engine.sharding import entries, fetch
+from jaxanneal._engine.sharding import fetch, take
 
 
 class Stacked:
@@ -134,7 +134,7 @@ def check_start(move: Move, starts: Parameters) -> None:
 
 def one_chain(starts: Parameters) -> Any:
     """Return the tree of the first chain."""
-    return starts.with_leaves(entries(list(starts.leaves), 0)).tree
+    return starts.with_leaves(take(list(starts.leaves), 0)).tree
 
 
 def require_finite(chains: Chain, count: int) -> None:

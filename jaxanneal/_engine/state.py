@@ -9,7 +9,7 @@ from jaxanneal._chain.chain import Chain, Energy, init_chain
 from jaxanneal._chain.move import Move
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine.blocks import over_chains, pad, padded_count
-from jaxanneal._engine.sharding import Axes, entries, fetch, from_owner, gather, here, lowest
+from jaxanneal._engine.sharding import Axes, fetch, from_owner, gather, here, lowest, take
 from jaxanneal._methods.protocol import Method
 from jaxanneal._pytree import pytree_dataclass, replace
 
@@ -168,12 +168,12 @@ def own_lanes(state: State, width: int) -> State:
     return replace(state, **{name: jax.tree.map(cut, getattr(state, name)) for name in LANES})
 
 
-def slots(state: State) -> Chain:
+def chains_by_slot(state: State) -> Chain:
     """Return all chains in the order of the results, without padding."""
     method = state.method
     if not method.has_rungs:  # in the order of the lanes: nothing moves between devices
         return jax.tree.map(lambda x: x[: method.chains], state.chains)
-    return entries(state.chains, method.order(state.exchange))
+    return take(state.chains, method.order(state.exchange))
 
 
 def best_state(state: State, axes: Axes = None) -> tuple[Parameters, jax.Array]:

@@ -19,7 +19,7 @@ from jaxanneal._checks import refusal
 from jaxanneal._diagnostics.diagnostics import Diagnostics
 from jaxanneal._engine.history import History, Summary
 from jaxanneal._engine.sharding import fetch
-from jaxanneal._engine.state import State, Watch, slots
+from jaxanneal._engine.state import State, Watch, chains_by_slot
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._files import archive
 from jaxanneal._methods import ParallelTempering, SimulatedAnnealing
@@ -300,5 +300,5 @@ def load(path: str | os.PathLike[str], like: Any = None) -> dict[str, Any]:
     fields = {name: decoder.decode(field) for name, field in document.items()}
     fields["params"] = fields["params"].tree
     if fields["state"] is not None:
-        fields["chains"] = slots(fields["state"].state)
+        fields["chains"] = chains_by_slot(fields["state"].state)
     return fields

@@ -105,8 +105,8 @@ def _dataset(result: Any) -> Any:
         remedy = "Result.to_xarray needs xarray: pip install 'jaxanneal[xarray]'."
         raise ImportError(remedy) from error
     health = result.diagnostics
-    slots = ("chain",) if health.temperatures is None else ("ladder", "rung")
-    variables = _recorded(result.history, slots) | _diagnosed(health, slots)
+    axes = ("chain",) if health.temperatures is None else ("ladder", "rung")
+    variables = _recorded(result.history, axes) | _diagnosed(health, axes)
     coordinates: dict[str, Any] = {"step": ("record", np.asarray(result.history.step))}
     if health.temperatures is not None:
         coordinates["ladder_temperature"] = ("rung", np.asarray(health.temperatures))
@@ -121,12 +121,12 @@ def _dataset(result: Any) -> Any:
     return dataset
 
 
-def _recorded(history: Any, slots: tuple[str, ...]) -> dict[str, Any]:
-    variables = {name: _variable(getattr(history, name), slots) for name in _FIELDS}
+def _recorded(history: Any, axes: tuple[str, ...]) -> dict[str, Any]:
+    variables = {name: _variable(getattr(history, name), axes) for name in _FIELDS}
     variables["warmup"] = ("record",), np.asarray(history.warmup)
     if history.replica is not None:  # of a summary that of the first ladder
         variables["replica_at_rung"] = (
-            ("record", *slots[-(history.replica.ndim - 1) :]),
+            ("record", *axes[-(history.replica.ndim - 1) :]),
             history.replica,
         )
     # What is observed is seen at each chain, or at the coldest rung of each ladder.
@@ -134,25 +134,25 @@ def _recorded(history: Any, slots: tuple[str, ...]) -> dict[str, Any]:
     for path, leaf in leaves:
         name = jax.tree_util.keystr(path, simple=True, separator=".")
         name = f"observed.{name}" if name else "observed"
-        dims, values = _variable(leaf, slots[:1])
+        dims, values = _variable(leaf, axes[:1])
         own = [f"{name}_{axis}" for axis in range(values.ndim - len(dims))]
         variables[name] = (*dims, *own), values
     return variables
 
 
-def _variable(field: Any, slots: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray]:
+def _variable(field: Any, axes: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the dimensions of a field and its values."""
     if _is_summary(field):  # statistics stand where the chains or ladders stood
-        return ("record", "statistic", *slots[1:]), np.stack(field, axis=1)
-    return ("record", *slots), np.asarray(field)
+        return ("record", "statistic", *axes[1:]), np.stack(field, axis=1)
+    return ("record", *axes), np.asarray(field)
 
 
 def _is_summary(node: Any) -> bool:
     return isinstance(node, Summary)
 
 
-def _diagnosed(health: Any, slots: tuple[str, ...]) -> dict[str, Any]:
-    last = slots[-1:]
+def _diagnosed(health: Any, axes: tuple[str, ...]) -> dict[str, Any]:
+    last = axes[-1:]
     variables = {
         "diagnostics.acceptance_rate": (last, health.acceptance_rate),
         "diagnostics.factor": (last, health.factor),

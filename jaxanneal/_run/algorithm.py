@@ -141,13 +141,13 @@ def _bound(method: Any, steps: int | None) -> Any:
 
 def _info(before: State, after: State) -> RoundInfo:
     method = after.method
-    slots = lambda x: method.by_slot(after.exchange, x[: method.chains])  # noqa: E731
+    by_slot = lambda x: method.by_slot(after.exchange, x[: method.chains])  # noqa: E731
     moves = after.step - before.step
     temperatures = method.slot_temperatures(after.exchange, after.step - 1)
     return RoundInfo(
         step=after.step,
         temperatures=jnp.broadcast_to(temperatures, method.shape).reshape(-1),
-        energies=slots(after.chains.energy),
+        energies=by_slot(after.chains.energy),
         acceptance_rate=(after.accepted - before.accepted) / moves,
         best_energy=best_of_all(after, None),
     )

@@ -11,8 +11,8 @@ from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine import history
 from jaxanneal._engine.compile import Compilation
 from jaxanneal._engine.programs import Setup, chunk_program, row_shapes
-from jaxanneal._engine.sharding import agreed, alone, entry, fetch
-from jaxanneal._engine.state import State, slots
+from jaxanneal._engine.sharding import agreed, alone, fetch, take_from_shard
+from jaxanneal._engine.state import State, chains_by_slot
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import NEVER, Method
 from jaxanneal._pytree import replace
@@ -214,12 +214,12 @@ class Driver:
         """Note the best of evaluated chains ``[lanes, ...]``, for an error in the first chunk."""
         energies = fetch(chains.best_energy)
         best, params = int(np.argmin(energies)), chains._best_params
-        self.best = energies[best], params.with_leaves(entry(params.leaves, best))
+        self.best = energies[best], params.with_leaves(take_from_shard(params.leaves, best))
 
     def take_up(self, kept: Kept) -> None:
         """Count on from what was saved."""
         self.evaluations, self.clock.earlier = kept.evaluations, kept.seconds
-        self.saw(slots(kept.state))
+        self.saw(chains_by_slot(kept.state))
 
     def no_history(self) -> history.History:
         """Return the history of no moves."""

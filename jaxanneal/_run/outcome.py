@@ -13,7 +13,7 @@ from jaxanneal._diagnostics.diagnostics import Diagnostics, diagnose
 from jaxanneal._engine.compile import is_overflow
 from jaxanneal._engine.history import History
 from jaxanneal._engine.sharding import everywhere
-from jaxanneal._engine.state import State, slots
+from jaxanneal._engine.state import State, chains_by_slot
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import Method
 from jaxanneal._result.continuation import Continuation
@@ -28,7 +28,7 @@ def outcome(
     """Return the result of a run."""
     seconds = driver.clock.seconds + driver.clock.earlier
     with driver.clock.preparing():
-        chains, health, setup = slots(state), diagnose(state, history), driver.setup
+        chains, health, setup = chains_by_slot(state), diagnose(state, history), driver.setup
     assert driver.best is not None
     energy, best = driver.best
     if setup.spread is not None:  # every device has it; the user gets it on one

@@ -15,7 +15,7 @@ from jaxanneal._engine.compile import Program, compile_programs
 from jaxanneal._engine.programs import copy_program, placed, refresh_program, start_program
 from jaxanneal._engine.sharding import Spread, as_spread, everywhere, fetch, lanes
 from jaxanneal._engine.starts import check_start, require_finite
-from jaxanneal._engine.state import State, slots, with_lanes
+from jaxanneal._engine.state import State, chains_by_slot, with_lanes
 from jaxanneal._methods.protocol import NEVER, Method
 from jaxanneal._pytree import replace
 from jaxanneal._result.continuation import Continuation
@@ -69,7 +69,7 @@ def resume(
     if not same:
         driver.evaluations += 2 * new_method.chains
         require_finite(new.chains, new_method.chains)
-    driver.saw(slots(new))
+    driver.saw(chains_by_slot(new))
     return driver, new, new_method
 
 

@@ -63,7 +63,7 @@ class Outcome(NamedTuple):
 
 
 class Batch:
-    """Some runs in the slots of a program, the last slots filled with copies of the first run.
+    """Some runs in the rows of a program, the last rows filled with copies of the first run.
 
     Args:
         runs: The runs, of one structure.
@@ -73,15 +73,15 @@ class Batch:
     """
 
     def __init__(self, runs: list[Run], size: int, params: Any, moves: Moves):
-        self.runs, self.slots = runs, [*runs, *[runs[0]] * (size - len(runs))]
-        self.jobs = [run.job for run in self.slots]
+        self.runs, self.rows = runs, [*runs, *[runs[0]] * (size - len(runs))]
+        self.jobs = [run.job for run in self.rows]
         self.problem, self.moves = runs[0].job.problem, moves
         self.params = params
         self.failed: dict[int, str] = {}
         data = [job.problem.data for job in self.jobs]
         self.own_data = moves.own_data
         self.data = stack(data) if self.own_data else data[0]
-        self.keys = keys.from_data(jnp.asarray(np.stack([run.words for run in self.slots])))
+        self.keys = keys.from_data(jnp.asarray(np.stack([run.words for run in self.rows])))
         self.evaluations = np.zeros(size, np.int64)
 
     def outcomes(self) -> list[Outcome]:
@@ -95,7 +95,7 @@ class Batch:
         with numbers_on_host():
             methods, factors, best, reasons = self._calibrated(chains)
         state = self._state(methods, chains, best, factors)
-        goals = [self._goal(i, methods[i], reasons[i]) for i in range(len(self.slots))]
+        goals = [self._goal(i, methods[i], reasons[i]) for i in range(len(self.rows))]
         state, stops = self._move(state, methods, goals)
         kept = jax.tree.map(np.asarray, self._call(mapped(finish_program(), (True,)), state))
         return [self._outcome(i, kept, reasons[i] or stops[i]) for i in range(len(self.runs))]
@@ -122,21 +122,21 @@ class Batch:
             if not np.any(np.isfinite(energies[row])):
                 mine = jax.tree.map(lambda x, i=i: x[i], chains) if self.own_chains else chains
                 self._or_fail(i, lambda mine=mine: require_finite(mine, count))
-        self.energies = np.broadcast_to(energies, (len(self.slots), energies.shape[1]))
+        self.energies = np.broadcast_to(energies, (len(self.rows), energies.shape[1]))
         return chains
 
     def _call(self, program: Any, *inputs: Any) -> Any:
         return call(self.moves.clock, program, *inputs)
 
-    def _or_fail(self, slot: int, check: Callable[[], None]) -> None:
+    def _or_fail(self, row: int, check: Callable[[], None]) -> None:
         try:
             check()
         except (TypeError, ValueError) as error:
-            self.failed.setdefault(slot, error_text(error))
+            self.failed.setdefault(row, error_text(error))
 
     def _calibrated(self, chains: Chain) -> tuple[list[Any], np.ndarray, Chain | None, list[Any]]:
         """Return methods, first factors, chains with the best states, and reasons not to run."""
-        none: list[StopReason | None] = [None] * len(self.slots)
+        none: list[StopReason | None] = [None] * len(self.rows)
         zeros = np.zeros(self.energies.shape, jax.dtypes.canonicalize_dtype(float))
         if not self.problem.method.needs_calibration:
             return [job.bound for job in self.jobs], zeros, None, none
@@ -178,7 +178,7 @@ class Batch:
         pilot_methods: dict[Any, Any] = {}
         methods, factors = [job.bound for job in self.jobs], np.zeros_like(self.energies)
         factors = factors.astype(jax.dtypes.canonicalize_dtype(float))
-        goals = [Goal(0, 0, -np.inf, NEVER)] * len(self.slots)
+        goals = [Goal(0, 0, -np.inf, NEVER)] * len(self.rows)
         for i, pilot in next_pilots.items():
             job = self.jobs[i]
             place = id(job.problem.method), pilot.temperature, pilot.moves
@@ -209,24 +209,24 @@ class Batch:
         factors = np.concatenate([factors, np.repeat(factors[:, :1], missing, axis=1)], axis=1)
         return self._call(program, self.keys, chains, kept, method, move, factors)
 
-    def _goal(self, slot: int, method: Any, reason: StopReason | None) -> Goal:
-        limits = self.jobs[slot].limits
-        idle = slot >= len(self.runs) or slot in self.failed or reason is not None
+    def _goal(self, row: int, method: Any, reason: StopReason | None) -> Goal:
+        limits = self.jobs[row].limits
+        idle = row >= len(self.runs) or row in self.failed or reason is not None
         steps, coldest = (0, None) if idle else (limits.steps, method.min_temperature)
         return Goal(0, steps, limits.target, limits.patience, coldest)
 
-    def _outcome(self, slot: int, kept: dict[str, Any], reason: StopReason) -> Outcome:
-        if slot in self.failed:
-            return Outcome(self.failed[slot])
-        accepted = jax.tree.map(lambda x: x[slot], kept["accepted"])
+    def _outcome(self, row: int, kept: dict[str, Any], reason: StopReason) -> Outcome:
+        if row in self.failed:
+            return Outcome(self.failed[row])
+        accepted = jax.tree.map(lambda x: x[row], kept["accepted"])
         rate = acceptance_rate(accepted, self.problem.method.shape)
         return Outcome(
-            energy=float(kept["energy"][slot]),
+            energy=float(kept["energy"][row]),
             steps=int(accepted.steps),
-            evaluations=int(self.evaluations[slot]),
+            evaluations=int(self.evaluations[row]),
             acceptance_rate=float(rate.mean()),
             stop_reason=reason.name,
-            params=tuple(leaf[slot] for leaf in kept["params"]),
+            params=tuple(leaf[row] for leaf in kept["params"]),
         )
 
 
@@ -245,7 +245,7 @@ _BATCH_SECONDS = 5.0
 _FIRST, _GROWTH = 8, 8
 
 
-def grouped(runs: list[Run]) -> list[list[Run]]:
+def by_structure(runs: list[Run]) -> list[list[Run]]:
     """Return the runs by structure: each group has a program of its own."""
     groups: dict[Any, list[Run]] = {}
     for run in runs:

@@ -178,15 +178,15 @@ def _control_group() -> int | None:
 
 
 def first_size(problem: Problem, runs: int) -> int:
-    """Return how many slots a program is to have: a power of two."""
+    """Return how many rows a program is to have: a power of two."""
     chains = problem.method.chains
     each = sum(leaf.nbytes for leaf in problem.starts.leaves) // chains
     state = padded_count(chains, problem.width) * (2 * each + 64)
     fitting = max(1, int(free_bytes() * _SHARE) // (_COPIES * state))
-    slots = 1 << max(runs - 1, 0).bit_length()
-    if default_device().platform == "cpu":  # where a slot that is not filled costs little
-        slots = max(slots, _FEWEST)
-    return min(slots, _LARGEST, 1 << (fitting.bit_length() - 1))
+    rows = 1 << max(runs - 1, 0).bit_length()
+    if default_device().platform == "cpu":  # where a row that is not filled costs little
+        rows = max(rows, _FEWEST)
+    return min(rows, _LARGEST, 1 << (fitting.bit_length() - 1))
 
 
 def require_memory(analysis: Any, size: int) -> None:

@@ -16,7 +16,7 @@ from jaxanneal._methods.own_method import users_object
 from jaxanneal._run.interrupt import Clock, Interruption, interruptible
 from jaxanneal._run.problem import as_energy, as_method
 from jaxanneal._run.progress import SweepBar
-from jaxanneal._sweep.batch import Outcome, Run, error_text, grouped, outcomes
+from jaxanneal._sweep.batch import Outcome, Run, by_structure, error_text, outcomes
 from jaxanneal._sweep.figure import register_accessor
 from jaxanneal._sweep.identity import identity
 from jaxanneal._sweep.jobs import Job, Jobs
@@ -191,7 +191,7 @@ def _run(
         if store is not None:
             store.write(None)
         try:
-            for group in grouped(runs):
+            for group in by_structure(runs):
                 for batch_outcomes in outcomes(group, params, interruption, clock):
                     _keep(batch_outcomes, table, store, bar)
         except Interrupted:

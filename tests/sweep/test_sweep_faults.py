@@ -95,8 +95,8 @@ def test_a_full_memory_halves_the_batch_and_changes_no_number(monkeypatch):
     plain, honest = sweep(shifted, values), Batch.outcomes
 
     def overflowing(self):
-        tried.append(len(self.slots))
-        if len(self.slots) > 2:
+        tried.append(len(self.rows))
+        if len(self.rows) > 2:
             raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes.")
         return honest(self)
 

@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 from laws import caught
 
-from jaxanneal._engine.sharding import entries, entry
+from jaxanneal._engine.sharding import take, take_from_shard
 
 TREE = {
     "f": jnp.arange(12.0).reshape(4, 3),
@@ -29,28 +29,28 @@ def same_law(take, index):
 
 @pytest.mark.parametrize("index", [2, np.array([3, 1]), jnp.array([0, 0, 2])])
 def test_entries_are_those_of_a_compiled_program(index):
-    same_law(entries, index)
-    caught(same_law, lambda tree, index: entries(tree, index * 0), index)
+    same_law(take, index)
+    caught(same_law, lambda tree, index: take(tree, index * 0), index)
 
 
 def test_entries_stay_where_their_arrays_are_bound():
     place = NamedSharding(jax.make_mesh((1,), ("chains",)), PartitionSpec("chains"))
     bound = jax.device_put(TREE, place)  # an entry has no axis of chains
-    found = entries(bound, 1)
-    jax.tree.map(np.testing.assert_array_equal, found, entries(TREE, 1))
+    found = take(bound, 1)
+    jax.tree.map(np.testing.assert_array_equal, found, take(TREE, 1))
     assert all(x.committed for x in jax.tree.leaves(found))
 
 
 def test_entries_may_be_of_traced_arrays():
     jax.tree.map(
         np.testing.assert_array_equal,
-        jax.jit(lambda tree: entries(tree, 1))(TREE),
-        entries(TREE, 1),
+        jax.jit(lambda tree: take(tree, 1))(TREE),
+        take(TREE, 1),
     )
 
 
 def test_an_entry_is_no_view_of_memory_that_a_program_may_take_over():
     array = jnp.arange(8.0).reshape(4, 2)
-    (kept,) = entry((array,), 1)
+    (kept,) = take_from_shard((array,), 1)
     jax.jit(lambda x: x + 100, donate_argnums=0)(array)
     np.testing.assert_array_equal(kept, [2.0, 3.0])
