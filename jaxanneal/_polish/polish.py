@@ -1,6 +1,5 @@
 """Polish: gradient descent from the best states of a run, with any optax optimiser."""
 
-import time
 from typing import Any
 
 import jax
@@ -36,13 +35,10 @@ from jaxanneal._polish.descent import (
 from jaxanneal._result.box import Box, as_box
 from jaxanneal._result.distinct import distinct_best
 from jaxanneal._result.result import Result
+from jaxanneal._run import chunks
 from jaxanneal._run.interrupt import Clock, Interruption, interruptible
 from jaxanneal._run.problem import as_data, as_energy
 from jaxanneal._warn import warn
-
-# Steps between two looks of the host take about this long, so that Ctrl-C is soon heard.
-_LOOK_SECONDS = 0.5
-_GROWTH = 8
 
 
 def polish(
@@ -173,13 +169,13 @@ class _Run:
         start: Chain = self.evaluate(self.starts, self.data)
         require_finite(start, self.chains)
         descent, records = self.begin(start)
-        step, length = 0, 1
+        step, pace = 0, chunks.Pace()
         while step < self.steps and not interruption.requested:
-            began, end = time.perf_counter(), min(step + length, self.steps)
-            descent, records = self.step(descent, records, *self._control(step, end))
-            jax.block_until_ready(records)
-            fitting = (end - step) * _LOOK_SECONDS / (time.perf_counter() - began)
-            step, length = end, max(1, int(min(length * _GROWTH, fitting)))
+            end = min(step + pace.length(chunks.LOOK_SECONDS), self.steps)
+            inputs = (descent, records, *self._control(step, end))
+            (descent, records), seconds = chunks.timed(self.step, inputs)
+            pace.measure(end - step, end - step, seconds)
+            step = end
         best: Chain = self.evaluate(descent.chain._best_params, self.data)
         last: Chain = self.evaluate(descent.chain._params, self.data)
         return self._result(self.settle(self.known, start, best, last), descent, records, step)

@@ -11,6 +11,7 @@ import pytest
 
 import jaxanneal as ja
 from jaxanneal._polish import polish
+from jaxanneal._run import chunks
 
 MATRIX = np.random.default_rng(0).normal(size=(5, 5)).astype(np.float32)
 STARTS = np.random.default_rng(1).normal(size=(6, 5)).astype(np.float32)
@@ -69,7 +70,7 @@ def chunk_law(changes, monkeypatch):
     """Looks of the host change no bit of what is found."""
     plain = ja.polish(quadratic, ja.stacked(STARTS), steps=40, args=(MATRIX,))
     for name, value in changes.items():
-        monkeypatch.setattr(polish, name, value)
+        monkeypatch.setattr(chunks, name, value)
     other = ja.polish(quadratic, ja.stacked(STARTS), steps=40, args=(MATRIX,))
     for one in ("chains", "history"):
         pairs = zip(*(jax.tree.leaves(getattr(r, one)) for r in (plain, other)), strict=True)
@@ -77,7 +78,7 @@ def chunk_law(changes, monkeypatch):
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("changes", [{"_LOOK_SECONDS": 0.0}, {"_LOOK_SECONDS": 1e9, "_GROWTH": 7}])
+@pytest.mark.parametrize("changes", [{"LOOK_SECONDS": 0.0}, {"LOOK_SECONDS": 1e9, "GROWTH": 7}])
 def test_chunks_change_no_bit(changes, monkeypatch):
     chunk_law(changes, monkeypatch)
 
@@ -96,7 +97,7 @@ class Impatient:
 
 @pytest.mark.parametrize("looks", [0, 1, 4])
 def test_an_interruption_returns_what_was_found(looks, monkeypatch):
-    monkeypatch.setattr(polish, "_LOOK_SECONDS", 0.0)  # chunks of one step
+    monkeypatch.setattr(chunks, "LOOK_SECONDS", 0.0)  # chunks of one step
     monkeypatch.setattr(polish, "interruptible", lambda: contextlib.nullcontext(Impatient(looks)))
     found = ja.polish(bowl, ja.stacked(np.float32([8.0, -4.0])), optax.sgd(0.25), steps=2000)
     assert found.stop_reason is ja.StopReason.INTERRUPTED
