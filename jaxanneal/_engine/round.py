@@ -4,6 +4,7 @@
 nothing here knows ladders or schedules.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -129,8 +130,8 @@ def _block(
         # Without the barrier one chain alone gets other last bits: XLA folds its one temperature.
         temperatures = method.temperatures_of(chain, state.exchange, step)
         temperatures = jax.lax.optimization_barrier(temperatures)
-        step_one = lambda *lane: _step(state, step, args, energy, largest, *lane)  # noqa: E731
-        return jax.vmap(step_one)(chain_keys, temperatures, lanes)
+        one_step = functools.partial(_step, state, step, args, energy, largest)
+        return jax.vmap(one_step)(chain_keys, temperatures, lanes)
 
     return jax.lax.fori_loop(0, moves, one_move, lanes)
 
