@@ -3,7 +3,13 @@
 import argparse
 import sys
 
-from benchmarks import _report, _rows, exchanges, networks, sampling, scale, step
+from benchmarks import report as _report
+from benchmarks import rows as _rows
+from benchmarks.exchanges import suite as exchanges
+from benchmarks.networks import suite as networks
+from benchmarks.sampling import suite as sampling
+from benchmarks.scale import suite as scale
+from benchmarks.step import suite as step
 
 SUITES = {
     "exchanges": exchanges,

@@ -9,10 +9,12 @@ import pytest
 from laws import FEW, MANY, assert_mean, caught
 
 from benchmarks import __main__ as command
-from benchmarks import _searches, exchanges, sampling
-from benchmarks._effective import autocorrelation, effective_samples, standard_error, theory
-from benchmarks._peers import travelled
-from benchmarks._targets import (
+from benchmarks.effective import autocorrelation, effective_samples, standard_error, theory
+from benchmarks.exchanges import searches as _searches
+from benchmarks.exchanges import suite as exchanges
+from benchmarks.sampling import suite as sampling
+from benchmarks.sampling.peers import travelled
+from benchmarks.targets import (
     double_well,
     harmonic,
     ising_energy,

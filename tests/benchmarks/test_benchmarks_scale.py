@@ -10,10 +10,14 @@ import pytest
 from laws import caught
 
 import jaxanneal as ja
-from benchmarks import _chain_counts, _device_counts, _overheads, _sweep_speed, scale
-from benchmarks._device_counts import FREE
-from benchmarks._interrupted import whole
-from benchmarks._workloads import Workload
+from benchmarks.scale import chain_counts as _chain_counts
+from benchmarks.scale import device_counts as _device_counts
+from benchmarks.scale import overheads as _overheads
+from benchmarks.scale import suite as scale
+from benchmarks.scale import sweep_speed as _sweep_speed
+from benchmarks.scale.device_counts import FREE
+from benchmarks.scale.interrupted import whole
+from benchmarks.workloads import Workload
 
 # One structure for all that runs here: programs are compiled once.
 SMALL = Workload("small", 8, _sweep_speed.himmelblau, lambda key: np.zeros(2, np.float32), ())

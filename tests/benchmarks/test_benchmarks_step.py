@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from laws import caught
 
-from benchmarks import _report, _swap_pairs, step
-from benchmarks._workloads import Workload, rastrigin, uniform_start
+from benchmarks import report as _report
+from benchmarks.step import suite as step
+from benchmarks.step import swap_pairs as _swap_pairs
+from benchmarks.workloads import Workload, rastrigin, uniform_start
 
 COSTS = {"bare (calls)": 1.0, "bare (scan)": 1.25, "SA": 1.07, "a swap phase alone": 0.004}
 

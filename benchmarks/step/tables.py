@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks import _report
+from benchmarks import report as _report
 
 SWAPS = "a swap phase alone"
 HAND = "PT's moves by hand"

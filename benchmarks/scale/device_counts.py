@@ -1,6 +1,7 @@
 """The same run on 1, 2, 4 and 8 devices, in a process of its own for each: speed, and its bits.
 
-``python -m benchmarks._device_counts DEVICES LOAD CHAINS STEPS REPEATS`` is one of these processes.
+``python -m benchmarks.scale.device_counts DEVICES LOAD CHAINS STEPS REPEATS`` is one of these
+processes.
 """
 
 import hashlib
@@ -14,9 +15,10 @@ import jax
 import numpy as np
 
 import jaxanneal as ja
-from benchmarks import _processes, _rows
-from benchmarks._interrupted import whole
-from benchmarks._workloads import Workload, network, rastrigin, uniform_start
+from benchmarks import processes as _processes
+from benchmarks import rows as _rows
+from benchmarks.scale.interrupted import whole
+from benchmarks.workloads import Workload, network, rastrigin, uniform_start
 
 NETWORK, FREE = "MLP 64-8-10, 100 digits", "Rastrigin, d=10"
 BLOCK, _RUNGS = 64, 16
@@ -28,7 +30,7 @@ def study(
     """Start a process with each number of devices; yield its row."""
     for devices in counts:
         given = devices, name, chains, steps, repeats
-        (measured,) = _processes.printed("_device_counts", *given, **_processes.CPU)
+        (measured,) = _processes.printed("scale.device_counts", *given, **_processes.CPU)
         yield _rows.make(
             "scale",
             f"{name}: {chains} chains",

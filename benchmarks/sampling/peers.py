@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks._samplers import Chunks, Ours, Part, Sampler
-from benchmarks._targets import Target
+from benchmarks.sampling.samplers import Chunks, Ours, Part, Sampler
+from benchmarks.targets import Target
 
 Proposal = Callable[[jax.Array, jax.Array], jax.Array]
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxanneal as ja
-from benchmarks import _rows
-from benchmarks._interrupted import whole
+from benchmarks import rows as _rows
+from benchmarks.scale.interrupted import whole
 
 _STEPS, _CHAINS, _END = 200, 8, 1e-3
 

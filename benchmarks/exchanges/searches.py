@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 import jaxanneal as ja
-from benchmarks import _rows
-from benchmarks._targets import ising, ladder
-from benchmarks._workloads import rastrigin
+from benchmarks import rows as _rows
+from benchmarks.targets import ising, ladder
+from benchmarks.workloads import rastrigin
 
 _STEPS, _LADDERS = 100_000, 4
 

@@ -11,10 +11,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks import _rows, step
-from benchmarks._step_tables import ADDED
-from benchmarks._swaps import RUNGS, tempering
-from benchmarks._workloads import Workload
+from benchmarks import rows as _rows
+from benchmarks.step import suite as step
+from benchmarks.step.swaps import RUNGS, tempering
+from benchmarks.step.tables import ADDED
+from benchmarks.workloads import Workload
 
 _DRAWS = 2_000
 _CALL = 0.05  # seconds: beginning a call takes two milliseconds

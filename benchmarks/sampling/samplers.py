@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxanneal as ja
-from benchmarks._targets import Target
+from benchmarks.targets import Target
 
 OURS = "jaxanneal"
 

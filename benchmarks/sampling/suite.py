@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import _report, _rows
-from benchmarks._effective import autocorrelation, effective_samples, standard_error, theory
-from benchmarks._samplers import OURS, Ours, Part, Sampler
-from benchmarks._targets import Target, targets
+from benchmarks import report as _report
+from benchmarks import rows as _rows
+from benchmarks.effective import autocorrelation, effective_samples, standard_error, theory
+from benchmarks.sampling.samplers import OURS, Ours, Part, Sampler
+from benchmarks.targets import Target, targets
 
 HEAD = """## sampling: is the distribution right, and how fast
 
@@ -58,7 +59,7 @@ def compare(target: Target, repeats: int, peers: bool) -> Iterator[dict[str, Any
     ours = Ours(target)
     samplers = [ours.sampler()]
     if peers:
-        from benchmarks import _peers
+        from benchmarks.sampling import peers as _peers
 
         samplers += _peers.peers(ours)
     first = ours.result.steps // ours.every  # exchanges before the first repeat

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import optax
 
 import jaxanneal as ja
-from benchmarks import _rows
-from benchmarks._tasks import Task, tasks
+from benchmarks import rows as _rows
+from benchmarks.networks.tasks import Task, tasks
 
 HEAD = """## networks: a good starting point for gradients
 

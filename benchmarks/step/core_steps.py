@@ -1,6 +1,6 @@
 """Steps with one host device per core, in a process of its own: JAX has its devices for life.
 
-``python -m benchmarks._core_steps`` is that process; it prints a row of JSON for each solver.
+``python -m benchmarks.step.core_steps`` is that process; it prints a row of JSON for each solver.
 """
 
 import json
@@ -10,9 +10,11 @@ from typing import Any
 import jax
 
 import jaxanneal as ja
-from benchmarks import _processes, _swaps, step
-from benchmarks._step_tables import BARE, PER_CORE
-from benchmarks._workloads import Workload, workloads
+from benchmarks import processes as _processes
+from benchmarks.step import suite as step
+from benchmarks.step import swaps as _swaps
+from benchmarks.step.tables import BARE, PER_CORE
+from benchmarks.workloads import Workload, workloads
 
 # Of the widths tried, 1 to half of the chains, the quickest on two cores.
 _BLOCKS = {
@@ -28,7 +30,7 @@ _BLOCKS = {
 
 def rows() -> Iterator[dict[str, Any]]:
     """Start the process, and yield its rows as they come."""
-    yield from _processes.printed("_core_steps", **_processes.CPU)
+    yield from _processes.printed("step.core_steps", **_processes.CPU)
 
 
 def solvers(workload: Workload) -> dict[str, tuple[Any, int]]:

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from benchmarks._swaps import tempering
-from benchmarks._workloads import Workload
+from benchmarks.step.swaps import tempering
+from benchmarks.workloads import Workload
 from jaxanneal._chain import keys as _keys
 from jaxanneal._chain.generator import words
 from jaxanneal.moves import _noise

@@ -10,12 +10,17 @@ import jax
 import jax.numpy as jnp
 
 import jaxanneal as ja
-from benchmarks import _first_results, _roofline, _rows, _step_figure, _step_peers, _step_tables
-from benchmarks._bare import bare, loop
-from benchmarks._by_hand import by_hand
-from benchmarks._step_tables import BARE, COPY, HAND, SWAPS
-from benchmarks._swaps import RUNGS, phases_a_step, swaps, tempering
-from benchmarks._workloads import Workload, workloads
+from benchmarks import rows as _rows
+from benchmarks.step import figure as _step_figure
+from benchmarks.step import first_results as _first_results
+from benchmarks.step import peers as _step_peers
+from benchmarks.step import roofline as _roofline
+from benchmarks.step import tables as _step_tables
+from benchmarks.step.bare import bare, loop
+from benchmarks.step.by_hand import by_hand
+from benchmarks.step.swaps import RUNGS, phases_a_step, swaps, tempering
+from benchmarks.step.tables import BARE, COPY, HAND, SWAPS
+from benchmarks.workloads import Workload, workloads
 from jaxanneal._engine.programs import chunk_program
 from jaxanneal._run.interrupt import Clock, Interruption
 from jaxanneal._run.limits import as_limits
@@ -40,7 +45,8 @@ def run(quick: bool, peers: bool = False) -> Iterator[dict[str, Any]]:
     if not quick:
         yield from _first_results.study()
     if on_cpu and not quick:
-        from benchmarks import _core_steps, _swap_pairs  # which measure by what stands here
+        from benchmarks.step import core_steps as _core_steps  # which measure by what stands here
+        from benchmarks.step import swap_pairs as _swap_pairs
 
         yield from _swap_pairs.study(workloads(quick), 20.0)
         yield from _core_steps.rows()

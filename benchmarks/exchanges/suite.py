@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxanneal as ja
-from benchmarks import _report, _rows, _searches
-from benchmarks._effective import autocorrelation, effective_samples, theory
-from benchmarks._samplers import Ours, Part
-from benchmarks._targets import Target, double_well, harmonic, ising
-from benchmarks._workloads import rastrigin
+from benchmarks import report as _report
+from benchmarks import rows as _rows
+from benchmarks.effective import autocorrelation, effective_samples, theory
+from benchmarks.exchanges import searches as _searches
+from benchmarks.sampling.samplers import Ours, Part
+from benchmarks.targets import Target, double_well, harmonic, ising
+from benchmarks.workloads import rastrigin
 
 HEAD = """## exchanges: how often, by which scheme, in which shape
 

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks._peers import flip
-from benchmarks._workloads import NUMPY, Workload
+from benchmarks.sampling.peers import flip
+from benchmarks.workloads import NUMPY, Workload
 
 _SCALE, _TEMPERATURE = 0.01, 1e-3
 

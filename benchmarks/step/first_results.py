@@ -1,6 +1,6 @@
 """What the first result of a fresh process waits for.
 
-``python -m benchmarks._first_results SOLVER`` is such a process; it prints a line of JSON.
+``python -m benchmarks.step.first_results SOLVER`` is such a process; it prints a line of JSON.
 """
 
 import itertools
@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import jaxanneal as ja
-from benchmarks import _processes, _rows
-from benchmarks._swaps import tempering
-from benchmarks._workloads import network
+from benchmarks import processes as _processes
+from benchmarks import rows as _rows
+from benchmarks.step.swaps import tempering
+from benchmarks.workloads import network
 
 SOLVERS = ("SA", "PT, swap every 10")
 _CHAINS, _STEPS, _PROCESSES = 64, 100, 5
@@ -36,7 +37,7 @@ def study() -> Iterator[dict[str, Any]]:
             cache = {"JAX_COMPILATION_CACHE_DIR": filled} | _CACHE_ALL
             kinds = ("", none), (_CACHED, cache), (_LEAST, none | _LEVEL_0)
             for solver, (kind, environment) in itertools.product(SOLVERS, kinds):
-                printed = _processes.printed("_first_results", solver, **environment)
+                printed = _processes.printed("step.first_results", solver, **environment)
                 made.setdefault((solver, kind), []).extend(printed)
     for (solver, kind), (_, *found) in made.items():  # the first filled the cache
         compiling = [each["compile_seconds"] for each in found]

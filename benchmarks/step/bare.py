@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from benchmarks._workloads import Workload
+from benchmarks.workloads import Workload
 from jaxanneal._engine.compile import own_options
 
 

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import _rows
+from benchmarks import rows as _rows
 
 _HEAD = """# Benchmarks
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from benchmarks._workloads import Workload
+from benchmarks.workloads import Workload
 
 _REPEATS, _TURNS, _SIDE, _COPIED = 7, 20, 8192, 2**30
 

@@ -12,9 +12,9 @@ import numpy as np
 import psutil
 
 import jaxanneal as ja
-from benchmarks import _rows
-from benchmarks._chain_counts import begin
-from benchmarks._workloads import Workload
+from benchmarks import rows as _rows
+from benchmarks.scale.chain_counts import begin
+from benchmarks.workloads import Workload
 from jaxanneal._run import anneal
 from jaxanneal._run.checkpoint import Keeper
 from jaxanneal._run.driver import Driver

@@ -5,9 +5,13 @@ from typing import Any
 
 import jax
 
-from benchmarks import _chain_counts, _device_counts, _overheads, _report, _sweep_speed
-from benchmarks._device_counts import FREE, NETWORK, workload
-from benchmarks._workloads import network
+from benchmarks import report as _report
+from benchmarks.scale import chain_counts as _chain_counts
+from benchmarks.scale import device_counts as _device_counts
+from benchmarks.scale import overheads as _overheads
+from benchmarks.scale import sweep_speed as _sweep_speed
+from benchmarks.scale.device_counts import FREE, NETWORK, workload
+from benchmarks.workloads import network
 
 HEAD = """## scale: chains, devices, memory, sweeps, and what is lost to checkpoints
 

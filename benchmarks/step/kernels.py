@@ -1,4 +1,4 @@
-"""The kernels of a step on a GPU, as JAX profiles them: ``python -m benchmarks._kernels``."""
+"""The kernels of a step on a GPU, as JAX profiles them: ``python -m benchmarks.step.kernels``."""
 
 import collections
 import gzip
@@ -10,10 +10,10 @@ from typing import Any
 
 import jax
 
-from benchmarks import step
-from benchmarks._bare import bare
-from benchmarks._swaps import RUNGS, tempering
-from benchmarks._workloads import workloads
+from benchmarks.step import suite as step
+from benchmarks.step.bare import bare
+from benchmarks.step.swaps import RUNGS, tempering
+from benchmarks.workloads import workloads
 
 _STEPS, _SHOWN = 40, 14
 
@@ -21,7 +21,7 @@ _STEPS, _SHOWN = 40, 14
 def main() -> None:
     """Print the kernels of a step of every workload, of the bare energy, SA and PT."""
     if jax.default_backend() == "cpu":
-        raise RuntimeError("benchmarks._kernels: expected a GPU, got the CPU alone.")
+        raise RuntimeError("benchmarks.step.kernels: expected a GPU, got the CPU alone.")
     for workload in workloads(quick=False, large=True):
         starts = jax.vmap(workload.start)(jax.random.split(jax.random.key(0), workload.chains))
         functions = {"bare (scan)": bare(workload, starts)[0][1]}

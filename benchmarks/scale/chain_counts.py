@@ -7,9 +7,10 @@ from typing import Any
 import jax
 
 import jaxanneal as ja
-from benchmarks import _rows, step
-from benchmarks._interrupted import whole
-from benchmarks._workloads import Workload
+from benchmarks import rows as _rows
+from benchmarks.scale.interrupted import whole
+from benchmarks.step import suite as step
+from benchmarks.workloads import Workload
 from jaxanneal._engine.programs import chunk_program
 from jaxanneal._run.interrupt import Clock, Interruption
 from jaxanneal._run.limits import as_limits
