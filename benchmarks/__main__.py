@@ -1,23 +1,14 @@
 """``python -m benchmarks list | run SUITE [--quick] [--peers] | report``."""
 
 import argparse
+import importlib
 import sys
 
-from benchmarks import report as _report
-from benchmarks import rows as _rows
-from benchmarks.exchanges import suite as exchanges
-from benchmarks.networks import suite as networks
-from benchmarks.sampling import suite as sampling
-from benchmarks.scale import suite as scale
-from benchmarks.step import suite as step
+from benchmarks import report
+from benchmarks.rows import RESULTS, append
 
-SUITES = {
-    "exchanges": exchanges,
-    "networks": networks,
-    "sampling": sampling,
-    "scale": scale,
-    "step": step,
-}
+_NAMES = ("exchanges", "networks", "sampling", "scale", "step")
+SUITES = {name: importlib.import_module(f"benchmarks.{name}.suite") for name in _NAMES}
 _PEERED = ("sampling", "step")
 
 
@@ -31,20 +22,21 @@ def main(argv: list[str] | None = None) -> int:
     run.add_argument("--quick", action="store_true", help="within two minutes, rows not kept")
     run.add_argument("--peers", action="store_true", help="with other libraries: extra [bench]")
     commands.add_parser("report", help="write benchmarks/README.md and the README's table")
-    chosen = parser.parse_args(argv)
-    if chosen.command == "list":
+    arguments = parser.parse_args(argv)
+    if arguments.command == "list":
         for name, suite in SUITES.items():
             print(f"{name}: {(suite.__doc__ or '').splitlines()[0]}")
-    elif chosen.command == "report":
-        print(_report.write(_rows.RESULTS, SUITES))
+    elif arguments.command == "report":
+        print(report.write(RESULTS, SUITES))
     else:
-        if chosen.peers and chosen.suite not in _PEERED:
-            parser.error(f"--peers: expected with {', '.join(_PEERED)}, got with {chosen.suite}.")
-        options = {"peers": True} if chosen.peers else {}
-        for row in SUITES[chosen.suite].run(quick=chosen.quick, **options):
-            print(SUITES[chosen.suite].line(row), flush=True)
-            if not chosen.quick:
-                _rows.append(row)
+        name, quick = arguments.suite, arguments.quick
+        if arguments.peers and name not in _PEERED:
+            parser.error(f"--peers: expected with {', '.join(_PEERED)}, got with {name}.")
+        options = {"peers": True} if arguments.peers else {}
+        for row in SUITES[name].run(quick=quick, **options):
+            print(SUITES[name].line(row), flush=True)
+            if not quick:
+                append(row)
     return 0
 
 

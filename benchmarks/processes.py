@@ -1,4 +1,4 @@
-"""Processes of their own: JAX has its devices and what it compiled for life."""
+"""Modules run in new processes: JAX keeps its devices and what it compiled as long as it runs."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-# Host devices are what is asked for; elsewhere a GPU would be found.
+# For studies of host devices: JAX would take a GPU where there is one.
 CPU = {"JAX_PLATFORMS": "cpu"}
 
 
@@ -20,10 +20,8 @@ def printed(module: str, *arguments: Any, **environment: str) -> Iterator[dict[s
     """
     root = pathlib.Path(__file__).parent.parent
     command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
-    place = os.environ | environment
-    with subprocess.Popen(
-        command, cwd=root, env=place, stdout=subprocess.PIPE, text=True
-    ) as process:
+    options: dict[str, Any] = {"cwd": root, "env": os.environ | environment, "text": True}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, **options) as process:
         assert process.stdout is not None
         for line in process.stdout:
             yield json.loads(line)

@@ -1,10 +1,10 @@
-"""The report: committed rows turned into tables and figures, and a table of the README."""
+"""The report: the committed rows as tables and figures, and as a table of the project's README."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from benchmarks import rows as _rows
+from benchmarks.rows import read
 
 _HEAD = """# Benchmarks
 
@@ -12,43 +12,38 @@ Written by `python -m benchmarks report` from the rows in `benchmarks/results`; 
 from a row that `python -m benchmarks run SUITE` appended.
 """
 
-# Where the project's README has what a step costs, and of which solvers.
-_BEGIN, _END = "<!-- step -->", "<!-- /step -->"
-_SHORT = (
-    *("bare (calls)", "bare (scan)", "bare (scan), our flags"),
-    *("SA", "PT, swap every 10", "PT, swap every 1"),
-    *("SA, a device per core", "PT, swap every 10, a device per core"),
-    *("evosax SA", "blackjax random walk", "TFP replica exchange"),
-)
-
 
 def write(folder: pathlib.Path, suites: dict[str, Any]) -> str:
-    """Write the report of all suites and the table of the project's README; return its path."""
+    """Write the report of all suites, and their tables in the project's README.
+
+    Args:
+        folder: The rows, a file for each suite; the report is written beside it.
+        suites: Modules by the name of their suite: ``HEAD`` and ``table`` make its part of the
+            report, ``figure`` its picture, ``readme_table`` what the README has of it.
+
+    Returns:
+        The path of the report.
+    """
     parts = [_HEAD]
     for name in sorted(suites, reverse=True):
-        rows = _rows.read(folder, name)
-        if rows:
-            suite = suites[name]
-            parts += [suite.HEAD, *suite.table(rows), "", _provenance(rows), ""]
-            if hasattr(suite, "figure"):
-                suite.figure(rows, folder / f"{name}.png")
+        suite, rows = suites[name], read(folder, name)
+        if not rows:
+            continue
+        parts += [suite.HEAD, *suite.table(rows), "", provenance(rows), ""]
+        if hasattr(suite, "figure"):
+            suite.figure(rows, folder / f"{name}.png")
+        if hasattr(suite, "readme_table"):
+            _write_between(folder.parent.parent / "README.md", name, suite.readme_table(rows))
     path = folder.parent / "README.md"
     path.write_text("\n".join(parts).rstrip("\n") + "\n")
-    _write_short(folder.parent.parent / "README.md", folder)
     return str(path)
 
 
-def _write_short(readme: pathlib.Path, folder: pathlib.Path) -> None:
-    """Write what a step costs between the two marks in the project's README."""
-    rows = [row for row in _rows.read(folder, "step") if row["solver"] in _SHORT]
-    lines: list[str] = []
-    for device in devices(rows):
-        found = [row for row in rows if row["device"] == device]
-        found.sort(key=lambda row: _SHORT.index(row["solver"]))
-        lines += [f"On {named(device)}:", "", *grid(found, "ratio"), "", _provenance(found), ""]
-    before, rest = readme.read_text().split(_BEGIN)
-    after = rest.split(_END)[1]
-    readme.write_text("\n".join([before + _BEGIN, "", *lines]) + _END + after)
+def _write_between(readme: pathlib.Path, name: str, lines: list[str]) -> None:
+    """Replace the lines between the two marks of a suite."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, rest = readme.read_text().split(begin)
+    readme.write_text("\n".join([before + begin, "", *lines]) + end + rest.split(end)[1])
 
 
 def hundredths(value: float) -> str:
@@ -61,14 +56,19 @@ def grid(
 ) -> list[str]:
     """Return the table of one column of the latest rows, a line for each workload."""
     latest = {(row["problem"], row["solver"]): row.get(column) for row in rows}
-    known = {place: value for place, value in latest.items() if value is not None}
-    solvers = list(dict.fromkeys(solver for _, solver in known))
-    lines = ["| workload | " + " | ".join(solvers) + " |", "|---|" + "---|" * len(solvers)]
-    for problem in dict.fromkeys(problem for problem, _ in known):
-        cells = [known.get((problem, solver)) for solver in solvers]
-        texts = [shown(cell) if cell is not None else "" for cell in cells]
-        lines.append(f"| {problem} | " + " | ".join(texts) + " |")
-    return lines
+    texts = {place: shown(value) for place, value in latest.items() if value is not None}
+    solvers = list(dict.fromkeys(solver for _, solver in texts))
+    lines = (
+        [problem, *(texts.get((problem, solver), "") for solver in solvers)]
+        for problem in dict.fromkeys(problem for problem, _ in texts)
+    )
+    return markdown(" | ".join(["workload", *solvers]), lines)
+
+
+def markdown(columns: str, lines: Iterable[Iterable[str]]) -> list[str]:
+    """Return a table: its columns, written with ``|`` between them, and the cells of each line."""
+    rule = "|---" * len(columns.split(" | ")) + "|"
+    return [f"| {columns} |", rule, *(f"| {' | '.join(cells)} |" for cells in lines)]
 
 
 def devices(rows: list[dict[str, Any]]) -> list[str]:
@@ -86,7 +86,8 @@ def figures(value: float) -> str:
     return f"{float(f'{value:.3g}'):,.10g}"
 
 
-def _provenance(rows: list[dict[str, Any]]) -> str:
+def provenance(rows: list[dict[str, Any]]) -> str:
+    """Return the machines and the versions of JAX of the latest rows, a line for each."""
     latest = {(r["problem"], r["solver"], r.get("seed"), r["device"]): r for r in rows}
     machines = sorted({(_machine(row), row["versions"]["jax"]) for row in latest.values()})
     return "\n".join(f"Measured on {machine} with jax {version}." for machine, version in machines)

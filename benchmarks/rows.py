@@ -13,8 +13,8 @@ import jax
 RESULTS = pathlib.Path(__file__).parent / "results"
 
 
-def make(suite: str, problem: str, solver: str, **measured: Any) -> dict[str, Any]:
-    """Return one row; ``measured`` holds what the suite measured."""
+def new_row(suite: str, problem: str, solver: str, **measured: Any) -> dict[str, Any]:
+    """Return one row: what the suite ``measured``, with the versions, the machine and the date."""
     packages = ("jaxanneal", "jax", "jaxlib", "optax", "numpy")
     return {
         "suite": suite,

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 import jaxanneal as ja
-from benchmarks import rows as _rows
+from benchmarks.rows import new_row
 from benchmarks.targets import ising, ladder
-from benchmarks.workloads import rastrigin
+from benchmarks.workloads import rastrigin, uniform_start
 
 _STEPS, _LADDERS = 100_000, 4
 
@@ -42,7 +42,7 @@ def searches() -> list[Search]:
         Search(
             "Rastrigin d=10, to 0.5",
             rastrigin,
-            lambda key: jax.random.uniform(key, (10,), minval=-5.0, maxval=5.0),
+            uniform_start,
             ja.moves.StudentT(df=1, fraction=0.1),
             ladder(0.05, 10.0, 12),
             0.5,
@@ -67,29 +67,29 @@ def study(everies: tuple[int, ...], repeats: int, steps: int = _STEPS) -> Iterat
         steps: Moves after which a search is given up.
     """
     for search in searches():
-        found: dict[int, list[Any]] = {every: [] for every in everies}
+        runs: dict[int, list[Any]] = {every: [] for every in everies}
         for seed in range(repeats + 1):
-            for every, results in found.items():
-                results.append(_found(search, every, seed, steps))
-        for every, (_, *results) in found.items():  # the first one compiles
-            reached = [each for each in results if each.stop_reason is ja.StopReason.TARGET]
-            moves = statistics.median(each.steps for each in results)
-            seconds = statistics.median(each.seconds for each in results)
-            told = 2 * len(reached) > repeats  # the median itself is of one that reached it
-            yield _rows.make(
+            for every, results in runs.items():
+                results.append(_run(search, every, seed, steps))
+        for every, (_, *results) in runs.items():  # the first one compiles
+            reached = sum(result.stop_reason is ja.StopReason.TARGET for result in results)
+            moves = statistics.median(result.steps for result in results)
+            seconds = statistics.median(result.seconds for result in results)
+            by_most = 2 * reached > repeats  # the median itself is of one that reached it
+            yield new_row(
                 "exchanges",
                 search.name,
                 f"deo, swap_every={every}",
                 repeats=repeats,
                 ladders=_LADDERS,
                 rungs=len(search.temperatures),
-                reached=len(reached) / repeats,
-                moves_to_target=moves if told else None,
-                seconds_to_target=seconds if told else None,
+                reached=reached / repeats,
+                moves_to_target=moves if by_most else None,
+                seconds_to_target=seconds if by_most else None,
             )
 
 
-def _found(search: Search, every: int, seed: int, steps: int) -> Any:
+def _run(search: Search, every: int, seed: int, steps: int) -> Any:
     method = ja.ParallelTempering(
         ladders=_LADDERS,
         temperatures=np.asarray(search.temperatures),

@@ -1,4 +1,10 @@
-"""How often replicas should swap, by which scheme, and which shapes of ladders cost speed."""
+"""How often replicas should swap, by which scheme, and which shapes of ladders cost speed.
+
+Four studies of our parallel tempering alone. A row of the first two is one ``swap_every`` and one
+scheme on one law: round trips and effective samples per second or per move, the higher the better.
+Of the third it is how soon a search reaches a known optimum (``moves_to_target``), of the fourth
+the ``nanoseconds`` of a move of a replica in ladders of another shape.
+"""
 
 import statistics
 import textwrap
@@ -9,11 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxanneal as ja
-from benchmarks import report as _report
-from benchmarks import rows as _rows
+from benchmarks import report
 from benchmarks.effective import autocorrelation, effective_samples, theory
-from benchmarks.exchanges import searches as _searches
-from benchmarks.sampling.samplers import Ours, Part
+from benchmarks.exchanges import searches
+from benchmarks.ladder_run import LadderRun, Part
+from benchmarks.rows import new_row
 from benchmarks.targets import Target, double_well, harmonic, ising
 from benchmarks.workloads import rastrigin
 
@@ -56,7 +62,7 @@ def run(quick: bool) -> Iterator[dict[str, Any]]:
     for target, moves in laws(quick):
         yield from frequencies(target, moves, _QUICK_EVERY if quick else _EVERY, repeats)
     if not quick:
-        yield from _searches.study(_EVERY, 2 * repeats + 1)
+        yield from searches.study(_EVERY, 2 * repeats + 1)
     yield from shapes(_QUICK_REPLICAS if quick else _REPLICAS, repeats)
 
 
@@ -77,7 +83,7 @@ def frequencies(
     """Compare moves between exchanges, and both schemes at the default ten."""
     settings = [("deo", every) for every in everies] + [("seo", 10)]
     runs = {
-        f"{scheme}, swap_every={every}": Ours(
+        f"{scheme}, swap_every={every}": LadderRun(
             target._replace(exchanges=moves // every, every=every),
             scheme,
             _RECORD,
@@ -100,13 +106,13 @@ def frequencies(
 
 
 def _row(
-    one: Ours, name: str, scheme: str, parts: list[Part], memory: float | None
+    one: LadderRun, name: str, scheme: str, parts: list[Part], memory: float | None
 ) -> dict[str, Any]:
-    found, seconds = one.diagnostics, [part.seconds for part in parts]
-    ideal, rate = theory(found.swap_rate, scheme), float(np.mean(found.round_trip_rate))
+    health, seconds = one.diagnostics, [part.seconds for part in parts]
+    ideal, rate = theory(health.swap_rate, scheme), float(np.mean(health.round_trip_rate))
     draws = [np.concatenate([getattr(x, field) for x in parts]) for field in _DRAWS]
     middle = statistics.median(seconds)
-    return _rows.make(
+    return new_row(
         "exchanges",
         one.target.name,
         name,
@@ -145,20 +151,20 @@ def shapes(replicas: int, repeats: int) -> Iterator[dict[str, Any]]:
     steps = 2000
     options: dict[str, Any] = {"steps": steps, "record_every": steps, "progress": False}
     start = jnp.full((10,), 3.0)
-    held = {
+    runs = {
         name: ja.anneal(rastrigin, start, key=0, method=method, move=move, **options)
         for name, method in methods.items()
     }
-    compiling = {name: found.compile_seconds for name, found in held.items()}
+    compiling = {name: first.compile_seconds for name, first in runs.items()}
     seconds: dict[str, list[float]] = {name: [] for name in methods}
     for repeat in range(repeats + 1):
         for name in methods:
-            held[name] = ja.anneal(rastrigin, state=held[name].state, **options)
+            runs[name] = ja.anneal(rastrigin, state=runs[name].state, **options)
             if repeat:  # the first of them compiles what only a continued run needs
-                seconds[name].append(held[name].seconds)
+                seconds[name].append(runs[name].seconds)
     for name, values in seconds.items():
         per_move = [1e9 * value / steps / replicas for value in values]
-        yield _rows.make(
+        yield new_row(
             "exchanges",
             f"{replicas} replicas",
             name,
@@ -192,8 +198,8 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     """Return the tables of the four studies."""
     lines, rows = [], [row | _per_move(row) for row in rows]
     for column, title in _TITLES.items():
-        shown = _report.figures if column in _SHORT else _report.hundredths
-        lines += [textwrap.fill(title, 100), "", *_report.grid(rows, column, shown), ""]
+        shown = report.figures if column in _SHORT else report.hundredths
+        lines += [textwrap.fill(title, 100), "", *report.grid(rows, column, shown), ""]
     return lines[:-1]
 
 

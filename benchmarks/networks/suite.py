@@ -1,4 +1,9 @@
-"""Small networks that gradients alone find hard: where annealing gives polish a good start."""
+"""Small networks that gradients alone find hard: where annealing gives polish a good start.
+
+The suite anneals and then polishes, and restarts the same gradient descent at random for as many
+seconds, and for as much work. A row is one solver with one seed: ``solved`` and
+``solved_at_equal_work`` say whether it did it, and the table how many of the seeds did.
+"""
 
 import functools
 import math
@@ -11,8 +16,9 @@ import jax.numpy as jnp
 import optax
 
 import jaxanneal as ja
-from benchmarks import rows as _rows
+from benchmarks import report
 from benchmarks.networks.tasks import Task, tasks
+from benchmarks.rows import new_row
 
 HEAD = """## networks: a good starting point for gradients
 
@@ -70,13 +76,10 @@ class Outcome(NamedTuple):
 def run(quick: bool) -> Iterator[dict[str, Any]]:
     """Solve every task with every solver, in turn for each seed; yield a row for each."""
     for task in tasks():
-        if quick and task.name not in _QUICK_TASKS:  # the others compile for longer than they run
-            continue
-        yield from compare(_quick(task) if quick else task, _QUICK_SEEDS if quick else _SEEDS)
-
-
-def _quick(task: Task) -> Task:
-    return task._replace(moves=500, steps=200)
+        if not quick:
+            yield from compare(task, _SEEDS)
+        elif task.name in _QUICK_TASKS:  # the others compile for longer than they run
+            yield from compare(task._replace(moves=500, steps=200), _QUICK_SEEDS)
 
 
 def compare(task: Task, seeds: int) -> Iterator[dict[str, Any]]:
@@ -87,10 +90,10 @@ def compare(task: Task, seeds: int) -> Iterator[dict[str, Any]]:
     for gain in gains.values():
         restarted(task, solved, gain, 0, 0)
     for seed in range(seeds):
-        found = annealed(task, solved, seed)
-        yield _row(task, "anneal + polish", seed, found, found, 0)
+        ours = annealed(task, solved, seed)
+        yield _row(task, "anneal + polish", seed, ours, ours, 0)
         for solver, gain in gains.items():
-            clock, work, batches = _restarts(task, solved, gain, seed, found)
+            clock, work, batches = _restarts(task, solved, gain, seed, ours)
             yield _row(task, solver, seed, clock, work, batches)
 
 
@@ -98,11 +101,11 @@ def annealed(task: Task, solved: Callable[..., jax.Array], seed: int) -> Outcome
     """Anneal with parallel tempering, everything else left to the defaults, then polish."""
     method = ja.ParallelTempering(rungs=_RUNGS, ladders=_LADDERS)
     options = {"args": task.args, "method": method, "steps": task.moves, "progress": False}
-    found = ja.anneal(task.energy, task.start, key=seed, **options)
-    best = ja.polish(task.energy, found, _OPTIMIZER, task.steps, task.args, _TOP)
+    run = ja.anneal(task.energy, task.start, key=seed, **options)
+    best = ja.polish(task.energy, run, _OPTIMIZER, task.steps, task.args, _TOP)
     both = bool(jnp.any(solved(best.chains.best_params, *task.args)))
-    seconds = found.seconds + best.seconds
-    evaluations = found.evaluations + best.evaluations
+    seconds = run.seconds + best.seconds
+    evaluations = run.evaluations + best.evaluations
     return Outcome(both, best.energy, seconds, evaluations, best.gradients)
 
 
@@ -128,7 +131,7 @@ def _restarts(
     """Restart until wall clock and work of ``limit`` are used up, the last batch in full.
 
     Returns:
-        What was found in its wall clock, what in its work, and the batches within the first.
+        The outcomes within its wall clock and within its work, and the batches of the first.
     """
     total = Outcome(False, math.inf, 0.0, 0, 0)
     clock = work = total
@@ -146,7 +149,7 @@ def _restarts(
 def _row(
     task: Task, solver: str, seed: int, clock: Outcome, work: Outcome, batches: int
 ) -> dict[str, Any]:
-    return _rows.make(
+    return new_row(
         "networks",
         task.name,
         solver,
@@ -176,15 +179,15 @@ def line(row: dict[str, Any]) -> str:
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """Return the table of success rates, with 95 % Wilson intervals."""
-    lines = ["| network | solver | solved at equal wall clock | solved at equal work | seconds |"]
-    lines.append("|---|---|---|---|---|")
     latest = {(row["problem"], row["solver"], row["seed"]): row for row in rows}
+    lines = []
     for problem, solver in dict.fromkeys((p, s) for p, s, _ in latest):
         those = [row for (p, s, _), row in latest.items() if (p, s) == (problem, solver)]
         cells = [rate([row[key] for row in those]) for key in ("solved", "solved_at_equal_work")]
         seconds = statistics.median(row["seconds"] for row in those)
-        lines.append(f"| {problem} | {solver} | {cells[0]} | {cells[1]} | {seconds:.1f} |")
-    return lines
+        lines.append([problem, solver, *cells, f"{seconds:.1f}"])
+    columns = "network | solver | solved at equal wall clock | solved at equal work | seconds"
+    return report.markdown(columns, lines)
 
 
 def rate(solved: list[bool], z: float = 1.96) -> str:

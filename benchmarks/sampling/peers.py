@@ -1,4 +1,4 @@
-"""The peers of the suite `sampling`, each given the ladder and the step sizes that ours ended with.
+"""The peers of the suite `sampling`, each with the ladder and the step sizes that ours ended with.
 
 Every one starts where the target says, is compiled ahead of time, and has a warm-up of as many
 moves as ours, which is not timed.
@@ -7,19 +7,92 @@ moves as ours, which is not timed.
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.sampling.samplers import Chunks, Ours, Part, Sampler
+from benchmarks.ladder_run import LadderRun, Part
+from benchmarks.random_walk import flip, random_walk
 from benchmarks.targets import Target
 
-Proposal = Callable[[jax.Array, jax.Array], jax.Array]
+
+class Sampler(NamedTuple):
+    """A way to sample, compiled and warmed up.
+
+    Args:
+        name: As the table shows it.
+        given: The settings that it has, beside the energy, in words.
+        compile_seconds: Seconds that compiling took.
+        part: Goes on for about so many seconds; ours makes one repeat, however long it takes.
+    """
+
+    name: str
+    given: str
+    compile_seconds: float
+    part: Callable[[float], Part]
 
 
-def peers(ours: Ours) -> Iterator[Sampler]:
+class Chunks:
+    """A compiled program that makes a fixed number of records and can be called again.
+
+    Args:
+        step: ``(carry, key) -> carry``: one move of all chains.
+        cold: ``carry -> params``: those to be recorded, ``[chains, ...]``.
+        trips: ``carry -> int``: round trips so far, or ``None``.
+        carry: What the first move starts from.
+        target: What is sampled.
+        replicas: Energy evaluations of one move.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[Any, jax.Array], Any],
+        cold: Callable[[Any], jax.Array],
+        trips: Callable[[Any], jax.Array] | None,
+        carry: Any,
+        target: Target,
+        replicas: int,
+    ):
+        self.records = max(2, target.exchanges // 8)
+        self.carry, self.trips, self.calls = carry, trips, 0
+        self.evaluations = self.records * target.every * replicas
+
+        def record(carry: Any, key: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array]]:
+            move = lambda i, c: step(c, jax.random.fold_in(key, i))  # noqa: E731
+            carry = jax.lax.fori_loop(0, target.every, move, carry)
+            params = cold(carry)
+            return carry, (jax.vmap(target.energy)(params), jax.vmap(target.observe)(params))
+
+        def chunk(carry: Any, number: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array]]:
+            key = jax.random.fold_in(jax.random.key(0), number)
+            return jax.lax.scan(record, carry, jax.random.split(key, self.records))
+
+        began = time.perf_counter()
+        self.run = jax.jit(chunk).lower(carry, jnp.asarray(0)).compile()
+        self.compile_seconds = time.perf_counter() - began
+        for _ in range(-(-target.warm // self.records)):  # the warm-up, as long as ours
+            self._one()
+
+    def _one(self) -> tuple[jax.Array, jax.Array]:
+        self.carry, drawn = self.run(self.carry, jnp.asarray(self.calls))
+        self.calls += 1
+        return jax.block_until_ready(drawn)
+
+    def part(self, seconds: float) -> Part:
+        """Make chunks until so many seconds are used up, the last one in full."""
+        before = 0 if self.trips is None else int(self.trips(self.carry))
+        drawn, spent, began = [], 0.0, time.perf_counter()
+        while not drawn or spent < seconds:
+            drawn.append(self._one())
+            spent = time.perf_counter() - began
+        energies, observed = (np.concatenate(x) for x in zip(*drawn, strict=True))
+        trips = None if self.trips is None else int(self.trips(self.carry)) - before
+        return Part(spent, len(drawn) * self.evaluations, energies, observed, trips)
+
+
+def peers(ours: LadderRun) -> Iterator[Sampler]:
     """Yield those that can sample the target."""
     every = ours.target.every
     yield _replica_exchange(ours, None)
@@ -33,13 +106,7 @@ def _starts(target: Target, count: int) -> jax.Array:
     return jax.vmap(target.start)(jax.random.split(jax.random.key(1), count))
 
 
-def flip(key: jax.Array, spins: jax.Array) -> jax.Array:
-    """Flip one site, uniform over all: what our default move for bits does."""
-    site = jax.random.randint(key, (), 0, spins.size)
-    return (spins.reshape(-1) ^ (jnp.arange(spins.size) == site)).reshape(spins.shape)
-
-
-def _replica_exchange(ours: Ours, every: int | None) -> Sampler:
+def _replica_exchange(ours: LadderRun, every: int | None) -> Sampler:
     """Return TFP's kernel in a loop that counts round trips, which TFP does not.
 
     Args:
@@ -70,7 +137,7 @@ def _replica_exchange(ours: Ours, every: int | None) -> Sampler:
     return Sampler(name, given, chunks.compile_seconds, chunks.part)
 
 
-def _tfp_kernel(ours: Ours, every: int | None) -> Any:
+def _tfp_kernel(ours: LadderRun, every: int | None) -> Any:
     """Return ``ReplicaExchangeMC`` around a random walk, or around flips of one site."""
     from tensorflow_probability.substrates import jax as tfp
 
@@ -118,27 +185,15 @@ def travelled(journey: jax.Array, accepted: jax.Array) -> tuple[jax.Array, jax.A
     return journey.at[-1].set(hot).at[0].set(1), ended
 
 
-def _random_walk(ours: Ours) -> Sampler:
+def _random_walk(ours: LadderRun) -> Sampler:
     """Return blackjax's random walk at the coldest temperature, as many chains as our replicas."""
-    import blackjax
-
     target, chains = ours.target, len(ours.scales) * ours.target.ladders
-    temperature = float(ours.diagnostics.temperatures[0])
-    starts = _starts(target, chains)
+    temperature, scale = float(ours.diagnostics.temperatures[0]), float(ours.scales[0])
 
     def log_density(x: jax.Array) -> jax.Array:
         return -target.energy(x) / temperature
 
-    if target.discrete:
-        kernel = blackjax.rmh(log_density, flip)
-    else:
-        scale = jnp.full(starts.shape[1:], ours.scales[0], starts.dtype)
-        kernel = blackjax.additive_step_random_walk.normal_random_walk(log_density, scale)
-
-    def step(state: Any, key: jax.Array) -> Any:
-        return jax.vmap(kernel.step)(jax.random.split(key, chains), state)[0]
-
-    carry = jax.vmap(kernel.init)(starts)
+    step, carry = random_walk(log_density, _starts(target, chains), scale)
     chunks = Chunks(step, lambda state: state.position, None, carry, target, chains)
     given = "our coldest temperature and its step size, as many chains as our replicas, no ladder"
     return Sampler("blackjax random walk", given, chunks.compile_seconds, chunks.part)
@@ -149,11 +204,11 @@ def _stretch(target: Target, temperature: Any) -> Sampler:
     import emcee
 
     walkers, records = target.ladders * len(target.temperatures), max(2, target.exchanges // 8)
-    energies = jax.jit(jax.vmap(target.energy))
+    energies_of = jax.jit(jax.vmap(target.energy))
     observe = jax.jit(jax.vmap(target.observe))
 
     def log_density(x: np.ndarray) -> np.ndarray:
-        return -np.asarray(energies(np.asarray(x, np.float32)), np.float64) / float(temperature)
+        return -np.asarray(energies_of(np.asarray(x, np.float32)), np.float64) / float(temperature)
 
     starts = np.asarray(_starts(target, walkers), np.float64)
     began = time.perf_counter()
@@ -172,9 +227,9 @@ def _stretch(target: Target, temperature: Any) -> Sampler:
             spent = time.perf_counter() - began
         drawn = sampler.get_chain()
         seen = observe(np.asarray(drawn.reshape(-1, drawn.shape[2]), np.float32))
-        found = -sampler.get_log_prob() * float(temperature)
+        energies = -sampler.get_log_prob() * float(temperature)
         evaluations = sampler.iteration * target.every * walkers
-        return Part(spent, evaluations, found, np.asarray(seen).reshape(found.shape), None)
+        return Part(spent, evaluations, energies, np.asarray(seen).reshape(energies.shape), None)
 
     given = "our coldest temperature, as many walkers as our replicas, its default stretch move"
     return Sampler("emcee", given, compiling, part)

@@ -1,4 +1,11 @@
-"""Is the distribution right, and how fast: effective samples and round trips per second."""
+"""Is the distribution right, and how fast: effective samples and round trips per second.
+
+The suite samples laws whose means are known exactly, with our parallel tempering and with other
+libraries for as many seconds. A row is one sampler on one law: ``effective_per_second`` and
+``round_trips_per_second`` are the higher the better, and ``bias`` over ``standard_error`` says
+whether its means are right, up to 5 in size. Ours also compares its round trips with the theory's
+(``of_theory``).
+"""
 
 import statistics
 from collections.abc import Iterator
@@ -6,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import report as _report
-from benchmarks import rows as _rows
+from benchmarks import report
 from benchmarks.effective import autocorrelation, effective_samples, standard_error, theory
-from benchmarks.sampling.samplers import OURS, Ours, Part, Sampler
+from benchmarks.ladder_run import LadderRun, Part
+from benchmarks.rows import new_row
+from benchmarks.sampling.peers import Sampler
+from benchmarks.sampling.peers import peers as other_samplers
 from benchmarks.targets import Target, targets
 
 HEAD = """## sampling: is the distribution right, and how fast
@@ -46,6 +55,7 @@ moves. Of TFP only nightly builds run with this JAX.
 """
 
 _REPEATS, _QUICK_REPEATS = 7, 3
+_OURS = "jaxanneal"
 
 
 def run(quick: bool, peers: bool = False) -> Iterator[dict[str, Any]]:
@@ -56,36 +66,34 @@ def run(quick: bool, peers: bool = False) -> Iterator[dict[str, Any]]:
 
 def compare(target: Target, repeats: int, peers: bool) -> Iterator[dict[str, Any]]:
     """Sample one target with all solvers; the others have the wall clock that ours took."""
-    ours = Ours(target)
-    samplers = [ours.sampler()]
-    if peers:
-        from benchmarks.sampling import peers as _peers
-
-        samplers += _peers.peers(ours)
+    ours = LadderRun(target)
+    given = f"a geometric ladder to begin with, swap_every={ours.every}, a warm-up"
+    samplers = [Sampler(_OURS, given, ours.compile_seconds, ours.part)]
+    samplers += other_samplers(ours) if peers else []
     first = ours.result.steps // ours.every  # exchanges before the first repeat
     parts: dict[str, list[Part]] = {sampler.name: [] for sampler in samplers}
     histories = []
     for _ in range(repeats):
         for sampler in samplers:
-            seconds = parts[OURS][-1].seconds if parts[OURS] else 0.0
+            seconds = parts[_OURS][-1].seconds if parts[_OURS] else 0.0
             parts[sampler.name].append(sampler.part(seconds))
-            if sampler.name == OURS:
+            if sampler.name == _OURS:
                 histories.append(ours.result.history.energy)
     for sampler in samplers:
         ladder = ladder_health(ours, np.concatenate(histories), first)
-        extra = ladder if sampler.name == OURS else {}
+        extra = ladder if sampler.name == _OURS else {}
         yield _row(target, sampler, parts[sampler.name], extra)
 
 
-def ladder_health(ours: Ours, energies: np.ndarray, first: int) -> dict[str, Any]:
-    """Return what the ladder says of itself, and how its round trips compare with theory."""
-    found = ours.diagnostics
-    rate, ideal = float(np.mean(found.round_trip_rate)), theory(found.swap_rate)
+def ladder_health(ours: LadderRun, energies: np.ndarray, first: int) -> dict[str, Any]:
+    """Return the diagnostics of the ladder, and how its round trips compare with theory."""
+    health = ours.diagnostics
+    rate, ideal = float(np.mean(health.round_trip_rate)), theory(health.swap_rate)
     return {
-        "temperatures": np.asarray(found.temperatures, float).tolist(),
+        "temperatures": np.asarray(health.temperatures, float).tolist(),
         "scales": ours.scales.tolist(),
-        "swap_rate": np.asarray(found.swap_rate, float).tolist(),
-        "barrier": float(found.barrier),
+        "swap_rate": np.asarray(health.swap_rate, float).tolist(),
+        "barrier": float(health.barrier),
         "round_trip_rate": rate,
         "theory": ideal,
         "of_theory": rate / ideal,
@@ -108,7 +116,7 @@ def _row(
     speed = statistics.median(speeds)
     effective = {name: effective_samples(x) for name, x in draws.items()}
     trips = [part.round_trips for part in parts if part.round_trips is not None]
-    return _rows.make(
+    return new_row(
         "sampling",
         target.name,
         sampler.name,
@@ -163,25 +171,23 @@ def _off(row: dict[str, Any], what: str) -> str:
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """Return the table of rates and bias, that of the theory, and what peers were given."""
     latest = {(row["problem"], row["solver"]): row for row in rows}
-    lines = ["| law | solver | effective samples/s | round trips/s | bias of the energy | "]
-    lines[0] += "of the slowest | evaluations/s |"
-    lines.append("|---|---|---|---|---|---|---|")
-    for problem in dict.fromkeys(problem for problem, _ in latest):
-        for row in (row for (p, _), row in latest.items() if p == problem):
-            trips = row["round_trips_per_second"]
-            effective = _report.figures(row["effective_per_second"])
-            cells = [problem, row["solver"], f"({effective})" if _wrong(row) else effective]
-            cells += ["" if trips is None else _report.figures(trips)]
-            cells += [_off(row, "energy"), _off(row, "observed")]
-            cells += [_report.figures(row["evaluations"] / row["seconds"])]
-            lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", *([PEERS] if len({solver for _, solver in latest}) > 1 else []), THEORY]
-    lines += [
-        "| law | rungs | barrier | round trips per phase | theory | share | autocorrelation |"
-    ]
-    lines.append("|---|---|---|---|---|---|---|")
-    for row in (row for (_, solver), row in latest.items() if solver == OURS):
-        names = ("barrier", "round_trip_rate", "theory", "of_theory", "autocorrelation")
-        cells = " | ".join(_report.figures(row[name]) for name in names)
-        lines.append(f"| {row['problem']} | {row['rungs']} | {cells} |")
-    return lines
+    problems, lines = dict.fromkeys(problem for problem, _ in latest), []
+    for row in (row for problem in problems for (p, _), row in latest.items() if p == problem):
+        trips = row["round_trips_per_second"]
+        effective = report.figures(row["effective_per_second"])
+        cells = [row["problem"], row["solver"], f"({effective})" if _wrong(row) else effective]
+        cells += ["" if trips is None else report.figures(trips)]
+        cells += [_off(row, "energy"), _off(row, "observed")]
+        lines.append([*cells, report.figures(row["evaluations"] / row["seconds"])])
+    columns = "law | solver | effective samples/s | round trips/s | bias of the energy"
+    columns += " | of the slowest | evaluations/s"
+    parts = [*report.markdown(columns, lines), ""]
+    parts += [*([PEERS] if len({solver for _, solver in latest}) > 1 else []), THEORY]
+    names = ("barrier", "round_trip_rate", "theory", "of_theory", "autocorrelation")
+    ladders = (
+        [row["problem"], f"{row['rungs']}", *(report.figures(row[name]) for name in names)]
+        for (_, solver), row in latest.items()
+        if solver == _OURS
+    )
+    columns = "law | rungs | barrier | round trips per phase | theory | share | autocorrelation"
+    return parts + report.markdown(columns, ladders)

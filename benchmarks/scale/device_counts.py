@@ -15,9 +15,9 @@ import jax
 import numpy as np
 
 import jaxanneal as ja
-from benchmarks import processes as _processes
-from benchmarks import rows as _rows
-from benchmarks.scale.interrupted import whole
+from benchmarks.processes import CPU, printed
+from benchmarks.rows import new_row
+from benchmarks.scale.runs import whole
 from benchmarks.workloads import Workload, network, rastrigin, uniform_start
 
 NETWORK, FREE = "MLP 64-8-10, 100 digits", "Rastrigin, d=10"
@@ -29,9 +29,9 @@ def study(
 ) -> Iterator[dict[str, Any]]:
     """Start a process with each number of devices; yield its row."""
     for devices in counts:
-        given = devices, name, chains, steps, repeats
-        (measured,) = _processes.printed("scale.device_counts", *given, **_processes.CPU)
-        yield _rows.make(
+        arguments = devices, name, chains, steps, repeats
+        (measured,) = printed("scale.device_counts", *arguments, **CPU)
+        yield new_row(
             "scale",
             f"{name}: {chains} chains",
             f"{devices} devices",
@@ -61,13 +61,13 @@ def run(load: Workload, steps: int) -> ja.Result[Any]:
 
 
 def digest(result: ja.Result[Any]) -> str:
-    """Return a digest of every number found: best state, chains, history, swaps."""
-    found = (result.params, result.energy, result.chains.params, result.chains.energy)
+    """Return a digest of all numbers of a run: best state, chains, history, ladder, swaps."""
+    states = (result.params, result.energy, result.chains.params, result.chains.energy)
     ladder = (result.diagnostics.swap_rate, result.diagnostics.temperatures)
-    told = hashlib.sha256()
-    for leaf in jax.tree.leaves((found, ladder, result.history)):
-        told.update(np.asarray(leaf).tobytes())
-    return told.hexdigest()[:16]
+    sha = hashlib.sha256()
+    for leaf in jax.tree.leaves((states, ladder, result.history)):
+        sha.update(np.asarray(leaf).tobytes())
+    return sha.hexdigest()[:16]
 
 
 def main(devices: int, name: str, chains: int, steps: int, repeats: int) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import psutil
 
 import jaxanneal as ja
-from benchmarks import rows as _rows
-from benchmarks.scale.chain_counts import begin
+from benchmarks.rows import new_row
+from benchmarks.scale.runs import begin
 from benchmarks.workloads import Workload
 from jaxanneal._run import anneal
 from jaxanneal._run.checkpoint import Keeper
@@ -36,30 +36,26 @@ def study(workload: Workload, seconds: float, repeats: int) -> Iterator[dict[str
         seconds: How long a run is to take.
         repeats: Runs of each kind.
     """
-    steps = _steps(workload, seconds)
-    whole: dict[str, list[float]] = {PLAIN: [], **{name: [] for name in _PARTS}}
-    inside: dict[str, list[list[list[float]]]] = {name: [] for name in whole}
-    started: dict[str, set[int]] = {}
-    for name in whole:
-        before = set(cpu_seconds())
-        timed(workload, name, 2)  # imports, compiles
-        started[name] = set(cpu_seconds()) - before
+    steps, names = _steps(workload, seconds), (PLAIN, *_PARTS)
+    threads = {name: _threads(workload, name) for name in names}
+    whole: dict[str, list[float]] = {name: [] for name in names}
+    inside: dict[str, list[list[list[float]]]] = {name: [] for name in names}
     behind: dict[str, list[float]] = {name: [] for name in _PARTS}
     for _ in range(repeats):
-        for name in whole:
+        for name in names:
             since = cpu_seconds()
             spent, parts = timed(workload, name, steps)
             whole[name].append(spent)
             inside[name].append(parts)
             if name == PLAIN:
-                for part, found in behind.items():
-                    found.append(used(started[part], since))
+                for part, values in behind.items():
+                    values.append(used(threads[part], since))
     middle = statistics.median(whole[PLAIN])
     for name, values in whole.items():
         # Part by part: the first of them may be called more than once, the others are so once.
         first = [x for parts in inside[name] for x in parts[0]] if name in _PARTS else []
         spent = [sum(map(sum, parts)) for parts in inside[name]]
-        yield _rows.make(
+        yield new_row(
             "scale",
             f"{workload.name}, runs of {seconds:g} s",
             name,
@@ -81,17 +77,25 @@ def study(workload: Workload, seconds: float, repeats: int) -> Iterator[dict[str
 def _steps(workload: Workload, seconds: float) -> int:
     """Return how many moves take so long, of a run whose programs are compiled."""
     begin(workload, 2)
-    found = begin(workload, 10**7, max_seconds=max(0.2, seconds / 4))
-    return max(1, round(found.steps / found.seconds * seconds))
+    pilot = begin(workload, 10**7, max_seconds=max(0.2, seconds / 4))
+    return max(1, round(pilot.steps / pilot.seconds * seconds))
+
+
+def _threads(workload: Workload, name: str) -> set[int]:
+    """Return the threads that a first run starts, which also imports and compiles."""
+    before = set(cpu_seconds())
+    timed(workload, name, 2)
+    return set(cpu_seconds()) - before
 
 
 def timed(workload: Workload, name: str, steps: int) -> tuple[float, list[list[float]]]:
-    """Return the seconds of a whole call, and those spent in each part of what is asked about."""
+    """Return the seconds of a whole call, and those of every call of each of the watched parts."""
     with contextlib.ExitStack() as stack:
         parts = [stack.enter_context(watched(*part)) for part in _PARTS.get(name, ())]
         options: dict[str, Any] = {}
         if name == "checkpoint":
-            options["checkpoint"] = ja.Checkpoint(stack.enter_context(_folder()))
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            options["checkpoint"] = ja.Checkpoint(folder)
         elif name != PLAIN:
             stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
             options |= {"progress": True, "callback": lambda progress: False}
@@ -108,10 +112,6 @@ def cpu_seconds() -> dict[int, float]:
 def used(threads: set[int], since: dict[int, float]) -> float:
     """Return the processor's seconds that some threads have used since then."""
     return sum(now - since.get(x, 0.0) for x, now in cpu_seconds().items() if x in threads)
-
-
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory()
 
 
 @contextlib.contextmanager

@@ -11,10 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxanneal as ja
-from benchmarks import rows as _rows
-from benchmarks.scale.interrupted import whole
+from benchmarks.rows import new_row
+from benchmarks.scale.runs import whole
 
 _STEPS, _CHAINS, _END = 200, 8, 1e-3
+# Of the start temperature and of the step size.
+_ENDS = ((1.0, 100.0), (0.03, 3.0))
 
 
 def himmelblau(x: jax.Array) -> jax.Array:
@@ -33,13 +35,11 @@ def study(sides: tuple[int, int], sample: int, repeats: int) -> Iterator[dict[st
     starts, scales = (np.geomspace(*ends, n) for ends, n in zip(_ENDS, sides, strict=True))
     pairs = list(itertools.product(starts.tolist(), scales.tolist()))
     # Evenly spread over the grid, other ones in every repeat.
-    chosen = np.linspace(0, len(pairs) - 1, repeats * sample).round().astype(int)
+    indices = np.linspace(0, len(pairs) - 1, repeats * sample).round().astype(int)
     begin = time.perf_counter()
     swept = _sweep(starts, scales)
-    first = {"sweep": time.perf_counter() - begin}
-    begin = time.perf_counter()
-    _single(pairs, 0)
-    first["loop"] = time.perf_counter() - begin
+    first = time.perf_counter() - begin
+    _single(pairs, 0)  # compiles
     seconds: dict[str, list[float]] = {"sweep": [], "loop": []}
     looped: dict[int, float] = {}
     for repeat in range(repeats):
@@ -47,33 +47,27 @@ def study(sides: tuple[int, int], sample: int, repeats: int) -> Iterator[dict[st
         _sweep(starts, scales)
         seconds["sweep"].append((time.perf_counter() - begin) / len(pairs))
         begin = time.perf_counter()
-        looped |= {c: _single(pairs, c) for c in chosen[repeat::repeats].tolist()}
+        looped |= {c: _single(pairs, c) for c in indices[repeat::repeats].tolist()}
         seconds["loop"].append((time.perf_counter() - begin) / sample)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     same = sum(float(swept[c]) == energy for c, energy in looped.items())
-    told = f"{len(pairs)} configurations of Himmelblau's function"
-    made = {"sweep": len(pairs), "loop": sample}
-    solvers = {"sweep": "ja.sweep", "loop": f"a loop over ja.anneal, {repeats * sample} of them"}
-    for name, solver in solvers.items():
-        yield _rows.make(
+    loop = f"a loop over ja.anneal, {repeats * sample} of them"
+    for name, solver, count in (("sweep", "ja.sweep", len(pairs)), ("loop", loop, sample)):
+        yield new_row(
             "scale",
-            told,
+            f"{len(pairs)} configurations of Himmelblau's function",
             solver,
             study="sweep",
             chains=_CHAINS,
             steps=_STEPS,
             repeats=repeats,
-            configurations=made[name],
+            configurations=count,
             nanoseconds=medians[name] * 1e9,
             spread=[min(seconds[name]) / medians[name], max(seconds[name]) / medians[name]],
             times_the_loop=medians["loop"] / medians[name],
             same=[same, len(looped)],
-            compile_seconds=first[name] - medians[name] * made[name] if name == "sweep" else None,
+            compile_seconds=first - medians[name] * count if name == "sweep" else None,
         )
-
-
-# Of the start temperature and of the step size.
-_ENDS = ((1.0, 100.0), (0.03, 3.0))
 
 
 def _sweep(starts: np.ndarray, scales: np.ndarray) -> np.ndarray:
@@ -81,10 +75,10 @@ def _sweep(starts: np.ndarray, scales: np.ndarray) -> np.ndarray:
     over = {"method.cooling.start": starts.tolist(), "move.scale": scales.tolist()}
     method, move = _settings(1.0, 1.0)
     options: dict[str, Any] = {"key": 0, "steps": _STEPS, "repeats": 1, "progress": False}
-    found = ja.sweep(himmelblau, jnp.zeros(2), over=over, method=method, move=move, **options)
-    if (found.stop_reason == ja.StopReason.INTERRUPTED.name).any():
+    table = ja.sweep(himmelblau, jnp.zeros(2), over=over, method=method, move=move, **options)
+    if (table.stop_reason == ja.StopReason.INTERRUPTED.name).any():
         raise KeyboardInterrupt
-    return found.energy.values.reshape(-1)
+    return table.energy.values.reshape(-1)
 
 
 def _single(pairs: list[tuple[float, float]], c: int) -> float:

@@ -10,11 +10,11 @@ from typing import Any
 import jax
 
 import jaxanneal as ja
-from benchmarks import processes as _processes
-from benchmarks.step import suite as step
-from benchmarks.step import swaps as _swaps
+from benchmarks.processes import CPU, printed
+from benchmarks.step.measure import measure
+from benchmarks.step.methods import RUNGS, tempering
 from benchmarks.step.tables import BARE, PER_CORE
-from benchmarks.workloads import Workload, workloads
+from benchmarks.workloads import Workload, annealing, workloads
 
 # Of the widths tried, 1 to half of the chains, the quickest on two cores.
 _BLOCKS = {
@@ -30,16 +30,16 @@ _BLOCKS = {
 
 def rows() -> Iterator[dict[str, Any]]:
     """Start the process, and yield its rows as they come."""
-    yield from _processes.printed("step.core_steps", **_processes.CPU)
+    yield from printed("step.core_steps", **CPU)
 
 
-def solvers(workload: Workload) -> dict[str, tuple[Any, int]]:
+def methods(workload: Workload) -> dict[str, tuple[Any, int | None]]:
     """Return the methods that are timed, in blocks of which each core has one or more."""
-    found: dict[str, Any] = {"SA": step.annealing(workload.chains)}
-    if workload.chains >= _swaps.RUNGS:
-        found["PT, swap every 10"] = _swaps.tempering(workload.chains, 10)
     block = _BLOCKS[workload.name]
-    return {f"{name}, {PER_CORE}": (method, block) for name, method in found.items()}
+    blocks: dict[str, Any] = {f"SA, {PER_CORE}": (annealing(workload.chains), block)}
+    if workload.chains >= RUNGS:
+        blocks[f"PT, swap every 10, {PER_CORE}"] = tempering(workload.chains, 10), block
+    return blocks
 
 
 def main() -> None:
@@ -47,11 +47,11 @@ def main() -> None:
     ja.use_host_devices()
     for workload in workloads(quick=False):
         if workload.chains > 1:
-            for row in step.measure(workload, False, False, solvers):
+            for row in measure(workload, methods(workload), quick=False):
                 name = row["solver"]
-                name = f"{name}, {PER_CORE}" if name in BARE else name
-                told = {"solver": name, "devices": jax.local_device_count(), "memory": None}
-                print(json.dumps(row | told), flush=True)  # the memory is that of one device
+                row["solver"] = f"{name}, {PER_CORE}" if name in BARE else name
+                row["memory"] = None  # it would be that of one device
+                print(json.dumps(row | {"devices": jax.local_device_count()}), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import pathlib
 from typing import Any
 
-from benchmarks import report as _report
+from benchmarks import report
 
 # Ours are filled; with a device per core a square.
 _MARKS = {
@@ -23,14 +23,14 @@ def save(rows: list[dict[str, Any]], path: pathlib.Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator
 
-    devices = _report.devices(rows)
+    devices = report.devices(rows)
     shown = [_latest([row for row in rows if row["device"] == device]) for device in devices]
     heights = [len(costs) for costs in shown]
     figure = Figure(figsize=(9, 1.6 + 0.42 * sum(heights)), layout="constrained")
     axes = figure.subplots(len(devices), 1, sharex=True, squeeze=False, height_ratios=heights)
     for panel, device, costs in zip(axes[:, 0], devices, shown, strict=True):
         _draw(panel, costs)
-        panel.set_title(f"On {_report.named(device)}", loc="left")
+        panel.set_title(f"On {report.named(device)}", loc="left")
     last = axes[-1, 0]
     last.set_xscale("log")
     last.set_xticks([0.5, 1, 2, 5], labels=["0.5", "1", "2", "5"])

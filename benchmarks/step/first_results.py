@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import jaxanneal as ja
-from benchmarks import processes as _processes
-from benchmarks import rows as _rows
-from benchmarks.step.swaps import tempering
+from benchmarks.processes import printed
+from benchmarks.rows import new_row
+from benchmarks.step.methods import tempering
 from benchmarks.workloads import network
 
 SOLVERS = ("SA", "PT, swap every 10")
@@ -27,21 +27,21 @@ _LEAST, _LEVEL_0 = ", level 0", {"XLA_FLAGS": "--xla_backend_optimization_level=
 def study() -> Iterator[dict[str, Any]]:
     """Start processes, one solver and the other in turn; yield rows for each solver.
 
-    Each is asked without JAX's compilation cache, with one that an earlier process has filled, and
-    without LLVM's optimisations.
+    Each solver runs without JAX's compilation cache, with one that an earlier process has filled,
+    and without LLVM's optimisations.
     """
-    made: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    results: dict[tuple[str, str], list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as filled:
         for _ in range(1 + _PROCESSES):
             none = {"JAX_COMPILATION_CACHE_DIR": ""}
             cache = {"JAX_COMPILATION_CACHE_DIR": filled} | _CACHE_ALL
             kinds = ("", none), (_CACHED, cache), (_LEAST, none | _LEVEL_0)
             for solver, (kind, environment) in itertools.product(SOLVERS, kinds):
-                printed = _processes.printed("step.first_results", solver, **environment)
-                made.setdefault((solver, kind), []).extend(printed)
-    for (solver, kind), (_, *found) in made.items():  # the first filled the cache
-        compiling = [each["compile_seconds"] for each in found]
-        yield _rows.make(
+                lines = printed("step.first_results", solver, **environment)
+                results.setdefault((solver, kind), []).extend(lines)
+    for (solver, kind), (_, *repeats) in results.items():  # the first filled the cache
+        compiling = [repeat["compile_seconds"] for repeat in repeats]
+        yield new_row(
             "step",
             network(_CHAINS, 32, 100).name,
             f"{solver}, first result{kind}",
@@ -49,7 +49,7 @@ def study() -> Iterator[dict[str, Any]]:
             steps=_STEPS,
             repeats=_PROCESSES,
             compile_seconds=statistics.median(compiling),
-            seconds=statistics.median(each["seconds"] for each in found),
+            seconds=statistics.median(repeat["seconds"] for repeat in repeats),
             spread=[min(compiling), max(compiling)],
         )
 
@@ -57,13 +57,11 @@ def study() -> Iterator[dict[str, Any]]:
 def main(solver: str) -> None:
     """Make a short run, whose temperatures are given, and print how long it took to begin."""
     load = network(_CHAINS, 32, 100)
-    cooling = ja.cooling.Geometric(1e-2, 1e-4)
-    method = ja.SimulatedAnnealing(_CHAINS, cooling)
-    move = ja.moves.Gaussian(0.01)
-    options: dict[str, Any] = {"args": load.args, "move": move, "progress": False}
-    options["method"] = method if solver == SOLVERS[0] else tempering(_CHAINS, 10)
+    annealing = ja.SimulatedAnnealing(_CHAINS, ja.cooling.Geometric(1e-2, 1e-4))
+    method: Any = annealing if solver == SOLVERS[0] else tempering(_CHAINS, 10)
+    options: dict[str, Any] = {"args": load.args, "move": ja.moves.Gaussian(0.01), "method": method}
     began = time.perf_counter()
-    run = ja.anneal(load.energy, load.start, key=0, steps=_STEPS, **options)
+    run = ja.anneal(load.energy, load.start, key=0, steps=_STEPS, progress=False, **options)
     seconds = time.perf_counter() - began
     print(json.dumps({"compile_seconds": run.compile_seconds, "seconds": seconds}))
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import jax
 
-from benchmarks.step import suite as step
-from benchmarks.step.bare import bare
-from benchmarks.step.swaps import RUNGS, tempering
-from benchmarks.workloads import workloads
+from benchmarks.step.floors import bare
+from benchmarks.step.methods import RUNGS, program_of, tempering
+from benchmarks.step.tables import BARE
+from benchmarks.workloads import annealing, workloads
 
 _STEPS, _SHOWN = 40, 14
 
@@ -24,12 +24,12 @@ def main() -> None:
         raise RuntimeError("benchmarks.step.kernels: expected a GPU, got the CPU alone.")
     for workload in workloads(quick=False, large=True):
         starts = jax.vmap(workload.start)(jax.random.split(jax.random.key(0), workload.chains))
-        functions = {"bare (scan)": bare(workload, starts)[0][1]}
-        methods: dict[str, Any] = {"SA": step.annealing(workload.chains)}
+        functions = {BARE[1]: bare(workload, starts)[BARE[1]].moves}
+        methods: dict[str, Any] = {"SA": annealing(workload.chains)}
         if workload.chains >= RUNGS:
             methods["PT, swap every 1"] = tempering(workload.chains, 1)
         for name, method in methods.items():
-            functions[name] = step.solver(workload, starts, method, None)[0]
+            functions[name] = program_of(workload, starts, method, None).moves
         for name, function in functions.items():
             print(*_lines(f"{workload.name}, {name}", function), sep="\n", flush=True)
 
@@ -55,11 +55,13 @@ def _lines(title: str, function: Callable[[int], None]) -> list[str]:
 
 def _spent(events: list[dict[str, Any]]) -> dict[str, list[float]]:
     """Return the microseconds of each run of every kernel on the GPU's streams."""
-    told = [event for event in events if event.get("ph") == "M"]
-    gpus = {e["pid"] for e in told if "device:GPU" in str(e.get("args", {}).get("name"))}
-    streams = {
-        (e["pid"], e.get("tid")) for e in told if "Stream" in str(e.get("args", {}).get("name"))
-    }
+    names = [
+        (event.get("pid"), event.get("tid"), str(event.get("args", {}).get("name")))
+        for event in events
+        if event.get("ph") == "M"
+    ]
+    gpus = {process for process, _, name in names if "device:GPU" in name}
+    streams = {(process, thread) for process, thread, name in names if "Stream" in name}
     spent: dict[str, list[float]] = collections.defaultdict(list)
     for event in events:
         place = event.get("pid"), event.get("tid")

@@ -6,51 +6,36 @@ Each is compiled as its documentation says, and takes steps of the size that our
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.sampling.peers import flip
-from benchmarks.workloads import NUMPY, Workload
+from benchmarks.random_walk import random_walk
+from benchmarks.step.methods import RUNGS, Program
+from benchmarks.workloads import Workload, ising, network_energy, rastrigin
 
 _SCALE, _TEMPERATURE = 0.01, 1e-3
 
 
-class Peer(NamedTuple):
-    """Another library.
-
-    Args:
-        name: As the table shows it.
-        moves: Makes so many moves and waits for them.
-        compile_seconds: What its compilation took.
-        chains: Chains that make them.
-    """
-
-    name: str
-    moves: Callable[[int], Any]
-    compile_seconds: float
-    chains: int
-
-
-def peers(workload: Workload, starts: Any) -> Iterator[Peer]:
+def peers(workload: Workload, starts: Any) -> Iterator[tuple[str, Program]]:
     """Yield those that can take this workload's parameters."""
     discrete = all(x.dtype == jnp.bool_ for x in jax.tree.leaves(starts))
     if not discrete:
-        yield _evosax(workload, starts)
-    yield _blackjax(workload, starts, discrete)
-    if workload.chains >= 16 and not discrete:
-        yield _replica_exchange(workload, starts)
+        yield "evosax SA", _evosax(workload, starts)
+    yield "blackjax random walk", _blackjax(workload, starts)
+    if workload.chains >= RUNGS and not discrete:
+        yield "TFP replica exchange", _replica_exchange(workload, starts)
     if jax.default_backend() != "cpu":  # what follows runs on the processor
         return
-    yield _numpy_loop(workload, starts)
+    yield "NumPy loop, one chain", _numpy_loop(workload, starts)
     if not discrete:
-        yield _dual_annealing(workload, starts)
+        yield "SciPy dual_annealing", _dual_annealing(workload, starts)
 
 
-def _looped(name: str, step: Callable[[Any, jax.Array], Any], carry: Any, chains: int) -> Peer:
-    """Return a peer whose step goes from one carry to the next, in one compiled loop."""
+def _looped(step: Callable[[Any, jax.Array], Any], carry: Any) -> Program:
+    """Return a program whose step goes from one carry to the next, in one compiled loop."""
 
     @jax.jit
     def loop(carry: Any, steps: jax.Array) -> Any:
@@ -63,12 +48,10 @@ def _looped(name: str, step: Callable[[Any, jax.Array], Any], carry: Any, chains
         warnings.simplefilter("ignore")  # peers warn of their own use of JAX
         compiled = loop.lower(carry, jnp.asarray(1)).compile()
     spent = time.perf_counter() - began
-    return Peer(
-        name, lambda n: jax.block_until_ready(compiled(carry, jnp.asarray(n))), spent, chains
-    )
+    return Program(lambda n: jax.block_until_ready(compiled(carry, jnp.asarray(n))), spent)
 
 
-def _evosax(workload: Workload, starts: Any) -> Peer:
+def _evosax(workload: Workload, starts: Any) -> Program:
     """Simulated annealing as evosax has it: a population about one mean."""
     import optax
     from evosax.algorithms import SimulatedAnnealing
@@ -85,30 +68,19 @@ def _evosax(workload: Workload, starts: Any) -> Peer:
         return algorithm.tell(tell, population, fitness, state, numbers)[0]
 
     state = algorithm.init(jax.random.key(1), one, numbers)
-    return _looped("evosax SA", step, state, workload.chains)
+    return _looped(step, state)
 
 
-def _blackjax(workload: Workload, starts: Any, discrete: bool) -> Peer:
+def _blackjax(workload: Workload, starts: Any) -> Program:
     """Return the random walk, or the flip of one site, vmapped over chains."""
-    import blackjax
 
     def log_density(params: Any) -> jax.Array:
         return -workload.energy(params, *workload.args) / _TEMPERATURE
 
-    if discrete:
-        kernel = blackjax.rmh(log_density, flip)
-    else:
-        scale = jnp.full(sum(x[0].size for x in jax.tree.leaves(starts)), _SCALE)
-        kernel = blackjax.additive_step_random_walk.normal_random_walk(log_density, scale)
-
-    def step(state: Any, key: jax.Array) -> Any:
-        return jax.vmap(kernel.step)(jax.random.split(key, workload.chains), state)[0]
-
-    state = jax.vmap(kernel.init)(starts)
-    return _looped("blackjax random walk", step, state, workload.chains)
+    return _looped(*random_walk(log_density, starts, _SCALE))
 
 
-def _replica_exchange(workload: Workload, starts: Any) -> Peer:
+def _replica_exchange(workload: Workload, starts: Any) -> Program:
     """Return TFP's kernel with 16 rungs, which tries an exchange after every move."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TFP asks for integers of 64 bits
@@ -125,26 +97,46 @@ def _replica_exchange(workload: Workload, starts: Any) -> Peer:
 
         kernel = tfp.mcmc.ReplicaExchangeMC(
             target_log_prob_fn=log_density,
-            inverse_temperatures=1 / jnp.geomspace(1e-4, 1e-2, 16),
+            inverse_temperatures=1 / jnp.geomspace(1e-4, 1e-2, RUNGS),
             make_kernel_fn=lambda f: tfp.mcmc.RandomWalkMetropolis(
                 f, new_state_fn=tfp.mcmc.random_walk_normal_fn(scale=_SCALE)
             ),
         )
-        state = [x[: workload.chains // 16] for x in leaves]
+        state = [x[: workload.chains // RUNGS] for x in leaves]
 
         def step(carry: Any, key: jax.Array) -> Any:
             return kernel.one_step(*carry, seed=jax.random.key_data(key))
 
-        carry = (state, kernel.bootstrap_results(state))
-        return _looped("TFP replica exchange", step, carry, workload.chains)
+        return _looped(step, (state, kernel.bootstrap_results(state)))
 
 
-def _numpy_loop(workload: Workload, starts: Any) -> Peer:
+def _network_numpy(params: Any, x: np.ndarray, y: np.ndarray) -> float:
+    hidden = np.tanh(x @ params["w1"] + params["b1"])
+    logits = hidden @ params["w2"] + params["b2"]
+    logits = logits - logits.max(axis=1, keepdims=True)
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return -float(np.mean(log_p[np.arange(len(y)), y]))
+
+
+def _rastrigin_numpy(x: np.ndarray) -> float:
+    return float(10.0 * x.size + np.sum(x**2 - 10.0 * np.cos(2 * np.pi * x)))
+
+
+def _ising_numpy(spins: np.ndarray) -> float:
+    s = np.where(spins, 1.0, -1.0)
+    return float(-np.sum(s * np.roll(s, 1, 0)) - np.sum(s * np.roll(s, 1, 1)))
+
+
+# The same energies for the loop that everybody writes first.
+_NUMPY = {network_energy: _network_numpy, rastrigin: _rastrigin_numpy, ising: _ising_numpy}
+
+
+def _numpy_loop(workload: Workload, starts: Any) -> Program:
     """Return the loop of one chain that everybody writes first."""
     random = np.random.default_rng(0)
     args = tuple(np.asarray(x) for x in workload.args)
     first = [np.asarray(x[0]) for x in jax.tree.leaves(starts)]
-    treedef, energy = jax.tree.structure(starts), NUMPY[workload.energy]
+    treedef, energy = jax.tree.structure(starts), _NUMPY[workload.energy]
 
     def proposed(old: list[np.ndarray]) -> list[np.ndarray]:
         if old[0].dtype != np.bool_:
@@ -166,10 +158,10 @@ def _numpy_loop(workload: Workload, starts: Any) -> Peer:
         del best
         return float(lowest)
 
-    return Peer("NumPy loop, one chain", moves, 0.0, 1)
+    return Program(moves, 0.0, runs=workload.chains)
 
 
-def _dual_annealing(workload: Workload, starts: Any) -> Peer:
+def _dual_annealing(workload: Workload, starts: Any) -> Program:
     """Return SciPy's annealer on the jitted energy, without its local search."""
     from scipy.optimize import dual_annealing
 
@@ -180,14 +172,10 @@ def _dual_annealing(workload: Workload, starts: Any) -> Peer:
     spent = time.perf_counter() - began
     box = [(-6.0, 6.0)] * flat.size
 
-    def moves(steps: int) -> Any:
-        return dual_annealing(
-            lambda x: float(one(x.astype(np.float32))),
-            box,
-            x0=np.asarray(flat, np.float64),
-            maxfun=steps,
-            no_local_search=True,
-            rng=0,
-        )
+    options = {"x0": np.asarray(flat, np.float64), "no_local_search": True, "rng": 0}
 
-    return Peer("SciPy dual_annealing", moves, spent, 1)
+    def moves(steps: int) -> Any:
+        energy = lambda x: float(one(x.astype(np.float32)))  # noqa: E731
+        return dual_annealing(energy, box, maxfun=steps, **options)
+
+    return Program(moves, spent, runs=workload.chains)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from benchmarks.memory import bytes_of
 from benchmarks.workloads import Workload
 
 _REPEATS, _TURNS, _SIDE, _COPIED = 7, 20, 8192, 2**30
@@ -58,25 +59,8 @@ def least_seconds(workload: Workload, starts: Any, limit: Peaks) -> float:
     axes = (0, *(None for _ in workload.args))
     energies = jax.jit(jax.vmap(workload.energy, in_axes=axes))
     analysis: Any = energies.lower(starts, *workload.args).cost_analysis()
-    moved = 2 * _bytes(starts) + _bytes(workload.args)
+    moved = 2 * bytes_of(starts) + bytes_of(workload.args)
     return max(
         moved / limit.bytes_per_second,
         (analysis or {}).get("flops", 0.0) / limit.operations_per_second,
     )
-
-
-def _bytes(tree: Any) -> int:
-    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
-
-
-def copying(starts: Any) -> Callable[[int], None]:
-    """Return a function that reads and writes all states so many times, and does nothing else."""
-
-    def again(x: jax.Array) -> jax.Array:
-        return ~x if x.dtype == jnp.bool_ else -x
-
-    @jax.jit
-    def loop(tree: Any, steps: jax.Array) -> Any:
-        return jax.lax.fori_loop(0, steps, lambda _, tree: jax.tree.map(again, tree), tree)
-
-    return lambda steps: jax.block_until_ready(loop(starts, jnp.asarray(steps)))

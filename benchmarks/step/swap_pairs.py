@@ -11,9 +11,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks import rows as _rows
-from benchmarks.step import suite as step
-from benchmarks.step.swaps import RUNGS, tempering
+from benchmarks.rows import new_row
+from benchmarks.step.measure import seconds_of, warm_seconds
+from benchmarks.step.methods import RUNGS, program_of, tempering
 from benchmarks.step.tables import ADDED
 from benchmarks.workloads import Workload
 
@@ -30,24 +30,34 @@ def study(loads: Iterator[Workload], seconds: float) -> Iterator[dict[str, Any]]
     """
     for load in loads:
         if load.chains >= RUNGS:
-            yield _row(load, pairs(load, seconds))
+            times = pairs(load, seconds)
+            yield new_row(
+                "step",
+                load.name,
+                ADDED,
+                chains=load.chains,
+                block=load.chains,
+                repeats=len(times),
+                added=added(times),
+                interval=interval(times),
+            )
 
 
 def pairs(load: Workload, seconds: float) -> np.ndarray:
     """Return seconds of calls with a swap every move and every 10 moves, ``[pairs, 2]``."""
     starts = jax.vmap(load.start)(jax.random.split(jax.random.key(0), load.chains))
     both = [
-        step.solver(load, starts, tempering(load.chains, every), load.chains)[0]
+        program_of(load, starts, tempering(load.chains, every), load.chains).moves
         for every in (1, 10)
     ]
-    moves = 10 * max(1, int(_CALL / step.seconds_of(both[1], 10)))
-    found: list[list[float]] = []
+    moves = 10 * max(1, int(_CALL / warm_seconds(both[1], 10)))
+    times: list[list[float]] = []
     began = time.perf_counter()
-    while time.perf_counter() - began < seconds or len(found) < 2:
-        order = (0, 1) if len(found) % 2 else (1, 0)
-        times = {index: _timed(both[index], moves) for index in order}
-        found.append([times[0], times[1]])
-    return np.array(found)
+    while time.perf_counter() - began < seconds or len(times) < 2:
+        order = (0, 1) if len(times) % 2 else (1, 0)
+        pair = {index: seconds_of(both[index], moves) for index in order}
+        times.append([pair[0], pair[1]])
+    return np.array(times)
 
 
 def added(times: np.ndarray) -> float:
@@ -63,22 +73,3 @@ def interval(times: np.ndarray) -> list[float]:
     """Return 95 % of :func:`added` of pairs that are drawn again."""
     drawn = np.random.default_rng(0).integers(len(times), size=(_DRAWS, len(times)))
     return np.percentile([added(times[index]) for index in drawn], [2.5, 97.5]).tolist()
-
-
-def _row(load: Workload, times: np.ndarray) -> dict[str, Any]:
-    return _rows.make(
-        "step",
-        load.name,
-        ADDED,
-        chains=load.chains,
-        block=load.chains,
-        repeats=len(times),
-        added=added(times),
-        interval=interval(times),
-    )
-
-
-def _timed(function: Any, moves: int) -> float:
-    began = time.perf_counter()
-    function(moves)
-    return time.perf_counter() - began

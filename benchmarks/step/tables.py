@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks import report as _report
+from benchmarks import report
 
 SWAPS = "a swap phase alone"
 HAND = "PT's moves by hand"
@@ -12,6 +12,13 @@ BARE = ("bare (calls)", "bare (scan)", "bare (scan), our flags")
 PER_CORE = "a device per core"
 _EACH = tuple(f"{name}, {PER_CORE}" for name in (*BARE[:2], "SA", "PT, swap every 10"))
 _SHOWN = (*BARE[:2], "SA", "PT, swap every 10")
+
+# The solvers that the project's README shows.
+_SHORT = (
+    *(*BARE, "SA", "PT, swap every 10", "PT, swap every 1"),
+    *(f"SA, {PER_CORE}", f"PT, swap every 10, {PER_CORE}"),
+    *("evosax SA", "blackjax random walk", "TFP replica exchange"),
+)
 
 HEAD = """## step: what a step costs
 
@@ -89,13 +96,24 @@ other kernels for the same energy alone and in a step, and what those need is co
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """Return the figure and the tables of all devices, the processor's first."""
     lines = ["![Costs of a step over that of the bare energy](results/step.png)", ""]
-    for device in _report.devices(rows):
-        lines += [
-            f"### On {_report.named(device)}",
-            "",
-            *_of_one([r for r in rows if r["device"] == device]),
-        ]
+    for device in report.devices(rows):
+        lines += [f"### On {report.named(device)}", "", *_of_one(_on(device, rows))]
     return lines[:-1]
+
+
+def readme_table(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the table of the project's README for each device: costs of a few solvers."""
+    lines: list[str] = []
+    few = [row for row in rows if row["solver"] in _SHORT]
+    for device in report.devices(few):
+        costs = sorted(_on(device, few), key=lambda row: _SHORT.index(row["solver"]))
+        lines += [f"On {report.named(device)}:", "", *report.grid(costs, "ratio"), ""]
+        lines += [report.provenance(costs), ""]
+    return lines
+
+
+def _on(device: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row["device"] == device]
 
 
 def _of_one(rows: list[dict[str, Any]]) -> list[str]:
@@ -103,9 +121,9 @@ def _of_one(rows: list[dict[str, Any]]) -> list[str]:
     pairs = [row for row in rows if "added" in row]
     rows = [row for row in rows if "ratio" in row]
     steps = [row for row in rows if row["solver"] not in (SWAPS, COPY, HAND)]
-    known = {row["problem"] for row in rows if row["solver"] == HAND}
+    by_hand = {row["problem"] for row in rows if row["solver"] == HAND}
     floor = [
-        row for row in rows if row["problem"] in known and row["solver"] in (*_SHOWN[2:], HAND)
+        row for row in rows if row["problem"] in by_hand and row["solver"] in (*_SHOWN[2:], HAND)
     ]
     phases = [row | {"ratio": 100 * row["ratio"]} for row in rows if row["solver"] == SWAPS]
     each = [
@@ -128,11 +146,11 @@ def _of_one(rows: list[dict[str, Any]]) -> list[str]:
         (_COMPILING, first, "compile_seconds"),
     ]
     lines: list[str] = []
-    for text, chosen, column in parts:
-        if any(row.get(column) is not None for row in chosen):
+    for text, part, column in parts:
+        if any(row.get(column) is not None for row in part):
             lines += [text] if text else []
-            shown = _report.figures if column == "each" else _report.hundredths
-            lines += [*_report.grid(chosen, column, shown), ""]
+            shown = report.figures if column == "each" else report.hundredths
+            lines += [*report.grid(part, column, shown), ""]
         if text == _SHARES and pairs:
             lines += [_ADDED, *_pairs_table(pairs), ""]
     return lines
@@ -140,20 +158,19 @@ def _of_one(rows: list[dict[str, Any]]) -> list[str]:
 
 def _before(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the latest row but one of each workload and solver of ours on the same processor."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         if row["solver"] in (*_SHOWN[2:], *_EACH[2:]):
-            found.setdefault((row["problem"], row["solver"]), []).append(row)
-    pairs = [made[-2:] for made in found.values() if len(made) > 1]
+            runs.setdefault((row["problem"], row["solver"]), []).append(row)
+    pairs = [rows[-2:] for rows in runs.values() if len(rows) > 1]
     return [first for first, last in pairs if first["processor"] == last["processor"]]
 
 
 def _pairs_table(rows: list[dict[str, Any]]) -> list[str]:
     """Return the latest row of each workload as a line."""
     latest = {row["problem"]: row for row in rows}
-    lines = ["| workload | added, % | interval, % | pairs |", "|---|---|---|---|"]
+    lines = []
     for problem, row in latest.items():
-        low, high = (f"{100 * x:.2f}" for x in row["interval"])
-        cells = [problem, f"{100 * row['added']:.2f}", f"{low} to {high}", f"{row['repeats']}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+        added, low, high = (f"{100 * x:.2f}" for x in (row["added"], *row["interval"]))
+        lines.append([problem, added, f"{low} to {high}", f"{row['repeats']}"])
+    return report.markdown("workload | added, % | interval, % | pairs", lines)

@@ -10,7 +10,7 @@ from laws import FEW, MANY, assert_mean, caught
 
 from benchmarks import __main__ as command
 from benchmarks.effective import autocorrelation, effective_samples, standard_error, theory
-from benchmarks.exchanges import searches as _searches
+from benchmarks.exchanges import searches
 from benchmarks.exchanges import suite as exchanges
 from benchmarks.sampling import suite as sampling
 from benchmarks.sampling.peers import travelled
@@ -226,12 +226,12 @@ def test_a_run_of_the_suite_gives_rows_lines_and_a_table():
 def test_a_run_of_the_exchanges_gives_rows_lines_and_tables(monkeypatch):
     rows = list(exchanges.frequencies(double_well(0), 400, (10,), 2))
     rows += exchanges.shapes(64, 1)
-    near = _searches.searches()[0]._replace(target=400.0)  # any start is lower
-    monkeypatch.setattr(_searches, "searches", lambda: [near, near._replace(target=-1.0)])
-    found, lost = _searches.study((10,), 1, 100)
-    assert found["reached"] == 1 and found["moves_to_target"] == 0
+    near = searches.searches()[0]._replace(target=400.0)  # any start is lower
+    monkeypatch.setattr(searches, "searches", lambda: [near, near._replace(target=-1.0)])
+    reached, lost = searches.study((10,), 1, 100)
+    assert reached["reached"] == 1 and reached["moves_to_target"] == 0
     assert lost["reached"] == 0 and lost["moves_to_target"] is None
-    rows += [found, lost]
+    rows += [reached, lost]
     assert [row["solver"] for row in rows[:2]] == ["deo, swap_every=10", "seo, swap_every=10"]
     assert [row["solver"] for row in rows[2:5]] == ["1 x 64 rungs", "8 x 8 rungs", "SA"]
     assert all(exchanges.line(row) for row in rows)

@@ -10,35 +10,32 @@ import pytest
 from laws import caught
 
 import jaxanneal as ja
-from benchmarks.scale import chain_counts as _chain_counts
-from benchmarks.scale import device_counts as _device_counts
-from benchmarks.scale import overheads as _overheads
+from benchmarks.scale import chain_counts, device_counts, overheads, sweep_speed
 from benchmarks.scale import suite as scale
-from benchmarks.scale import sweep_speed as _sweep_speed
 from benchmarks.scale.device_counts import FREE
-from benchmarks.scale.interrupted import whole
+from benchmarks.scale.runs import whole
 from benchmarks.workloads import Workload
 
 # One structure for all that runs here: programs are compiled once.
-SMALL = Workload("small", 8, _sweep_speed.himmelblau, lambda key: np.zeros(2, np.float32), ())
+SMALL = Workload("small", 8, sweep_speed.himmelblau, lambda key: np.zeros(2, np.float32), ())
 
 
 def digest_law(digest):
     """One bit of one chain, or another ladder, is another digest; the same numbers are not."""
 
-    def found(last=1.0, ladder=0.5):
+    def result(last=1.0, ladder=0.5):
         chains = types.SimpleNamespace(params={"w": np.ones((4, 3))}, energy=np.array([2.0, last]))
         rates = types.SimpleNamespace(swap_rate=np.array([ladder]), temperatures=np.ones(2))
         best = {"params": {"w": np.ones(3)}, "energy": 1.0, "history": np.arange(3)}
         return types.SimpleNamespace(**best, chains=chains, diagnostics=rates)
 
-    assert digest(found()) == digest(found())
-    assert digest(found(last=np.nextafter(1.0, 2.0))) != digest(found())
-    assert digest(found(ladder=np.nextafter(0.5, 1.0))) != digest(found())
+    assert digest(result()) == digest(result())
+    assert digest(result(last=np.nextafter(1.0, 2.0))) != digest(result())
+    assert digest(result(ladder=np.nextafter(0.5, 1.0))) != digest(result())
 
 
 def test_a_digest_tells_one_bit():
-    digest_law(_device_counts.digest)
+    digest_law(device_counts.digest)
     caught(digest_law, lambda result: str(result.energy))
 
 
@@ -86,7 +83,7 @@ def coverage_law(interval):
 
 
 def test_the_interval_of_a_ratio_covers_it():
-    coverage_law(_overheads.interval)
+    coverage_law(overheads.interval)
     caught(coverage_law, lambda x, y: [np.median(x) / np.median(y)] * 2)
 
 
@@ -97,7 +94,7 @@ class Slow:
 
 def test_calls_are_timed_and_the_function_is_put_back():
     original = Slow.wait
-    with _overheads.watched(Slow, "wait") as seconds:
+    with overheads.watched(Slow, "wait") as seconds:
         assert [Slow().wait(x) for x in (1, 2)] == [1, 2]
     assert len(seconds) == 2
     assert all(x >= 0 for x in seconds)
@@ -112,17 +109,17 @@ def busy_law(used):
         while not over.is_set():
             sum(range(1000))
 
-    before = set(_overheads.cpu_seconds())
+    before = set(overheads.cpu_seconds())
     threads = [threading.Thread(target=run) for run in (work, over.wait)]
     ids = []
     for thread in threads:
         thread.start()
         ids.append({thread.native_id})
-    assert set().union(*ids) <= set(_overheads.cpu_seconds()) - before
-    since = _overheads.cpu_seconds()
+    assert set().union(*ids) <= set(overheads.cpu_seconds()) - before
+    since = overheads.cpu_seconds()
     try:
         time.sleep(0.5)
-        worked, slept = (used(found, since) for found in ids)
+        worked, slept = (used(thread_ids, since) for thread_ids in ids)
     finally:
         over.set()
         for thread in threads:
@@ -132,7 +129,7 @@ def busy_law(used):
 
 
 def test_threads_left_behind_are_seen_to_work():
-    busy_law(_overheads.used)
+    busy_law(overheads.used)
     caught(busy_law, lambda threads, since: 0.0)
 
 
@@ -154,13 +151,13 @@ def bytes_law(rows):
 
 
 def test_chains_and_overheads_give_rows_lines_and_tables():
-    rows = list(_chain_counts.study(SMALL, (8,), 2, 0.05, 20))
+    rows = list(chain_counts.study(SMALL, (8,), 2, 0.05, 20))
     assert [row["solver"] for row in rows] == ["8 chains"]
     bytes_law(rows)
     caught(bytes_law, [row | {"bytes_per_chain": 16} for row in rows])
     assert rows[0]["steps"] >= 20
     assert rows[0]["evaluations_per_second"] > 0
-    rows += _overheads.study(SMALL, 0.1, 2)
+    rows += overheads.study(SMALL, 0.1, 2)
     plain, kept, shown = rows[1:]
     assert plain["ratio"] == 1
     assert plain["spent_seconds"] == 0
@@ -185,24 +182,24 @@ def same_law(rows):
 
 @pytest.mark.slow
 def test_runs_of_the_loop_are_those_of_the_sweep(monkeypatch):
-    rows = list(_sweep_speed.study((2, 2), 2, 2))
+    rows = list(sweep_speed.study((2, 2), 2, 2))
     assert [row["configurations"] for row in rows] == [4, 2]
     same_law(rows)
     assert rows[1]["times_the_loop"] == 1
     assert [json.loads(json.dumps(row)) for row in rows] == rows  # as they are kept
     assert all(scale.line(row) for row in rows)
     assert sum(line.startswith("| 4 configurations") for line in scale.table(rows)) == 2
-    single = _sweep_speed._single
-    monkeypatch.setattr(_sweep_speed, "_single", lambda pairs, c: single(pairs, (c + 1) % 4))
-    caught(same_law, list(_sweep_speed.study((2, 2), 2, 2)))
+    single = sweep_speed._single
+    monkeypatch.setattr(sweep_speed, "_single", lambda pairs, c: single(pairs, (c + 1) % 4))
+    caught(same_law, list(sweep_speed.study((2, 2), 2, 2)))
 
 
 @pytest.mark.slow
 def test_a_process_with_four_devices_prints_the_digest_that_two_have_here():
-    (row,) = _device_counts.study((4,), FREE, 256, 20, 1)
-    here = _device_counts.run(_device_counts.workload(FREE, 256), 20)
+    (row,) = device_counts.study((4,), FREE, 256, 20, 1)
+    here = device_counts.run(device_counts.workload(FREE, 256), 20)
     assert (row["used"], len(here.chains.energy.sharding.device_set)) == (4, 2)
-    assert row["digest"] == _device_counts.digest(here)
+    assert row["digest"] == device_counts.digest(here)
     assert row["evaluations_per_second"] > 0
     assert row["digest"] in scale.line(row)
     assert scale.table([row])[-1].endswith("| yes |")

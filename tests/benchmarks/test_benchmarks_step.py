@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from laws import caught
 
-from benchmarks import report as _report
+from benchmarks import report
 from benchmarks.step import suite as step
-from benchmarks.step import swap_pairs as _swap_pairs
+from benchmarks.step import swap_pairs
 from benchmarks.workloads import Workload, rastrigin, uniform_start
 
 COSTS = {"bare (calls)": 1.0, "bare (scan)": 1.25, "SA": 1.07, "a swap phase alone": 0.004}
 
 
 def row(device, solver, ratio, **more):
-    made = {
+    fields = {
         "suite": "step",
         "problem": "MLP 64, 32, 100",
         "solver": solver,
@@ -26,7 +26,7 @@ def row(device, solver, ratio, **more):
         "processor": "a processor",
         "device": device,
     }
-    return made | more
+    return fields | more
 
 
 ROWS = [
@@ -44,20 +44,20 @@ def test_the_report_has_the_latest_costs_of_every_device_by_itself(tmp_path):
     (folder / "step.jsonl").write_text("".join(json.dumps(x) + "\n" for x in [*ROWS, FIRST]))
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- step -->\nold\n<!-- /step -->\nafter\n")
-    written = _report.write(folder, {"step": step})
-    short, report = readme.read_text(), (folder.parent / "README.md").read_text()
+    written = report.write(folder, {"step": step})
+    short, long = readme.read_text(), (folder.parent / "README.md").read_text()
     assert written == str(folder.parent / "README.md")
-    for text in (short, report):
+    for text in (short, long):
         on_cpu, on_gpu = text.split("one a GPU")
         assert "| MLP 64, 32, 100 | 1.00 | 1.25 | 1.07 |" in on_cpu
         assert "| MLP 64, 32, 100 | 2.00 | 2.50 | 2.14 |" in on_gpu
         assert "9.00" not in text
     assert short.startswith("before\n<!-- step -->\n")
     assert short.endswith("<!-- /step -->\nafter\n")
-    assert "| a swap phase alone |\n|---|---|\n| MLP 64, 32, 100 | 0.40 |" in report
-    assert "| MLP 64, 32, 100 | 0.50 | 0.50 | 0.50 |" in report  # of the roofline
-    assert "| MLP 64, 32, 100 | 3.00 |" in report
-    assert "| MLP 64, 32, 100 | 2.20 |" in report
+    assert "| a swap phase alone |\n|---|---|\n| MLP 64, 32, 100 | 0.40 |" in long
+    assert "| MLP 64, 32, 100 | 0.50 | 0.50 | 0.50 |" in long  # of the roofline
+    assert "| MLP 64, 32, 100 | 3.00 |" in long
+    assert "| MLP 64, 32, 100 | 2.20 |" in long
     assert (folder / "step.png").stat().st_size > 10_000
 
 
@@ -70,7 +70,7 @@ def added_law(added):
 
 
 def test_what_a_swap_adds_is_found_in_pairs():
-    added_law(_swap_pairs.added)
+    added_law(swap_pairs.added)
     medians_of_each = lambda x: np.divide(*np.median(x, axis=0)) - 1  # noqa: E731
     caught(added_law, medians_of_each)
 
@@ -85,8 +85,8 @@ def interval_law(interval):
 
 
 def test_the_interval_of_what_a_swap_adds_covers_it():
-    interval_law(_swap_pairs.interval)
-    caught(interval_law, lambda times: [_swap_pairs.added(times)] * 2)
+    interval_law(swap_pairs.interval)
+    caught(interval_law, lambda times: [swap_pairs.added(times)] * 2)
 
 
 @pytest.mark.slow
@@ -94,11 +94,11 @@ def test_pairs_of_a_workload_make_a_row_a_line_and_a_table():
     loads = [
         Workload(f"{chains} chains", chains, rastrigin, uniform_start, ()) for chains in (16, 1)
     ]
-    (made,) = _swap_pairs.study(iter(loads), 0.1)
-    assert made["block"] == 16
-    assert made["repeats"] >= 2
-    low, high = made["interval"]
-    assert low <= made["added"] <= high
-    assert "what a swap after every move adds" in step.line(made)
-    lines = step.table([*ROWS, made])
+    (pairs,) = swap_pairs.study(iter(loads), 0.1)
+    assert pairs["block"] == 16
+    assert pairs["repeats"] >= 2
+    low, high = pairs["interval"]
+    assert low <= pairs["added"] <= high
+    assert "what a swap after every move adds" in step.line(pairs)
+    lines = step.table([*ROWS, pairs])
     assert sum(line.startswith("| 16 chains | ") for line in lines) == 1
