@@ -1,21 +1,24 @@
 """Rooms: imports lead down, never in a circle, and no file or function outgrows its reader."""
 
+import pytest
 import rooms
 
-
-def test_every_file_stands_in_a_room():
-    assert [name for name in rooms.files() if rooms.room(name) == "" != name] == []
-
-
-def test_imports_lead_down():
-    assert rooms.upwards() == []
+BOTH = {"library": rooms.LIBRARY, "benchmarks": rooms.BENCHMARKS}
+pytestmark = pytest.mark.parametrize("house", BOTH.values(), ids=BOTH)
 
 
-def test_imports_go_in_no_circle():
-    assert len(rooms.longest_chain()) > 1
+def test_every_file_stands_in_a_room(house):
+    assert [x for x in rooms.files(house) if rooms.room(house, x) == "" != x] == []
 
 
-def test_files_and_functions_stay_short():
-    long = {name: rooms.lines(name) for name in rooms.files() if rooms.lines(name) > 400}
-    assert long == {}
-    assert rooms.long_functions(40) == {}
+def test_imports_lead_down(house):
+    assert rooms.upwards(house) == []
+
+
+def test_imports_go_in_no_circle(house):
+    assert len(rooms.longest_chain(house)) > 1
+
+
+def test_files_and_functions_stay_short(house):
+    assert [x for x in rooms.files(house) if rooms.lines(house, x) > 400] == []
+    assert rooms.long_functions(house, 40) == {}
