@@ -45,11 +45,8 @@ class LadderRun:
             warmup=target.warm * self.every,
             scheme=scheme,
         )
-        self.options: dict[str, Any] = {
-            "progress": False,
-            "record_every": record_every or self.every,
-            "observe": target.observe,
-        }
+        self.options: dict[str, Any] = {"progress": False, "observe": target.observe}
+        self.options["record_every"] = record_every or self.every
         start: dict[str, Any] = {"params": target.start, "key": 0, "method": method}
         start |= {"move": target.move, "steps": target.warm * self.every}
         warmed = ja.anneal(target.energy, **start, **self.options)

@@ -63,9 +63,7 @@ def _version(package: str) -> str:
 def _commit() -> str:
     try:
         command = ["git", "describe", "--always", "--dirty"]
-        here = pathlib.Path(__file__).parent
-        return subprocess.run(
-            command, cwd=here, capture_output=True, text=True, check=True
-        ).stdout.strip()
+        options: dict[str, Any] = {"cwd": RESULTS.parent, "capture_output": True, "text": True}
+        return subprocess.run(command, **options, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

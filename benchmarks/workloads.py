@@ -99,9 +99,7 @@ def annealing(chains: int) -> ja.SimulatedAnnealing:
     return ja.SimulatedAnnealing(chains, ja.cooling.Geometric(1e-2, 1e-4, steps=10**6))
 
 
-def energy_loop(
-    energy: Any, params: Any, args: tuple[Any, ...], steps: Any
-) -> tuple[Any, jax.Array]:
+def energy_loop(energy: Any, params: Any, args: Any, steps: Any) -> tuple[Any, jax.Array]:
     """Evaluate chains again and again; every parameter is touched, or XLA would do it once."""
     axes = (0, *(None for _ in args))
 

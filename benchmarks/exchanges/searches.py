@@ -90,19 +90,8 @@ def study(everies: tuple[int, ...], repeats: int, steps: int = _STEPS) -> Iterat
 
 
 def _run(search: Search, every: int, seed: int, steps: int) -> Any:
-    method = ja.ParallelTempering(
-        ladders=_LADDERS,
-        temperatures=np.asarray(search.temperatures),
-        swap_every=every,
-        warmup=steps // 10,
-    )
-    return ja.anneal(
-        search.energy,
-        search.start,
-        key=seed,
-        method=method,
-        move=search.move,
-        steps=steps,
-        target=search.target,
-        progress=False,
-    )
+    shape: dict[str, Any] = {"ladders": _LADDERS, "temperatures": np.asarray(search.temperatures)}
+    method = ja.ParallelTempering(**shape, swap_every=every, warmup=steps // 10)
+    start: dict[str, Any] = {"params": search.start, "key": seed, "method": method}
+    start |= {"move": search.move, "target": search.target}
+    return ja.anneal(search.energy, **start, steps=steps, progress=False)

@@ -84,9 +84,7 @@ def frequencies(
     settings = [("deo", every) for every in everies] + [("seo", 10)]
     runs = {
         f"{scheme}, swap_every={every}": LadderRun(
-            target._replace(exchanges=moves // every, every=every),
-            scheme,
-            _RECORD,
+            target._replace(exchanges=moves // every, every=every), scheme, _RECORD
         )
         for scheme, every in settings
     }
