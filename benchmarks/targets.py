@@ -1,4 +1,4 @@
-"""The laws of the suite `sampling`, with what is exactly known of each at its coldest rung."""
+"""The laws that suites sample, with what is exactly known of each at its coldest rung."""
 
 import functools
 import math
