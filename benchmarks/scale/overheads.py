@@ -23,7 +23,7 @@ PLAIN = "plain"
 # Where the time goes: saves and the fingerprint of the call, the bar and the callback.
 _PARTS = {
     "checkpoint": ((Keeper, "save"), (anneal, "fingerprint")),
-    "progress bar and callback": ((Driver, "_tell"),),
+    "progress bar and callback": ((Driver, "_show"),),
 }
 _DRAWS = 2_000
 
