@@ -4,7 +4,7 @@ import re
 import tomllib
 
 # Of the extras those that the library itself imports.
-EXTRAS = ("plot", "xarray", "sweep", "checkpoint", "arviz")
+EXTRAS = ("plot", "xarray", "sweep", "arviz")
 
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]

@@ -72,4 +72,6 @@ if __name__ == "__main__":
     print("digest", digest(found), flush=True)
     refused(checkpoint=ja.Checkpoint(directory), steps=81)
     if rank == 1:
-        refused(checkpoint=ja.Checkpoint(f"{directory} of its own"), sharding=None)
+        own = {"checkpoint": ja.Checkpoint(f"{directory} of its own"), "sharding": None}
+        first, again = (digest(run(2, **own)) for _ in range(2))
+        print("alone", first == again == digest(found), flush=True)

@@ -28,8 +28,6 @@ def run(**settings):
 
 
 def serve():
-    import orbax.checkpoint  # noqa: F401
-
     # As in the tests, or it would be another call; and as many looks and saves as there can be.
     jax.config.update("jax_num_cpu_devices", 2)
     jax.config.update("jax_numpy_dtype_promotion", "strict")

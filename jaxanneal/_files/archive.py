@@ -1,12 +1,18 @@
-"""A file of one JSON header and many arrays: a zip of ``.npy`` members, without pickle."""
+"""A file of one JSON header and many arrays: a zip of ``.npy`` members, without pickle.
 
-import io
+NumPy and the standard library read it. Each member has zip's checksum, and the comment of the zip,
+which is the end of the file, is a checksum of all bytes before it.
+"""
+
+import contextlib
 import json
 import os
 import pathlib
 import tempfile
 import zipfile
-from typing import Any
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
 
 import jax
 import jax.numpy as jnp
@@ -15,35 +21,42 @@ import numpy as np
 from jaxanneal._chain.generator import IMPLEMENTATION
 from jaxanneal._chain.keys import from_data
 from jaxanneal._checks import refusal
-from jaxanneal._engine.sharding import fetch, own
 
 _HEADER = "header.json"
-_REMEDY = "Pass a file that Result.save wrote, whole and unchanged."
+
+# A header with this entry promises the checksum of the whole file, which older files lack.
+_PROMISE = "sealed"
+_SEAL_BYTES = 8
+_PIECE = 2**20
 
 
-def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: list[Any]) -> None:
+class Damaged(Exception):
+    """A file that is not what was written, or was written by somebody else."""
+
+
+def write(
+    path: str | os.PathLike[str],
+    header: dict[str, Any],
+    arrays: list[Any],
+    fetch: Callable[[Any], np.ndarray] = np.asarray,
+) -> None:
     """Write a file at once: a crash on the way leaves what was there before.
+
+    One array after another is on the host.
 
     Args:
         path: Where to.
         header: What JSON can hold.
         arrays: NumPy or JAX arrays of any dtype, typed keys included.
+        fetch: Returns a JAX array on the host.
     """
     path = pathlib.Path(path)
-    kinds, plain = [], []
-    for array in arrays:
-        kind, values = as_plain(array)
-        kinds.append(kind)
-        plain.append(values)
     # In the same folder, because a file can be renamed only within one file system.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
-            with zipfile.ZipFile(file, "w") as archive:
-                archive.writestr(_HEADER, json.dumps(header | {"arrays": kinds}))
-                for index, values in enumerate(plain):
-                    with archive.open(f"{index}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, values, allow_pickle=False)
+        with os.fdopen(handle, "w+b") as file:
+            _write_members(file, header, arrays, fetch)
+            _seal(file)
             file.flush()
             os.fsync(file.fileno())
         mask = os.umask(0)
@@ -53,43 +66,113 @@ def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: list[Any
     except BaseException:
         os.unlink(name)
         raise
+    _sync_directory(path.parent)
 
 
-def read(path: str | os.PathLike[str], form: str, version: int) -> tuple[dict[str, Any], list[Any]]:
+def _write_members(
+    file: BinaryIO, header: dict[str, Any], arrays: list[Any], fetch: Callable[[Any], np.ndarray]
+) -> None:
+    kinds = []
+    with zipfile.ZipFile(file, "w") as members:
+        for index, array in enumerate(arrays):
+            kind, values = _as_plain(array, fetch)
+            kinds.append(kind)
+            with members.open(f"{index}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, values, allow_pickle=False)
+        members.writestr(_HEADER, json.dumps(header | {"arrays": kinds, _PROMISE: True}))
+        members.comment = b"0" * _SEAL_BYTES
+
+
+def _seal(file: BinaryIO) -> None:
+    file.seek(-_SEAL_BYTES, os.SEEK_END)
+    file.write(_checksum(file, file.tell()))
+
+
+def _is_sealed(file: BinaryIO) -> bool:
+    """Return whether a file ends with the checksum of all bytes before."""
+    length = file.seek(0, os.SEEK_END) - _SEAL_BYTES
+    return length > 0 and _checksum(file, length) == file.read()
+
+
+def _checksum(file: BinaryIO, length: int) -> bytes:
+    """Return the checksum of the first bytes, and leave the file behind them."""
+    file.seek(0)
+    sum_of_bytes = 0
+    for start in range(0, length, _PIECE):
+        sum_of_bytes = zlib.crc32(file.read(min(_PIECE, length - start)), sum_of_bytes)
+    file.seek(length)
+    return b"%08x" % sum_of_bytes
+
+
+def _sync_directory(path: pathlib.Path) -> None:
+    """Let a power cut forget no new name in a directory, where the system can promise that."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:  # Windows opens no directory
+        return
+    try:
+        os.fsync(handle)
+    except OSError:  # nor do all disks of a network take it
+        pass
+    finally:
+        os.close(handle)
+
+
+def read(
+    file: BinaryIO, form: str, version: int, named: str, remedy: str
+) -> tuple[dict[str, Any], list[Any]]:
     """Return the header and the arrays of a file.
 
     Args:
-        path: Where from.
+        file: The open file.
         form: What the header calls itself under ``"format"``.
         version: The version that can be read.
+        named: What a refusal calls the file.
+        remedy: What to do about a file of another version.
 
     Raises:
-        ValueError: The file is another one, damaged, or of another version.
+        Damaged: The file is truncated, changed, or of another format.
+        ValueError: It is of another version, or needs ``jax_enable_x64``.
     """
-    shown, expected = os.fspath(path), f"a file of the format {form}"
+    with _named_damage():
+        sealed, members = _is_sealed(file), zipfile.ZipFile(file)
+        header = json.loads(members.read(_HEADER))
+        if header["format"] != form:
+            raise Damaged(f"its format is {header['format']}")
+        if header.get(_PROMISE) and not sealed:
+            raise Damaged("its checksum is that of other bytes")
+        same, kinds = header["version"] == version, enumerate(header["arrays"])
+        got = f"version {header['version']}, by jaxanneal {header['jaxanneal']}"
+    if not same:
+        raise ValueError(refusal(named, f"version {version}", got, remedy))
+    return header, [_from_plain(_read_array(members, index), kind) for index, kind in kinds]
+
+
+@contextlib.contextmanager
+def _named_damage() -> Iterator[None]:
+    """Give the errors of zipfile, NumPy and JSON, which are of many kinds, one name."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            header = json.loads(archive.read(_HEADER))
-            found = header["format"]
-            if found != form:
-                raise ValueError(refusal(shown, expected, f"the format {found}", _REMEDY))
-            if header["version"] != version:
-                got = f"version {header['version']}, by jaxanneal {header['jaxanneal']}"
-                remedy = "Read it with the jaxanneal that wrote it."
-                raise ValueError(refusal(shown, f"version {version}", got, remedy))
-            kinds = header["arrays"]
-            arrays = [_array(archive.read(f"{i}.npy"), kind) for i, kind in enumerate(kinds)]
-    except (zipfile.BadZipFile, KeyError, TypeError, EOFError, json.JSONDecodeError) as error:
-        got = f"a truncated or foreign file ({type(error).__name__}: {error})"
-        raise ValueError(refusal(shown, expected, got, _REMEDY)) from error
-    return header, arrays
+        yield
+    except Damaged:
+        raise
+    except Exception as error:
+        raise Damaged(f"{type(error).__name__}: {error}") from error
 
 
-def as_plain(array: Any) -> tuple[dict[str, Any], np.ndarray]:
+def _read_array(members: zipfile.ZipFile, index: int) -> np.ndarray:
+    with _named_damage(), members.open(f"{index}.npy") as member:
+        values = np.lib.format.read_array(member, allow_pickle=False)
+        if member.read(1):  # zipfile looks at a member's checksum where it ends
+            raise Damaged(f"array {index} is longer than it says")
+        return values
+
+
+def _as_plain(array: Any, fetch: Callable[[Any], np.ndarray]) -> tuple[dict[str, Any], np.ndarray]:
     """Return what NumPy's format can hold, and what it cannot say of it."""
     kind: dict[str, Any] = {}
     if isinstance(array, jax.Array):
-        array = own(array) if array.is_fully_replicated else array
+        # Where processes share it, each has it.
+        array = array.addressable_data(0) if array.is_fully_replicated else array
         kind["jax"] = True
         if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
             kind["key"] = str(jax.random.key_impl(array))
@@ -101,12 +184,8 @@ def as_plain(array: Any) -> tuple[dict[str, Any], np.ndarray]:
     return kind, values
 
 
-def _array(data: bytes, kind: dict[str, Any]) -> Any:
-    return from_plain(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False), kind)
-
-
-def from_plain(values: np.ndarray, kind: dict[str, Any]) -> Any:
-    """Return the array that :func:`as_plain` made ``values`` of."""
+def _from_plain(values: np.ndarray, kind: dict[str, Any]) -> Any:
+    """Return the array that :func:`_as_plain` made ``values`` of."""
     if "dtype" in kind:
         values = values.view(jnp.dtype(kind["dtype"]))
     if not kind.get("jax"):

@@ -254,6 +254,8 @@ def loosely(document: Any) -> Any:
 
 
 _FORMAT, _VERSION = "jaxanneal.Result", 4
+_DAMAGED = "Pass a file that Result.save wrote, whole and unchanged."
+_OTHER_VERSION = "Read it with the jaxanneal that wrote it."
 
 # In history these are what `observe` returned, whose structure nothing else knows.
 _LOOSE = "history"
@@ -273,7 +275,7 @@ def save(result: Any, path: str | os.PathLike[str]) -> None:
     arrays: list[Any] = []
     document = {name: encode(field, arrays) for name, field in fields.items()}
     header = {"format": _FORMAT, "version": _VERSION, "jaxanneal": __version__, "result": document}
-    archive.write(path, header, arrays)
+    archive.write(path, header, arrays, fetch)
 
 
 def _box_of(state: State) -> Box | None:
@@ -292,8 +294,18 @@ def load(path: str | os.PathLike[str], like: Any = None) -> dict[str, Any]:
     Args:
         path: The file.
         like: One chain's parameters, or ``None`` where they are plain.
+
+    Raises:
+        ValueError: The file is another one, damaged, of another version, or needs ``like``.
     """
-    header, arrays = archive.read(path, _FORMAT, _VERSION)
+    named = os.fspath(path)
+    try:
+        with open(path, "rb") as file:
+            header, arrays = archive.read(file, _FORMAT, _VERSION, named, _OTHER_VERSION)
+    except archive.Damaged as error:
+        got = f"a truncated or foreign file ({error})"
+        text = refusal(named, f"a file of the format {_FORMAT}", got, _DAMAGED)
+        raise ValueError(text) from error
     decoder = Decoder(arrays, UNKNOWN if like is None else like)
     document = header["result"]
     document[_LOOSE] = loosely(document[_LOOSE])

@@ -1,12 +1,13 @@
-"""What a user says of the checkpoints of a run."""
+"""Checkpoints: what a user says of them, and how a run is saved and found again."""
 
 import contextlib
 import dataclasses
+import io
 import os
 import pathlib
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +19,11 @@ from jaxanneal._engine.history import History
 from jaxanneal._engine.sharding import Spread, alone, from_first
 from jaxanneal._engine.state import State, own_lanes, with_lanes
 from jaxanneal._engine.stop_reason import StopReason
-from jaxanneal._files import orbax_folder
-from jaxanneal._files.orbax_folder import Damaged, Folder, Save
+from jaxanneal._files import archive
+from jaxanneal._files.archive import Damaged
+from jaxanneal._files.directory import Directory, names
 from jaxanneal._run.fingerprint import require_same
+from jaxanneal._version import __version__
 from jaxanneal._warn import warn
 
 
@@ -94,7 +97,8 @@ def _path(directory: Any) -> pathlib.Path:
     return pathlib.Path(directory)
 
 
-_FORMAT = 4
+_FORMAT, _VERSION = "jaxanneal.Checkpoint", 5
+_OTHER_VERSION = "Go on with the jaxanneal that wrote it, or name another directory."
 
 # The first save comes after so many seconds of a call, or right after a calibration that takes
 # longer: a wrong directory shows early, and so does a disk that is full.
@@ -102,6 +106,8 @@ _FIRST_SECONDS = 1.0
 
 # The seconds of a save over those until the next one are at most this.
 _SHARE = 0.01
+
+_Save = tuple[dict[str, Any], list[Any]]  # header and arrays
 
 
 class Kept(NamedTuple):
@@ -132,11 +138,11 @@ class Keeper:
     """Save one run, and find what was saved of it.
 
     Where a run is spread over processes, all of them take part: the first one reads, writes and
-    decides when, and the others tell it of their chains.
+    decides when, and has the chains of the others.
 
     Args:
         checkpoint: Where and how often.
-        folder: The directory, ``None`` where it cannot be written, and on all but one process.
+        held: The directory, ``None`` where it cannot be written, and on all but one process.
         parts: The fingerprint of the call.
         spread: Where the run takes place.
         works: Whether there is a directory on the process that writes.
@@ -145,12 +151,12 @@ class Keeper:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        folder: Folder | None,
+        held: Directory | None,
         parts: dict[str, str],
         spread: Spread | None = None,
         works: bool = True,
     ):
-        self.checkpoint, self.folder, self.parts = checkpoint, folder, parts
+        self.checkpoint, self.held, self.parts = checkpoint, held, parts
         self.spread, self.works = spread, works
         self.seconds = 0.0  # of the last save
         self.saves = 0
@@ -173,11 +179,11 @@ class Keeper:
             return
         begin = time.monotonic()
         try:
-            packed = _packed(run, reason, self.parts)
-            if self.folder is not None:
-                self.folder.write(packed, self.checkpoint.keep)
+            header, arrays = _packed(run, reason, self.parts)
+            if self.held is not None:
+                self.held.write(header, arrays, self.checkpoint.keep)
             self.saves += 1
-        except Exception as error:  # orbax and tensorstore raise errors of many kinds
+        except Exception as error:  # no disk, or no memory for a copy: the run is worth more
             self.warn(error)
         self.seconds = time.monotonic() - begin
         rest = self.seconds * (1 / _SHARE - 1)
@@ -208,39 +214,42 @@ class Keeper:
         trees = (like, method, (like.step, like.accepted), rows)
         leaves = len(jax.tree.leaves(trees))
         if alone(self.spread):
-            save = self._newest(leaves)
+            _, save = self._newest(leaves)
         else:
-            told = from_first(lambda: _told(self._newest(leaves)), self.spread)
-            save = orbax_folder.from_bytes(told) if told else None
-        return None if save is None else _unpacked(save, like, width, method, rows)
+            data = from_first(lambda: self._bytes(self._newest(leaves)[0]), self.spread)
+            save = _read(io.BytesIO(data), self.checkpoint.directory) if data else None
+        return None if save is None else _unpacked(*save, like, width, method, rows)
 
-    def _newest(self, leaves: int) -> Save | None:
-        """Return the newest save that is whole and has so many arrays."""
-        place, wrong = self.checkpoint.directory, []
-        found = orbax_folder.names(place) if place.is_dir() else []
-        for name in found:
+    def _newest(self, leaves: int) -> tuple[str | None, _Save | None]:
+        """Return the newest save that is whole and has so many arrays, and its name."""
+        place, damaged = self.checkpoint.directory, []
+        named = f"checkpoint {place}"
+        for name in names(place) if place.is_dir() else []:
             try:
-                save = orbax_folder.read(place / name, _FORMAT)
-                require_same(str(place), save.about["fingerprint"], self.parts)
-                if len(save.arrays) != leaves:
-                    raise Damaged(f"{len(save.arrays)} arrays instead of {leaves}")
-            except Damaged as error:
-                wrong.append(f"{name} ({error})")
+                with open(place / name, "rb") as file:
+                    save = _read(file, place / name)
+                header, arrays = save
+                require_same(str(place), header["fingerprint"], self.parts)
+                if len(arrays) != leaves:
+                    raise Damaged(f"{len(arrays)} arrays instead of {leaves}")
+            except (Damaged, OSError) as error:
+                damaged.append(f"{name} ({error})")
                 continue
-            if wrong:
+            if damaged:
                 remedy = f"The run goes on from {name}; look at the disk."
-                text = refusal(f"checkpoint {place}", "whole saves", "; ".join(wrong), remedy)
-                warn(text)
-            return save
-        if not wrong:
-            return None
+                warn(refusal(named, "whole saves", "; ".join(damaged), remedy))
+            return name, save
+        if not damaged:
+            return None, None
         remedy = "Put back a copy of the directory, or delete it to start anew."
-        text = refusal(f"checkpoint {place}", "a save that is whole", "; ".join(wrong), remedy)
-        raise ValueError(text)
+        raise ValueError(refusal(named, "a save that is whole", "; ".join(damaged), remedy))
+
+    def _bytes(self, name: str | None) -> bytes:
+        return b"" if name is None else (self.checkpoint.directory / name).read_bytes()
 
 
-def _told(save: Save | None) -> bytes:
-    return b"" if save is None else orbax_folder.as_bytes(save)
+def _read(file: BinaryIO, path: pathlib.Path) -> _Save:
+    return archive.read(file, _FORMAT, _VERSION, f"checkpoint {path}", _OTHER_VERSION)
 
 
 @contextlib.contextmanager
@@ -251,44 +260,40 @@ def keeping(
     if checkpoint is None:
         yield None
         return
-    if alone(spread) and jax.process_index() > 0:
-        remedy = "Spread it over all processes by sharding=, or save result.state of each stretch."
-        expected = "a run over all processes, or one of the first process"
-        got = f"one of process {jax.process_index()} by itself"  # for which orbax writes no array
-        raise ValueError(refusal("checkpoint", expected, got, remedy))
-    orbax_folder.orbax()  # before anything compiles
-    told = parts()
-    held: list[Folder] = []
+    known = parts()  # before the directory is made: it may refuse the call
+    directories: list[Directory] = []
     problem: list[OSError] = []
 
     def hold() -> bytes:
         try:
-            held.append(Folder(pathlib.Path(checkpoint.directory)))
+            directories.append(Directory(checkpoint.directory))
         except OSError as error:
             problem.append(error)
-        return b"works" if held else b""
+        return b"works" if directories else b""
 
     works = bool(from_first(hold, spread))
-    folder = held[0] if held else None
-    keeper = Keeper(checkpoint, folder, told, spread, works)
+    held = directories[0] if directories else None
+    keeper = Keeper(checkpoint, held, known, spread, works)
     if problem:
         keeper.warn(problem[0])
     try:
         yield keeper
     finally:
-        if folder is not None:
-            folder.close()
+        if held is not None:
+            held.close()
 
 
-def _packed(run: Any, reason: StopReason | None, parts: dict[str, str]) -> Save:
+def _packed(run: Any, reason: StopReason | None, parts: dict[str, str]) -> _Save:
     """Return a run as a save."""
     state, width = run.state, run.driver.setup.width
     run.rows = [history.join(run.rows, run.recorder.rows)]  # once, not again at each save
     kept = own_lanes(state, width)
     recorded = (run.recorder.step, run.recorder.accepted)
     tree = (kept, run.method, recorded, run.rows[0])
-    about = {
+    header = {
         "format": _FORMAT,
+        "version": _VERSION,
+        "jaxanneal": __version__,
         "fingerprint": parts,
         "first": run.first,
         "step": run.step,
@@ -296,18 +301,24 @@ def _packed(run: Any, reason: StopReason | None, parts: dict[str, str]) -> Save:
         "seconds": run.driver.clock.seconds + run.driver.clock.earlier,
         "reason": None if reason is None else reason.name,
     }
-    return Save(about, jax.tree.leaves(tree))
+    return header, jax.tree.leaves(tree)
 
 
-def _unpacked(save: Save, like: State, width: int, method: Any, rows: History) -> Kept:
+def _unpacked(
+    header: dict[str, Any],
+    arrays: list[Any],
+    like: State,
+    width: int,
+    method: Any,
+    rows: History,
+) -> Kept:
     """Make a run of a save, with lanes added for the blocks of these devices."""
-    about = save.about
     treedef = jax.tree.structure((like, method, (like.step, like.accepted), rows))
-    state, method, recorded, rows = jax.tree.unflatten(treedef, save.arrays)
+    state, method, recorded, rows = jax.tree.unflatten(treedef, arrays)
     state = with_lanes(state, width, like.lanes)
     recorded = jax.tree.map(np.asarray, recorded)
     # The run takes over the buffers of its state, so they must not be NumPy's.
     state, method = jax.tree.map(lambda x: jnp.array(x, copy=True), (state, method))
-    reason = None if about["reason"] is None else StopReason[about["reason"]]
-    numbers = about["first"], about["evaluations"], about["seconds"]
+    reason = None if header["reason"] is None else StopReason[header["reason"]]
+    numbers = header["first"], header["evaluations"], header["seconds"]
     return Kept(state, method, rows, recorded, *numbers, reason)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from runs import assert_same_run, eager, often, until
 
 import jaxanneal as ja
 from jaxanneal import StopReason
-from jaxanneal._files import orbax_folder
+from jaxanneal._files import directory as directories
 from jaxanneal._run import checkpoint
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Flip, Gaussian, IntegerStep, PerLeaf
@@ -113,7 +114,7 @@ def test_a_calibration_cut_short_saves_nothing(tmp_path):
     settings = {"key": 0, "steps": 10**6, "max_seconds": 1e-9}
     found = ja.anneal(terraces, TERRACES, checkpoint=ja.Checkpoint(tmp_path), **settings)
     assert (found.stop_reason, found.steps) == (StopReason.TIME, 0)
-    assert orbax_folder.names(tmp_path) == []
+    assert directories.names(tmp_path) == []
 
 
 def test_time_is_that_of_each_call_and_seconds_those_of_the_run(tmp_path, monkeypatch):
@@ -130,19 +131,19 @@ def test_only_the_newest_saves_are_kept(tmp_path, monkeypatch):
     eager(monkeypatch)
     for keep in (3, 1):
         stopped_by_target(checkpoint=often(tmp_path, keep=keep), callback=until(12))
-        names = orbax_folder.names(tmp_path)
+        names = directories.names(tmp_path)
         assert len(names) == keep
         assert sorted(os.listdir(tmp_path)) == ["lock", *names[::-1]]
-    about = json.loads((tmp_path / names[0] / "about" / "metadata").read_text())
-    assert json.loads(about["content"])["fingerprint"]["target"] == "100.0"  # for a reader
+    with zipfile.ZipFile(tmp_path / names[0]) as save:  # for a reader without the library
+        assert json.loads(save.read("header.json"))["fingerprint"]["target"] == "100.0"
 
 
 def test_saves_take_less_than_one_percent_however_often_they_are_asked_for(tmp_path, monkeypatch):
-    keeper = checkpoint.Keeper(often(tmp_path), orbax_folder.Folder(tmp_path), {})
+    keeper = checkpoint.Keeper(often(tmp_path), directories.Directory(tmp_path), {})
     now = [100.0]
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(checkpoint, "_packed", lambda *_: None)
-    monkeypatch.setattr(keeper.folder, "write", lambda *_: now.__setitem__(0, now[0] + 0.25))
+    monkeypatch.setattr(checkpoint, "_packed", lambda *_: ({}, []))
+    monkeypatch.setattr(keeper.held, "write", lambda *_: now.__setitem__(0, now[0] + 0.25))
     keeper.save(None)
     now[0] += 24.7
     assert not keeper.due

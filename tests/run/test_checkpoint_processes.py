@@ -15,7 +15,7 @@ import pytest
 from spread import digest
 
 import jaxanneal as ja
-from jaxanneal._files import orbax_folder
+from jaxanneal._files import directory as directories
 
 
 def two(directory, what, kill_at=None):
@@ -31,7 +31,7 @@ def two(directory, what, kill_at=None):
         for rank in range(2)
     ]
     if kill_at is not None:
-        while not (directory.is_dir() and orbax_folder.names(directory)[:1] >= [kill_at]):
+        while not (directory.is_dir() and directories.names(directory)[:1] >= [kill_at]):
             assert [run.poll() for run in runs] == [None] * 2
             time.sleep(0.01)
         for run in runs:
@@ -39,7 +39,7 @@ def two(directory, what, kill_at=None):
     printed = [run.communicate(timeout=300)[0] for run in runs]
     ended = 0 if kill_at is None else -signal.SIGKILL
     assert [run.returncode for run in runs] == [ended] * 2
-    return [re.findall(r"^(?:began|digest|refused) (.+)$", text, re.M) for text in printed]
+    return [re.findall(r"^(?:began|digest|refused|alone) (.+)$", text, re.M) for text in printed]
 
 
 def goes_on_law(directory, expected):
@@ -54,7 +54,7 @@ def goes_on_law(directory, expected):
 @pytest.mark.usefixtures("two_devices")
 def test_two_processes_killed_go_on_together_and_in_a_single_one(tmp_path):
     expected = digest(kept.run(1))
-    assert two(tmp_path / "run", "save", kill_at="save_000007") == [["1"]] * 2
+    assert two(tmp_path / "run", "save", kill_at="save_000007.jaxanneal") == [["1"]] * 2
     goes_on_law(tmp_path / "run", expected)
     one, (*other, alone) = two(tmp_path / "run", "on")
     first, found, refused = one
@@ -62,13 +62,12 @@ def test_two_processes_killed_go_on_together_and_in_a_single_one(tmp_path):
     assert int(first) > 6  # not anew
     assert found == expected
     assert "steps = 80, got steps = 81. Make that call again" in refused
-    match = r"expected a run over all processes, or one of the first process, got one of process 1"
-    assert re.search(match, alone)
+    assert alone == "True"  # the second process may keep runs of its own
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("two_devices")
 def test_a_save_without_the_chains_of_the_other_process_is_caught(tmp_path):
-    two(tmp_path / "run", "twin", kill_at="save_000007")
+    two(tmp_path / "run", "twin", kill_at="save_000007.jaxanneal")
     with pytest.raises(AssertionError):
         goes_on_law(tmp_path / "run", digest(kept.run(1)))

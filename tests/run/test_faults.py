@@ -1,6 +1,5 @@
 """Fault drills: after each, what was found is kept, and a message says what to do."""
 
-import itertools
 import os
 import re
 import resource
@@ -8,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import nullcontext
 
 import jax
@@ -21,7 +19,7 @@ import jaxanneal as ja
 from jaxanneal import StopReason
 from jaxanneal._engine import programs
 from jaxanneal._engine.chunk import Control
-from jaxanneal._files import orbax_folder
+from jaxanneal._files import directory as directories
 from jaxanneal._run import checkpoint
 from jaxanneal._run.interrupt import interruptible
 from jaxanneal.cooling import Geometric
@@ -221,9 +219,9 @@ with interruptible() as interruption:
 """
 
 
-def printed_by(program, *given, code=0):
+def printed_by(program, code=0):
     """Return what a program of its own process printed."""
-    command = [sys.executable, "-W", "ignore", "-c", program, *given]
+    command = [sys.executable, "-W", "ignore", "-c", program]
     environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(ja.__file__))}
     made = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert made.returncode == code, made.stderr
@@ -259,11 +257,12 @@ def full_disk_law(tmp_path, monkeypatch, whole, full_disk):
     assert len(noted) == 1
     assert "goes on and tries again later; make room or name another" in str(noted[0].message)
     assert_same_run(found, whole)
-    newest = orbax_folder.names(tmp_path)[0]
-    save = orbax_folder.read(tmp_path / newest, checkpoint._FORMAT)
-    assert save.about["step"] == 60  # again when there was room
+    newest = directories.names(tmp_path)[0]
+    with open(tmp_path / newest, "rb") as file:
+        header, _ = checkpoint._read(file, tmp_path)
+    assert header["step"] == 60  # again when there was room
     assert_same_run(run(checkpoint=often(tmp_path)), whole)
-    assert sorted(os.listdir(tmp_path)) == ["lock", *orbax_folder.names(tmp_path)[::-1]]
+    assert sorted(os.listdir(tmp_path)) == ["lock", *directories.names(tmp_path)[::-1]]
 
 
 def no_directory_law(tmp_path, monkeypatch, whole):
@@ -336,7 +335,7 @@ TWINS = {
     "a full disk ends the run": (full_disk_law, "_run.checkpoint.Keeper.warn", raising),
     "a full disk ends the saves": (full_disk_law, "_run.checkpoint.Keeper.warn", giving_up),
     "no directory ends the run": (no_directory_law, "_run.checkpoint.Keeper.warn", raising),
-    "a directory is everybody's": (second_run_law, "_files.orbax_folder.lock", lambda _: True),
+    "a directory is everybody's": (second_run_law, "_files.directory.lock", lambda _: True),
 }
 
 
@@ -347,53 +346,3 @@ def test_without_its_protection_a_drill_fails(name, tmp_path, monkeypatch, whole
     more = (full_disk,) if law is full_disk_law else ()
     with pytest.raises((AssertionError, AttributeError, pytest.fail.Exception)):
         law(tmp_path, monkeypatch, whole, *more)
-
-
-def jumping_law(jump, monkeypatch, directory, whole):
-    """Set the clock at every look at it, in the middle of each save too: each step is saved."""
-    eager(monkeypatch)
-    real, names = (time.time, time.time_ns), []
-
-    def callback(progress):
-        names.append(orbax_folder.names(directory)[:1])
-        return progress.step == 4
-
-    with monkeypatch.context() as clock:
-        clock.setattr(time, "time", lambda: real[0]() + jump())
-        clock.setattr(time, "time_ns", lambda: real[1]() + int(1e9 * jump()))
-        cut = run(checkpoint=often(directory), callback=callback)
-    assert (cut.stop_reason, len(names)) == (StopReason.CALLBACK, 4)
-    assert names == [[f"save_{n:06d}"] for n in range(1, 5)]  # none left out, none late
-    assert_same_run(run(checkpoint=ja.Checkpoint(directory)), whole)
-
-
-def test_clock_jumps_during_a_save_change_nothing(tmp_path, monkeypatch, whole):
-    random, readings = np.random.default_rng(0), itertools.count()
-    for name, jump in (
-        ("forward", lambda: 1e6 * next(readings)),
-        ("anywhere", lambda: random.uniform(-1e9, 1e9)),
-    ):
-        jumping_law(jump, monkeypatch, tmp_path / name, whole)
-
-
-WITHOUT = """
-import itertools, pathlib, sys, time
-import numpy as np
-import orbax.checkpoint as ocp
-from jaxanneal._files import orbax_folder
-honest, readings, real = ocp.options.AsyncOptions, itertools.count(), time.time
-ocp.options.AsyncOptions = lambda **_: honest()  # as orbax does by itself
-folder = orbax_folder.Folder(pathlib.Path(sys.argv[1]))
-time.time = lambda: real() + 1e6 * next(readings)
-try:
-    folder.write(orbax_folder.Save({"format": 1}, [np.arange(3.0)]), keep=2)
-except TimeoutError:
-    print("given up")
-"""
-
-
-@pytest.mark.slow
-def test_saves_whose_threads_wait_by_the_clock_are_given_up(tmp_path):
-    # In a process of its own, because the threads that break off leave things behind.
-    assert printed_by(WITHOUT, str(tmp_path)) == "given up\n"
-    assert orbax_folder.names(tmp_path) == []

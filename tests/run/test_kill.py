@@ -13,7 +13,7 @@ import pytest
 from runs import assert_same_run
 
 import jaxanneal as ja
-from jaxanneal._files import orbax_folder
+from jaxanneal._files import directory as directories
 
 # Most kills wait for a new save, after which there is one after every step; every fourth does not,
 # and finds the run importing, compiling or reading what was saved.
@@ -32,8 +32,8 @@ def server():
 
 
 def newest(directory):
-    names = orbax_folder.names(directory)
-    return int(names[0].removeprefix("save_")) if names else 0
+    names = directories.names(directory)
+    return directories._number(names[0]) if names else 0
 
 
 def wait_for_a_save(directory, last):
