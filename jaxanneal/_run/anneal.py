@@ -164,8 +164,9 @@ def _continued(driver: Driver, state: State, method: Method, given: Continuation
 
     def parts() -> dict[str, str]:
         origin = from_state(own_lanes(given.state, given.width), state.move)
+        first = int(given.state.step)
         return fingerprint(
-            driver.setup, driver.template, driver.args, driver.limits, method, origin
+            driver.setup, driver.template, driver.args, driver.limits, method, origin, first
         )
 
     return _Call(driver, method, parts, lambda: None, lambda: (state, method, None))

@@ -98,6 +98,7 @@ def _path(directory: Any) -> pathlib.Path:
 
 
 _FORMAT, _VERSION = "jaxanneal.Checkpoint", 5
+_CALL = "the call that was saved there"
 _OTHER_VERSION = "Go on with the jaxanneal that wrote it, or name another directory."
 
 # The first save comes after so many seconds of a call, or right after a calibration that takes
@@ -229,7 +230,7 @@ class Keeper:
                 with open(place / name, "rb") as file:
                     save = _read(file, place / name)
                 header, arrays = save
-                require_same(str(place), header["fingerprint"], self.parts)
+                require_same(named, _CALL, header["fingerprint"], self.parts)
                 if len(arrays) != leaves:
                     raise Damaged(f"{len(arrays)} arrays instead of {leaves}")
             except (Damaged, OSError) as error:

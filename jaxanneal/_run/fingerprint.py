@@ -1,7 +1,8 @@
 """The fingerprint of a call: named texts, equal if and only if the call gives the same numbers.
 
-What only decides when to stop looking or what to show is not in it: ``max_seconds``, ``callback``,
-``progress``, the checkpoint's own numbers, and where the chains lie.
+Checkpoints and the stores of sweeps are told apart by the same functions. What only decides when to
+stop looking or what to show is not in it: ``max_seconds``, ``callback``, ``progress``, the
+checkpoint's own numbers, and where the chains lie.
 """
 
 import hashlib
@@ -22,12 +23,15 @@ from jaxanneal._engine.compile import TRACED
 from jaxanneal._engine.programs import Setup
 from jaxanneal._engine.sharding import default_device, own
 from jaxanneal._methods.protocol import NEVER
-from jaxanneal._methods.schedule import Function, tabulate
+from jaxanneal._methods.schedule import Function, bind, tabulate
 from jaxanneal._run.limits import Limits
 from jaxanneal._version import __version__
 
 # So many numbers and letters are shown as they are, and of longer arrays and texts a digest.
 _SHOWN, _LETTERS = 4, 120
+
+# What the parts are called that say what functions compute.
+COOLING, MOVE = "what the cooling does", "what the move does"
 
 # Steps of a schedule of the user's that are looked at, evenly spread over the run.
 _PROBES = 1024
@@ -40,7 +44,13 @@ _NAMED = 4
 
 
 def fingerprint(
-    setup: Setup, state: Any, args: Parameters, limits: Limits, method: Any, origin: dict[str, str]
+    setup: Setup,
+    state: Any,
+    args: Parameters,
+    limits: Limits,
+    method: Any,
+    origin: dict[str, str],
+    first: int = 0,
 ) -> dict[str, str]:
     """Return the parts of a call by name.
 
@@ -51,26 +61,35 @@ def fingerprint(
         limits: Of which steps, target, patience and thinning matter.
         method: The method before anything was calibrated.
         origin: Where the run begins: see :func:`from_start` and :func:`from_state`.
+        first: Step at which it begins.
     """
+    parts = environment()
+    parts |= {"method": type(method).__name__, "chains": " x ".join(map(str, method.shape))}
+    named = ("steps", "target", "patience", "record_every")
+    parts |= {name: _given(getattr(limits, name)) for name in named}
+    parts |= {"block": str(setup.width), "layout of the history": str(setup.layout)}
+    parts |= origin | numbers("method", method) | numbers("args", args.tree)
+    parts[COOLING] = cooling_digest(method, first, limits.steps)
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), state.chains._params)
+    parts["energy"] = energy_digest(setup.energy, one, args)
+    parts[MOVE] = move_digest(state.key, one, state.move)
+    if setup.observe is not None:
+        observe: Any = setup.observe
+        parts["observe"] = program_digest(lambda p, a: observe(p.tree, *a.tree), one, args)
+    return parts
+
+
+def environment() -> dict[str, str]:
+    """Return what the numbers of any call depend on besides its arguments."""
     device = default_device()
-    found = {
+    versions = {
         "jaxanneal": __version__,
         "jax": jax.__version__,
         "jaxlib": jaxlib.__version__,  # pyright: ignore[reportPrivateImportUsage]
         "numpy": np.__version__,
         "kind of device": f"{device.platform} {device.device_kind}",
     }
-    found |= {name: str(getattr(jax.config, name)) for name in TRACED}
-    found |= {"method": type(method).__name__, "chains": " x ".join(map(str, method.shape))}
-    named = ("steps", "target", "patience", "record_every")
-    found |= {name: _given(getattr(limits, name)) for name in named}
-    found |= {"block": str(setup.width), "layout of the history": str(setup.layout)}
-    found |= origin | numbers("method", method) | numbers("args", args.tree)
-    cooling = method.cooling
-    if isinstance(cooling, Function):
-        steps = np.linspace(0, limits.steps - 1, _PROBES).round().astype(int)
-        found["method.cooling at some steps"] = _shown(tabulate(cooling, steps))
-    return found | _programs(setup, state, args)
+    return versions | {name: str(getattr(jax.config, name)) for name in TRACED}
 
 
 def _given(limit: Any) -> str:
@@ -80,7 +99,7 @@ def _given(limit: Any) -> str:
 
 def from_start(key: jax.Array, starts: Parameters, move: Any) -> dict[str, str]:
     """Return the parts of a run that begins at starts ``[chains, ...]``."""
-    return {"key": _shown(key)} | numbers("move", move) | numbers("params", starts.tree)
+    return {"key": shown(key)} | numbers("move", move) | numbers("params", starts.tree)
 
 
 def from_state(state: Any, move: Any) -> dict[str, str]:
@@ -91,24 +110,27 @@ def from_state(state: Any, move: Any) -> dict[str, str]:
 def numbers(name: str, tree: Any) -> dict[str, str]:
     """Return the structure of a tree and each of its leaves, by path."""
     leaves, treedef = jax.tree_util.tree_flatten_with_path(tree)
-    found = {f"structure of {name}": _short(_bare(str(treedef)))}
-    for path, leaf in leaves:
-        found[name + jax.tree_util.keystr(path)] = _shown(leaf)
-    return found
+    structure = {f"structure of {name}": short(_bare(str(treedef)))}
+    return structure | {name + jax.tree_util.keystr(path): shown(leaf) for path, leaf in leaves}
 
 
-def require_same(directory: str, saved: dict[str, str], given: dict[str, str]) -> None:
-    """Refuse to go on from the saves of another call.
+def require_same(path: str, call: str, saved: dict[str, str], given: dict[str, str]) -> None:
+    """Refuse to go on from what another call has saved.
+
+    Args:
+        path: What a refusal calls the place.
+        call: The call that was saved, in words.
+        saved: Its fingerprint.
+        given: That of this call.
 
     Raises:
         ValueError: With the parts that differ, as saved and as given.
     """
     differing = [name for name in {**given, **saved} if saved.get(name) != given.get(name)]
     if differing:
-        expected = f"the call that was saved there, with {_listed(differing, saved)}"
+        expected = f"{call}, with {_listed(differing, saved)}"
         remedy = "Make that call again, or name another directory, or delete this one."
-        got = _listed(differing, given)
-        raise ValueError(refusal(f"checkpoint {directory}", expected, got, remedy))
+        raise ValueError(refusal(path, expected, _listed(differing, given), remedy))
 
 
 def _listed(names: list[str], parts: dict[str, str]) -> str:
@@ -116,29 +138,37 @@ def _listed(names: list[str], parts: dict[str, str]) -> str:
     return ", ".join(f"{name} = {parts.get(name, 'none')}" for name in names[:_NAMED]) + more
 
 
-def _programs(setup: Setup, state: Any, args: Parameters) -> dict[str, str]:
-    """Return digests of what the user's functions compute for one chain."""
-    params = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), state.chains._params
-    )
-    factor = jax.ShapeDtypeStruct((), state.log_factor.dtype)
-    found = {
-        "energy": _traced(lambda p, a: evaluate(setup.energy, p.tree, a.tree), params, args),
-        "what the move does": _traced(propose, state.key, params, state.move, factor),
-    }
-    if setup.observe is not None:
-        observe: Any = setup.observe
-        found["observe"] = _traced(lambda p, a: observe(p.tree, *a.tree), params, args)
-    return found
+def cooling_digest(method: Any, first: int, steps: int) -> str:
+    """Return what tells a schedule apart besides its numbers: of a plain function some values."""
+    cooling = bind(getattr(method, "cooling", None), steps)
+    if cooling is None:
+        return "none"
+    if isinstance(cooling, Function):
+        probes = np.linspace(first, first + steps - 1, _PROBES).round().astype(int)
+        return shown(tabulate(cooling, probes))
+    step = jax.ShapeDtypeStruct((), np.int32)
+    return program_digest(lambda cooling, step: cooling(step), cooling, step)
 
 
-def _traced(function: Any, *inputs: Any) -> str:
+def energy_digest(energy: Any, one: Parameters, args: Parameters) -> str:
+    """Return a digest of what an energy computes for one chain."""
+    return program_digest(lambda p, a: evaluate(energy, p.tree, a.tree), one, args)
+
+
+def move_digest(key: Any, one: Parameters, move: Any) -> str:
+    """Return a digest of what a move does to one chain."""
+    factor = jax.ShapeDtypeStruct((), jax.dtypes.canonicalize_dtype(float))
+    return program_digest(propose, key, one, move, factor)
+
+
+def program_digest(function: Any, *inputs: Any) -> str:
+    """Return a digest of what a function computes, its constants included."""
     # Shapes alone: the text may also name the devices of an array.
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), inputs)
     closed = jax.make_jaxpr(function)(*shapes)
     sha = hashlib.blake2b(_bare(str(closed)).encode(), digest_size=16)
     for constant in _constants(closed):
-        sha.update(_shown(constant).encode())
+        sha.update(shown(constant).encode())
     return sha.hexdigest()
 
 
@@ -159,13 +189,13 @@ def _is_program(value: Any) -> bool:
     return hasattr(value, "eqns") or hasattr(value, "jaxpr")
 
 
-def _shown(leaf: Any) -> str:
+def shown(leaf: Any) -> str:
     """Return a short text that tells a leaf apart."""
     if not hasattr(leaf, "dtype"):
-        return _short(_bare(repr(leaf)))
+        return short(_bare(repr(leaf)))
     leaf = own(leaf)  # where processes share it, each has it
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return f"a key of {_shown(jax.random.key_data(leaf))} ({jax.random.key_impl(leaf)})"
+        return f"a key of {shown(jax.random.key_data(leaf))} ({jax.random.key_impl(leaf)})"
     values = np.asarray(leaf)
     kind = f"{values.dtype.name}{list(values.shape)}"
     if values.size <= _SHOWN:
@@ -173,7 +203,7 @@ def _shown(leaf: Any) -> str:
     return f"{kind} of digest {_digest(np.ascontiguousarray(values).reshape(-1).view(np.uint8))}"
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     if len(text) <= _LETTERS:
         return text
     return f"{text[:_LETTERS]}... of digest {_digest(text.encode())}"

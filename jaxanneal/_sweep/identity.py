@@ -1,93 +1,110 @@
-"""What tells one sweep from another, so that a store never mixes two."""
+"""What tells one sweep from another, so that a store never mixes two: texts as of checkpoints."""
 
-import hashlib
-import re
+from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 
-from jaxanneal._chain.energy import evaluate
+from jaxanneal._chain.keys import as_key
 from jaxanneal._chain.parameters import Parameters
-from jaxanneal._engine.sharding import default_device
+from jaxanneal._engine.compile import signature
 from jaxanneal._engine.starts import Stacked, is_initialiser, one_chain
+from jaxanneal._run.fingerprint import (
+    COOLING,
+    MOVE,
+    cooling_digest,
+    energy_digest,
+    environment,
+    move_digest,
+    numbers,
+    program_digest,
+    short,
+    shown,
+)
 from jaxanneal._sweep.jobs import Job
 from jaxanneal._sweep.plan import Plan
 from jaxanneal._sweep.settings import Settings
-from jaxanneal._sweep.table import label
-from jaxanneal._version import __version__
 
-FORMAT = 4
+FORMAT = "5"
 
 
-def identity(job: Job, base: Settings, params: Any, plan: Plan, key: jax.Array) -> dict[str, str]:
+def identity(
+    jobs: list[Job], base: Settings, params: Any, plan: Plan, key: jax.Array
+) -> dict[str, str]:
     """Return a text for each thing that the numbers of a sweep depend on.
 
     Args:
-        job: Some configuration, for the shapes that the energy sees.
+        jobs: The configurations that can be run.
         base: The settings of all configurations.
         params: What the user passed as ``params``.
         plan: The configurations.
         key: The user's key.
     """
-    parts = {"format": str(FORMAT), "jaxanneal": __version__, "jax": jax.__version__}
-    parts["platform"] = default_device().platform
-    parts["key"] = f"{jax.random.key_impl(key)} {jax.random.key_data(key).tolist()}"
-    parts["energy"] = _energy(job)
-    parts["params"] = _function(params, key) if is_initialiser(params) else _told(params)
-    parts |= {name: _told(getattr(base, name)) for name in Settings._fields}
-    for name, values in plan.columns.items():
-        parts[f"over {name}"] = _told(values)
+    parts = {"format": FORMAT, "key": shown(key)}
+    for name in ("steps", "target", "patience", "block"):
+        parts[name] = shown(getattr(base, name))
+    parts["repeats"] = str(plan.repeats)
     parts["configurations"] = f"{len(plan.values)}, {'a grid' if plan.grid else 'a list'}"
-    return parts | {"repeats": str(plan.repeats)}
+    for name, values in plan.columns.items():
+        structure, *leaves = numbers("", values).values()
+        parts[f"over {name}"] = short(", ".join([*leaves, structure]))
+    for name in ("method", "move", "args"):
+        parts |= numbers(name, getattr(base, name))
+    return parts | _starts(params, key) | _functions(jobs) | environment()
 
 
-def _energy(job: Job) -> str:
-    """Return the energy's name, and a digest of what it computes."""
-    energy, data = job.problem.energy, job.problem.data
-    one = Parameters.of(one_chain(job.problem.starts))
-
-    def traced(one: Parameters, data: Parameters) -> jax.Array:
-        return evaluate(energy, one.tree, data.tree)
-
-    name = getattr(energy, "__qualname__", type(energy).__name__)
-    try:
-        return f"{name} {_program(traced, one, data)}"
-    except Exception:  # it will be told where the runs are made
-        return f"{name}, which cannot be traced"
+def _starts(params: Any, key: jax.Array) -> dict[str, str]:
+    if is_initialiser(params):
+        return {"params": program_digest(lambda key: Parameters.of(params(key)), as_key(key))}
+    if isinstance(params, Stacked):
+        return numbers("stacked params", Parameters.of(params.tree).tree)
+    return numbers("params", Parameters.of(params).tree)
 
 
-def _function(params: Any, key: jax.Array) -> str:
-    name = getattr(params, "__qualname__", type(params).__name__)
-    return f"{name} {_program(lambda key: Parameters.of(params(key)), key)}"
+def _functions(jobs: list[Job]) -> dict[str, str]:
+    """Return what the functions of all configurations compute, each traced once."""
+    key, one = as_key(0), Parameters.of(one_chain(jobs[0].problem.starts))
+
+    def energy(job: Job) -> str:
+        try:
+            return energy_digest(job.problem.energy, one, job.problem.data)
+        except Exception as error:  # which the runs tell of
+            return f"cannot be traced: {type(error).__name__}"
+
+    def move(job: Job) -> str:
+        return move_digest(key, one, job.problem.move)
+
+    def cooling(job: Job) -> str:
+        return cooling_digest(job.bound, 0, job.limits.steps)
+
+    return {
+        "energy": _of_each(jobs, lambda job: (job.problem.data,), energy),
+        MOVE: _of_each(jobs, lambda job: (job.problem.move,), move),
+        COOLING: _of_each(
+            jobs, lambda job: (getattr(job.bound, "cooling", None), job.limits.steps), cooling
+        ),
+    }
 
 
-def _program(function: Any, *inputs: Any) -> str:
-    closed = jax.make_jaxpr(function)(*inputs)
-    return _digest([_plain(str(closed.jaxpr)), *closed.consts])
+def _of_each(
+    jobs: list[Job], inputs: Callable[[Job], tuple[Any, ...]], digest: Callable[[Job], str]
+) -> str:
+    """Return the digests of all configurations, or the one that all of them share.
 
-
-def _told(value: Any) -> str:
-    tree = value.tree if isinstance(value, Stacked) else value
-    leaves, treedef = jax.tree.flatten(tree)
-    shown = label(tree)
-    return f"{_plain(shown)} {_digest([_plain(str(treedef)), *leaves])}"
-
-
-def _plain(text: str) -> str:
-    """Return a text without addresses in memory, which another process has elsewhere."""
-    return re.sub(r"0x[0-9a-f]+", "", text)
-
-
-def _digest(parts: list[Any]) -> str:
-    sha = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, jax.Array) and jax.numpy.issubdtype(part.dtype, jax.dtypes.extended):
-            part = jax.random.key_data(part)
-        if isinstance(part, jax.Array | np.ndarray | np.generic):
-            array = np.asarray(part, order="C")
-            sha.update(f"{array.dtype.name} {array.shape}".encode())
-            sha.update(array.tobytes())
-        else:
-            sha.update(_plain(repr(part)).encode())
-    return sha.hexdigest()[:12]
+    Args:
+        jobs: The configurations.
+        inputs: Returns a pytree, whose numbers are known otherwise, and more on which one depends.
+        digest: Returns the digest of one configuration.
+    """
+    by_object: dict[Any, str] = {}
+    by_kind: dict[Any, str] = {}
+    digests = []
+    for job in jobs:
+        tree, *others = inputs(job)
+        place = id(tree), *others
+        if place not in by_object:  # the jobs hold the objects, or numbers could come again
+            kind = signature(tree), *others
+            by_object[place] = by_kind.get(kind) or by_kind.setdefault(kind, digest(job))
+        digests.append(f"{by_object[place]} of configuration {job.number}")
+    distinct = set(by_object.values())
+    return distinct.pop() if len(distinct) == 1 else short(", ".join(digests))

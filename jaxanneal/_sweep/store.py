@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxanneal._checks import refusal
 from jaxanneal._files.lock import lock
+from jaxanneal._run.fingerprint import require_same
 from jaxanneal._sweep.table import Table
 from jaxanneal._warn import warn
 
@@ -53,19 +54,19 @@ class Store:
         self.directory, self.table, self.xarray = directory, table, xarray
         self._works = True
 
-    def create(self, told: dict[str, str]) -> None:
+    def create(self, parts: dict[str, str]) -> None:
         """Make the directory, with room for every run."""
-        made = self.table.dataset(self.xarray)
-        made.attrs[_ATTRIBUTE] = json.dumps(told)
-        encoding = {name: {"chunks": _chunks(x.shape)} for name, x in made.data_vars.items()}
-        made.to_zarr(self.directory, mode="a", zarr_format=_FORMAT, encoding=encoding)
+        dataset = self.table.dataset(self.xarray)
+        dataset.attrs[_ATTRIBUTE] = json.dumps(parts)
+        encoding = {name: {"chunks": _chunks(x.shape)} for name, x in dataset.data_vars.items()}
+        dataset.to_zarr(self.directory, mode="a", zarr_format=_FORMAT, encoding=encoding)
 
     def read(self) -> None:
         """Take over what the directory knows."""
-        with self.xarray.open_zarr(self.directory) as found:
+        with self.xarray.open_zarr(self.directory) as dataset:
             for name, called in self.table.names().items():
                 array = self.table.arrays[name]
-                array[...] = np.asarray(found[called].values).reshape(array.shape)
+                array[...] = np.asarray(dataset[called].values).reshape(array.shape)
 
     def write(self, places: list[tuple[int, int]] | None) -> None:
         """Write what is known of some runs, ``None``: of all.
@@ -76,11 +77,11 @@ class Store:
             return
         try:
             box = self._box(places)
-            made = self.table.dataset(self.xarray).isel(box)
-            made = made.drop_vars(list(made.coords))
-            sizes = {str(name): slice(0, length) for name, length in made.sizes.items()}
+            dataset = self.table.dataset(self.xarray).isel(box)
+            dataset = dataset.drop_vars(list(dataset.coords))
+            sizes = {str(name): slice(0, length) for name, length in dataset.sizes.items()}
             last = ["stop_reason", "error"]  # they say that the rest is there
-            for part in (made.drop_vars(last), made[last]):
+            for part in (dataset.drop_vars(last), dataset[last]):
                 region = {name: x for name, x in (sizes | box).items() if name in part.dims}
                 part.to_zarr(self.directory, region=region, mode="r+")
         except OSError as error:
@@ -101,7 +102,7 @@ class Store:
 
 @contextlib.contextmanager
 def stored(
-    store: Any, table: Table, told: Callable[[], dict[str, str]], xarray: Any
+    store: Any, table: Table, parts: Callable[[], dict[str, str]], xarray: Any
 ) -> Iterator[Store | None]:
     """Hold the store of a sweep, new or of an earlier call of the same sweep, as long as it runs.
 
@@ -114,22 +115,27 @@ def stored(
         return
     if not isinstance(store, str | pathlib.Path):
         raise TypeError(refusal("store", "a directory", repr(store), "Pass its path."))
-    directory, mine = pathlib.Path(store), told()
+    directory, given = pathlib.Path(store), parts()
     with _held(directory):
-        yield _opened(directory, Store(directory, table, xarray), mine)
+        yield _opened(directory, Store(directory, table, xarray), given)
 
 
-def _opened(directory: pathlib.Path, made: Store, mine: dict[str, str]) -> Store | None:
+def _opened(directory: pathlib.Path, store: Store, parts: dict[str, str]) -> Store | None:
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         try:
-            made.create(mine)
+            store.create(parts)
         except OSError as error:
             warn(f"store: cannot be made ({error}). The sweep goes on.")
             return None
-        return made
-    _require_same(directory, mine, _identity(directory, made.xarray))
-    made.read()
-    return made
+        return store
+    saved = _identity(directory, store.xarray)
+    if saved.get("format") != parts["format"]:
+        remedy = "Go on with the jaxanneal that wrote it, or name another directory."
+        got = f"{saved.get('format')} in {directory}"
+        raise ValueError(refusal("store", f"format {parts['format']}", got, remedy))
+    require_same("store", f"the sweep that was saved in {directory}", saved, parts)
+    store.read()
+    return store
 
 
 @contextlib.contextmanager
@@ -156,24 +162,11 @@ def _held(directory: pathlib.Path) -> Iterator[None]:
 def _identity(directory: pathlib.Path, xarray: Any) -> dict[str, str]:
     remedy = "Give another directory, or delete this one."
     try:
-        with xarray.open_zarr(directory) as found:
-            return json.loads(found.attrs[_ATTRIBUTE])
+        with xarray.open_zarr(directory) as dataset:
+            return json.loads(dataset.attrs[_ATTRIBUTE])
     except Exception as error:
         expected = "the store of a sweep, or no directory"
         raise ValueError(refusal("store", expected, f"{directory}: {error}", remedy)) from error
-
-
-def _require_same(directory: pathlib.Path, mine: dict[str, str], found: dict[str, str]) -> None:
-    names = dict.fromkeys([*mine, *found])
-    differs = [n for n in names if mine.get(n) != found.get(n)]
-    if differs:
-        shown = "; ".join(
-            f"{n}: {found.get(n, 'none')} there, {mine.get(n, 'none')} here" for n in differs
-        )
-        remedy = "Give another directory, or the arguments with which it was begun."
-        raise ValueError(
-            refusal("store", f"this sweep in {directory}", f"another one ({shown})", remedy)
-        )
 
 
 def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:

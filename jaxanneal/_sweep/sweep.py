@@ -114,7 +114,7 @@ def sweep(
     require_known(list(plan.columns), base)
     jobs, errors = _jobs(Jobs(energy, params, folded, clock), base, plan)
     table = Table(plan, jobs[0].problem.starts)
-    parts = functools.partial(identity, jobs[0], base, params, plan, folded)
+    parts = functools.partial(identity, jobs, base, params, plan, folded)
     with stored(store, table, parts, xarray) as kept, interruptible() as interruption:
         for configuration, error in errors.items():
             table.fail(configuration, error)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import jax.numpy as jnp
 import numpy as np
@@ -103,17 +104,26 @@ def test_a_store_that_says_done_too_early_is_caught(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "other, differs",
     [
-        ({"key": 1}, r"key: threefry2x32 \[0, 0\] there, threefry2x32 \[0, 1\] here"),
-        ({"steps": 31}, "steps: 30 .* there, 31 .* here"),
-        ({"repeats": 3}, "repeats: 2 there, 3 here"),
-        ({"method": ja.SimulatedAnnealing(5, METHOD.cooling)}, "method: "),
-        ({"over": {"steps": [3]}}, "over steps: none there, .*"),
+        (
+            {"key": 1},
+            r"key = a key of uint32\[2\] \[0, 0\] .*, got key = a key of uint32\[2\] \[0, 1\]",
+        ),
+        ({"steps": 31}, "steps = 30, got steps = 31"),
+        ({"repeats": 3}, "repeats = 2, got repeats = 3"),
+        ({"method": ja.SimulatedAnnealing(5, METHOD.cooling)}, "structure of method = "),
+        (
+            {"over": {"steps": [3]}},
+            r"over steps = none, .*, got .*over steps = 3, PyTreeDef\(\[\*\]\)",
+        ),
     ],
 )
 def test_the_store_of_another_sweep_is_refused_with_what_differs(tmp_path, other, differs):
     directory = tmp_path / "store"
     assert _made_without_runs(directory)
-    with pytest.raises(ValueError, match=rf"^store: expected this sweep in .*{differs}"):
+    match = (
+        rf"^store: expected the sweep that was saved in .*store, with .*{differs}.*Make that call"
+    )
+    with pytest.raises(ValueError, match=match):
         sweep(directory, **other)
 
 
@@ -136,12 +146,24 @@ def test_data_and_energies_are_told_apart_by_what_they_compute(tmp_path):
     assert mine == _made_without_runs(tmp_path / "two")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(START, "x", np.ones(3, np.float32) * 2)
-        assert _made_without_runs(tmp_path / "three")["params"] != mine["params"]
+        assert _made_without_runs(tmp_path / "three")["params['x']"] != mine["params['x']"]
         patch.setitem(globals(), "bowl", lambda p: 2 * bowl_of(p))
         assert _made_without_runs(tmp_path / "four")["energy"] != mine["energy"]
 
 
 bowl_of = bowl
+
+
+def test_a_store_of_before_is_refused_with_a_remedy(tmp_path):
+    _made_without_runs(tmp_path / "store")
+    about = tmp_path / "store" / ".zattrs"
+    about.write_text(about.read_text().replace('format\\": \\"5', 'format\\": \\"4'))
+    os.unlink(tmp_path / "store" / ".zmetadata")
+    match = (
+        r"^store: expected format 5, got 4 in .*store\. Go on with the jaxanneal that wrote it, or"
+    )
+    with pytest.raises(ValueError, match=match), warnings.catch_warnings(action="ignore"):
+        sweep(tmp_path / "store")
 
 
 def test_what_is_no_store_is_refused(tmp_path):
