@@ -214,7 +214,12 @@ def test_a_second_sweep_on_one_store_is_refused(tmp_path, monkeypatch):
 
 CHILD = """
 import sys
+import jax
 sys.path.insert(0, sys.argv[2])
+# As in the tests, or it would be another call.
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
 import test_sweep_store as own
 own.batch._FIRST, own.batch._GROWTH = 2, 1
 own.sweep(sys.argv[1], repeats=10, steps=20_000)
