@@ -70,6 +70,8 @@ if __name__ == "__main__":
         run(2 * count, checkpoint=often(directory), callback=began)
     found = run(2 * count, checkpoint=ja.Checkpoint(directory), callback=began)
     print("digest", digest(found), flush=True)
+    found.save(f"{directory} of {rank}")  # by each process for itself, with the chains of both
+    assert digest(ja.Result.load(f"{directory} of {rank}")) == digest(found)
     refused(checkpoint=ja.Checkpoint(directory), steps=81)
     if rank == 1:
         own = {"checkpoint": ja.Checkpoint(f"{directory} of its own"), "sharding": None}

@@ -42,20 +42,26 @@ def write(
 ) -> None:
     """Write a file at once: a crash on the way leaves what was there before.
 
-    One array after another is on the host.
+    One array after another is on the host, but for those that processes share.
 
     Args:
         path: Where to.
         header: What JSON can hold.
         arrays: NumPy or JAX arrays of any dtype, typed keys included.
-        fetch: Returns a JAX array on the host.
+        fetch: Returns on the host what processes share.
     """
     path = pathlib.Path(path)
+    # All processes must ask for what they share, whatever becomes of the file of one of them.
+    shared = {
+        index: _as_plain(array, fetch)
+        for index, array in enumerate(arrays)
+        if isinstance(array, jax.Array) and not array.is_fully_addressable
+    }
     # In the same folder, because a file can be renamed only within one file system.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w+b") as file:
-            _write_members(file, header, arrays, fetch)
+            _write_members(file, header, arrays, shared)
             _seal(file)
             file.flush()
             os.fsync(file.fileno())
@@ -70,12 +76,12 @@ def write(
 
 
 def _write_members(
-    file: BinaryIO, header: dict[str, Any], arrays: list[Any], fetch: Callable[[Any], np.ndarray]
+    file: BinaryIO, header: dict[str, Any], arrays: list[Any], shared: dict[int, Any]
 ) -> None:
     kinds = []
     with zipfile.ZipFile(file, "w") as members:
         for index, array in enumerate(arrays):
-            kind, values = _as_plain(array, fetch)
+            kind, values = shared.get(index) or _as_plain(array, np.asarray)
             kinds.append(kind)
             with members.open(f"{index}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, values, allow_pickle=False)
@@ -106,16 +112,12 @@ def _checksum(file: BinaryIO, length: int) -> bytes:
 
 def _sync_directory(path: pathlib.Path) -> None:
     """Let a power cut forget no new name in a directory, where the system can promise that."""
-    try:
+    with contextlib.suppress(OSError):  # Windows opens none, and some disks of a network sync none
         handle = os.open(path, os.O_RDONLY)
-    except OSError:  # Windows opens no directory
-        return
-    try:
-        os.fsync(handle)
-    except OSError:  # nor do all disks of a network take it
-        pass
-    finally:
-        os.close(handle)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def read(

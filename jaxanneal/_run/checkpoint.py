@@ -217,9 +217,9 @@ class Keeper:
         if alone(self.spread):
             _, save = self._newest(leaves)
         else:
-            data = from_first(lambda: self._bytes(self._newest(leaves)[0]), self.spread)
+            data = from_first(lambda: self._bytes_of_newest(leaves), self.spread)
             save = _read(io.BytesIO(data), self.checkpoint.directory) if data else None
-        return None if save is None else _unpacked(*save, like, width, method, rows)
+        return None if save is None else _unpacked(save, like, width, method, rows)
 
     def _newest(self, leaves: int) -> tuple[str | None, _Save | None]:
         """Return the newest save that is whole and has so many arrays, and its name."""
@@ -228,8 +228,7 @@ class Keeper:
         for name in names(place) if place.is_dir() else []:
             try:
                 with open(place / name, "rb") as file:
-                    save = _read(file, place / name)
-                header, arrays = save
+                    header, arrays = _read(file, place / name)
                 require_same(named, _CALL, header["fingerprint"], self.parts)
                 if len(arrays) != leaves:
                     raise Damaged(f"{len(arrays)} arrays instead of {leaves}")
@@ -239,13 +238,14 @@ class Keeper:
             if damaged:
                 remedy = f"The run goes on from {name}; look at the disk."
                 warn(refusal(named, "whole saves", "; ".join(damaged), remedy))
-            return name, save
+            return name, (header, arrays)
         if not damaged:
             return None, None
         remedy = "Put back a copy of the directory, or delete it to start anew."
         raise ValueError(refusal(named, "a save that is whole", "; ".join(damaged), remedy))
 
-    def _bytes(self, name: str | None) -> bytes:
+    def _bytes_of_newest(self, leaves: int) -> bytes:
+        name, _ = self._newest(leaves)
         return b"" if name is None else (self.checkpoint.directory / name).read_bytes()
 
 
@@ -305,15 +305,9 @@ def _packed(run: Any, reason: StopReason | None, parts: dict[str, str]) -> _Save
     return header, jax.tree.leaves(tree)
 
 
-def _unpacked(
-    header: dict[str, Any],
-    arrays: list[Any],
-    like: State,
-    width: int,
-    method: Any,
-    rows: History,
-) -> Kept:
+def _unpacked(save: _Save, like: State, width: int, method: Any, rows: History) -> Kept:
     """Make a run of a save, with lanes added for the blocks of these devices."""
+    header, arrays = save
     treedef = jax.tree.structure((like, method, (like.step, like.accepted), rows))
     state, method, recorded, rows = jax.tree.unflatten(treedef, arrays)
     state = with_lanes(state, width, like.lanes)
