@@ -16,7 +16,7 @@ import jaxlib
 import numpy as np
 
 from jaxanneal._chain.energy import evaluate
-from jaxanneal._chain.move import propose
+from jaxanneal._chain.move import is_mixed, largest_factor_of, propose, target_of
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import refusal
 from jaxanneal._engine.compile import TRACED
@@ -156,9 +156,14 @@ def energy_digest(energy: Any, one: Parameters, args: Parameters) -> str:
 
 
 def move_digest(key: Any, one: Parameters, move: Any) -> str:
-    """Return a digest of what a move does to one chain."""
+    """Return a digest of what a move does to one chain, and of how it adapts."""
+
+    def move_and_adaptation(key: Any, one: Parameters, move: Any, factor: Any) -> Any:
+        adaptation = (of(move, one.tree) for of in (target_of, largest_factor_of, is_mixed))
+        return propose(key, one, move, factor), *adaptation
+
     factor = jax.ShapeDtypeStruct((), jax.dtypes.canonicalize_dtype(float))
-    return program_digest(propose, key, one, move, factor)
+    return program_digest(move_and_adaptation, key, one, move, factor)
 
 
 def program_digest(function: Any, *inputs: Any) -> str:

@@ -9,18 +9,8 @@ from jaxanneal._chain.keys import as_key
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine.compile import signature
 from jaxanneal._engine.starts import Stacked, is_initialiser, one_chain
-from jaxanneal._run.fingerprint import (
-    COOLING,
-    MOVE,
-    cooling_digest,
-    energy_digest,
-    environment,
-    move_digest,
-    numbers,
-    program_digest,
-    short,
-    shown,
-)
+from jaxanneal._run import fingerprint
+from jaxanneal._run.fingerprint import COOLING, MOVE, numbers, short, shown
 from jaxanneal._sweep.jobs import Job
 from jaxanneal._sweep.plan import Plan
 from jaxanneal._sweep.settings import Settings
@@ -50,61 +40,59 @@ def identity(
         parts[f"over {name}"] = short(", ".join([*leaves, structure]))
     for name in ("method", "move", "args"):
         parts |= numbers(name, getattr(base, name))
-    return parts | _starts(params, key) | _functions(jobs) | environment()
+    return parts | _starts(params, key) | _functions(jobs) | fingerprint.environment()
 
 
 def _starts(params: Any, key: jax.Array) -> dict[str, str]:
     if is_initialiser(params):
-        return {"params": program_digest(lambda key: Parameters.of(params(key)), as_key(key))}
+        program = lambda key: Parameters.of(params(key))  # noqa: E731
+        return {"params": fingerprint.program_digest(program, as_key(key))}
     if isinstance(params, Stacked):
         return numbers("stacked params", Parameters.of(params.tree).tree)
     return numbers("params", Parameters.of(params).tree)
 
 
 def _functions(jobs: list[Job]) -> dict[str, str]:
-    """Return what the functions of all configurations compute, each traced once."""
+    """Return what the functions of all configurations compute."""
     key, one = as_key(0), Parameters.of(one_chain(jobs[0].problem.starts))
 
-    def energy(job: Job) -> str:
-        try:
-            return energy_digest(job.problem.energy, one, job.problem.data)
-        except Exception as error:  # which the runs tell of
-            return f"cannot be traced: {type(error).__name__}"
+    def energy(data: Parameters, _: int) -> str:
+        return fingerprint.energy_digest(jobs[0].problem.energy, one, data)
 
-    def move(job: Job) -> str:
-        return move_digest(key, one, job.problem.move)
+    def move(move: Any, _: int) -> str:
+        return fingerprint.move_digest(key, one, move)
 
-    def cooling(job: Job) -> str:
-        return cooling_digest(job.bound, 0, job.limits.steps)
+    def cooling(method: Any, steps: int) -> str:
+        return fingerprint.cooling_digest(method, 0, steps)
 
     return {
-        "energy": _of_each(jobs, lambda job: (job.problem.data,), energy),
-        MOVE: _of_each(jobs, lambda job: (job.problem.move,), move),
-        COOLING: _of_each(
-            jobs, lambda job: (getattr(job.bound, "cooling", None), job.limits.steps), cooling
-        ),
+        "energy": _of_each([(job.problem.data, 0) for job in jobs], energy),
+        MOVE: _of_each([(job.problem.move, 0) for job in jobs], move),
+        COOLING: _of_each([(job.bound, job.limits.steps) for job in jobs], cooling),
     }
 
 
-def _of_each(
-    jobs: list[Job], inputs: Callable[[Job], tuple[Any, ...]], digest: Callable[[Job], str]
-) -> str:
+def _of_each(inputs: list[tuple[Any, int]], digest: Callable[[Any, int], str]) -> str:
     """Return the digests of all configurations, or the one that all of them share.
 
     Args:
-        jobs: The configurations.
-        inputs: Returns a pytree, whose numbers are known otherwise, and more on which one depends.
-        digest: Returns the digest of one configuration.
+        inputs: Of each configuration a pytree, whose numbers are known otherwise, and the length of
+            its runs where that matters.
+        digest: Returns the digest of both.
     """
     by_object: dict[Any, str] = {}
     by_kind: dict[Any, str] = {}
-    digests = []
-    for job in jobs:
-        tree, *others = inputs(job)
-        place = id(tree), *others
-        if place not in by_object:  # the jobs hold the objects, or numbers could come again
-            kind = signature(tree), *others
-            by_object[place] = by_kind.get(kind) or by_kind.setdefault(kind, digest(job))
-        digests.append(f"{by_object[place]} of configuration {job.number}")
-    distinct = set(by_object.values())
-    return distinct.pop() if len(distinct) == 1 else short(", ".join(digests))
+    for tree, steps in inputs:
+        if (id(tree), steps) in by_object:
+            continue
+        kind = signature(tree), steps
+        if kind not in by_kind:
+            try:
+                by_kind[kind] = digest(tree, steps)
+            except Exception as error:  # the runs tell of it, each of its own
+                by_kind[kind] = f"none, but {type(error).__name__}"
+        by_object[id(tree), steps] = by_kind[kind]
+    if len(set(by_object.values())) == 1:
+        return by_object.popitem()[1]
+    each = (f"{index}: {by_object[id(tree), n]}" for index, (tree, n) in enumerate(inputs))
+    return short(", ".join(each))

@@ -11,7 +11,6 @@ import xarray
 import jaxanneal as ja
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal._run import fingerprint
-from jaxanneal._sweep import identity
 from jaxanneal._sweep.store import Store
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Gaussian
@@ -77,6 +76,17 @@ def moved_by_a_class(other):
     return call(move=Move())
 
 
+def adapted_otherwise(other):
+    class Move:
+        def propose(self, key, x, factor):
+            return x + factor * jax.random.normal(key, x.shape), 0.0
+
+        def target(self, x):
+            return 0.5 if other else 0.25
+
+    return call(move=Move())
+
+
 def given_a_function(other):
     scale = 3.0 if other else 1.0
     return call(energy=lambda x, g: jnp.sum(g(x) ** 2), args=(lambda x: scale * x,))
@@ -110,6 +120,7 @@ CALLS = {
     cooled_by_a_class: "what the cooling does",
     moved: "what the move does",
     moved_by_a_class: "what the move does",
+    adapted_otherwise: "what the move does",
     given_a_function: "energy",
     started: "params",
 }
@@ -155,7 +166,7 @@ def test_sweeps_are_told_apart_by_what_functions_compute(make, tmp_path, monkeyp
     told_apart_law(make, part, tmp_path / "whole")
     # A twin that goes by names, as stores did.
     for digest in ("cooling_digest", "energy_digest", "move_digest", "program_digest"):
-        monkeypatch.setattr(identity, digest, lambda *inputs: "a function of that name")
+        monkeypatch.setattr(fingerprint, digest, lambda *inputs: "a function of that name")
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
         told_apart_law(make, part, tmp_path / "twin")
 
@@ -189,3 +200,23 @@ def test_numbers_and_arrays_of_a_sweep_are_told_apart(tmp_path):
     for number, (name, change) in enumerate(changes.items()):
         other = begin(tmp_path / str(number), **call(**change))
         assert other.get(name) != first.get(name)
+
+
+def test_functions_that_fail_cost_their_own_configurations_alone(tmp_path):
+    settings = call(over={"move": [Gaussian(), lambda key, x: x[:2]]}, repeats=1)
+    energy, params = settings.pop("energy"), settings.pop("params")
+    with pytest.warns(UserWarning, match="1 of 2 runs of the sweep failed"):
+        first = ja.sweep(energy, params, store=tmp_path / "store", **settings)
+    assert [text != "" for text in first.error.values.reshape(-1)] == [False, True]
+    with pytest.warns(UserWarning, match="1 of 2 runs of the sweep failed"):
+        again = ja.sweep(energy, params, store=tmp_path / "store", **settings)
+    np.testing.assert_array_equal(first.energy.values, again.energy.values)
+
+
+def test_each_function_is_traced_once_for_its_store(tmp_path, monkeypatch):
+    traced, honest = [], fingerprint.program_digest
+    counted = lambda *inputs: traced.append(1) or honest(*inputs)  # noqa: E731
+    monkeypatch.setattr(fingerprint, "program_digest", counted)
+    over = {"steps": [10, 20, 30], "move.scale": [0.1, 0.2], "args.0": np.arange(4.0)}
+    begin(tmp_path / "store", **call(over=over, args=(0.0,)))
+    assert len(traced) <= 2 + len(over["steps"])  # a cooling once for each length
