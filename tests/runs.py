@@ -32,7 +32,7 @@ def assert_same_run(found, expected):
 
 def own_lanes(result):
     """Return the state without blocks that are nothing but padding, which are never moved."""
-    return state.own_lanes(result.state.state, result.state.width)
+    return state.own_lanes(result.state.engine_state, result.state.width)
 
 
 def eager(monkeypatch):

@@ -16,13 +16,13 @@ from benchmarks.rows import new_row
 from benchmarks.scale.runs import begin
 from benchmarks.workloads import Workload
 from jaxanneal._run import anneal
-from jaxanneal._run.checkpoint import Keeper
+from jaxanneal._run.checkpoint import Saves
 from jaxanneal._run.driver import Driver
 
 PLAIN = "plain"
 # Where the time goes: saves and the fingerprint of the call, the bar and the callback.
 _PARTS = {
-    "checkpoint": ((Keeper, "save"), (anneal, "fingerprint")),
+    "checkpoint": ((Saves, "save"), (anneal, "fingerprint")),
     "progress bar and callback": ((Driver, "_show"),),
 }
 _DRAWS = 2_000

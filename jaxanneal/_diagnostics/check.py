@@ -87,7 +87,7 @@ def failures(result: Any) -> list[str]:
         status = np.full(result.chains.best_energy.shape, Status.SOUND)
         status[~np.isfinite(fetch(result.chains.best_energy))] = Status.NEVER_FINITE
         return _status_texts(status, len(status))
-    state = result.state.state
+    state = result.state.engine_state
     return _status_texts(status_of(state), state.method.shape[-1]) + broken(
         state, result.diagnostics
     )
@@ -114,12 +114,12 @@ def doubts(result: Any) -> list[str]:
         return []
     texts = _warming(result) + _rounding(result) + _lost(result)
     records = int(np.count_nonzero(~np.asarray(result.history.warmup)))
-    return texts + ladder_doubts(result.state.state, result.diagnostics, records)
+    return texts + ladder_doubts(result.state.engine_state, result.diagnostics, records)
 
 
 def _warming(result: Any) -> list[str]:
     """Say so if a run is over before its warm-up, unless it has found what it was to find."""
-    state = result.state.state
+    state = result.state.engine_state
     moves, warm = int(state.step), int(state.method.warmup_end())
     if moves > warm or warm == 0 or result.stop_reason in _FOUND:
         return []
@@ -139,7 +139,7 @@ def _rounding(result: Any) -> list[str]:
         energies = fetch(result.chains.energy)
     else:
         coldest = float(temperatures[0])
-        shape = result.state.state.method.shape
+        shape = result.state.engine_state.method.shape
         energies = fetch(result.chains.energy).reshape(shape)[:, 0]
     energies = energies[np.isfinite(energies)]
     if energies.size == 0 or _counts(result.history) or coldest == 0:  # greedy on purpose

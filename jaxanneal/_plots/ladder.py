@@ -40,7 +40,7 @@ def ladder_health(figure: Any, result: Any) -> None:
         figure: An empty figure.
         result: Of parallel tempering.
     """
-    history, health, state = result.history, result.diagnostics, result.state.state
+    history, health, state = result.history, result.diagnostics, result.state.engine_state
     method = state.method
     figure.suptitle(verdict(result), fontsize="medium", ha="left", x=0.02)
     panels = figure.subplots(4, 2)
@@ -58,7 +58,7 @@ def ladder_health(figure: Any, result: Any) -> None:
 
 def verdict(result: Any) -> str:
     """Return in a few lines whether the run is to be trusted."""
-    method = result.state.state.method
+    method = result.state.engine_state.method
     many = "ladder" if method.ladders == 1 else "ladders"
     lines = [f"{method.ladders:,} {many} of {method.rungs:,} rungs, {result.steps:,} moves"]
     warm = int(method.warmup_end())
@@ -91,7 +91,7 @@ def trips_of(count: int) -> str:
 
 def round_trips(result: Any) -> str:
     """Return how many round trips replicas made, and how many the swap rates allow."""
-    health, state = result.diagnostics, result.state.state
+    health, state = result.diagnostics, result.state.engine_state
     total = int(np.sum(health.round_trips))
     trips = trips_of(total)
     phases = int(state.exchange.phases) * state.method.ladders

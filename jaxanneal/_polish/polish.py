@@ -225,7 +225,7 @@ def _held(given: Any) -> Any:
     if not isinstance(given, Result):
         return None
     state = given.state
-    return given.box if state is None else state.box or state.state.move
+    return given.box if state is None else state.box or state.engine_state.move
 
 
 def _starts(given: Any, top: int) -> tuple[Parameters, np.ndarray]:

@@ -11,7 +11,7 @@ class Continuation(NamedTuple):
     """What another call needs to go on: the state, and what it was made with.
 
     Args:
-        state: The state of all chains.
+        engine_state: The state of all chains.
         method: The method as the host knows it: with the user's own schedule.
         energy: The energy function, told apart from another one; not saved in a file.
         args: The data, compared by value; after loading, a digest of it.
@@ -20,7 +20,7 @@ class Continuation(NamedTuple):
         box: Bounds and frozen leaves of a move that was not saved in a file, for polish.
     """
 
-    state: State
+    engine_state: State
     method: Any
     energy: Any
     args: Parameters | str

@@ -44,6 +44,8 @@ _MADE_BY_NAME: tuple[type[Any], ...] = (
     *(History, Summary, Diagnostics, Continuation, State, Watch, Box),
 )
 _CLASSES = {cls.__name__: cls for cls in _MADE_BY_NAME}
+# Fields that had another name when version 4 began.
+_FORMER = {("Continuation", "state"): "engine_state"}
 # Where a user's function or class may stand, which is then asked for again on going on.
 _ASKED_FOR = ("cooling", "move", "own")
 
@@ -199,6 +201,7 @@ class Decoder:
         cls = _CLASSES[document["made"]]
         fields = {}
         for name, field in document["fields"].items():
+            name = _FORMER.get((document["made"], name), name)
             if name == "bounds" and field is not None:  # (lower, upper), each a prefix of params
                 fields[name] = tuple(self.decode(side, like) for side in field["tuple"])
             else:
@@ -269,7 +272,7 @@ def save(result: Any, path: str | os.PathLike[str]) -> None:
     if going_on is not None:
         data = going_on.args if isinstance(going_on.args, str) else digest(going_on.args)
         energy = NotSaved(getattr(going_on.energy, "__name__", type(going_on.energy).__name__))
-        box = going_on.box or _box_of(going_on.state)
+        box = going_on.box or _box_of(going_on.engine_state)
         fields["state"] = going_on._replace(energy=energy, args=data, box=box)
         del fields["chains"]  # the state holds them, in another order
     arrays: list[Any] = []
@@ -312,5 +315,5 @@ def load(path: str | os.PathLike[str], like: Any = None) -> dict[str, Any]:
     fields = {name: decoder.decode(field) for name, field in document.items()}
     fields["params"] = fields["params"].tree
     if fields["state"] is not None:
-        fields["chains"] = chains_by_slot(fields["state"].state)
+        fields["chains"] = chains_by_slot(fields["state"].engine_state)
     return fields

@@ -57,7 +57,9 @@ def _chains(result: Any) -> str:
 
 def _health(result: Any) -> list[tuple[str, str]]:
     health, lines = result.diagnostics, []
-    state = None if result.state is None else result.state.state  # polished: descent has none
+    state = (
+        None if result.state is None else result.state.engine_state
+    )  # polished: descent has none
     warm = 0 if state is None else int(state.method.warmup_end())
     if state is not None and warm > 0:
         over = warm < int(state.step)

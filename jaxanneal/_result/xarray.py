@@ -210,7 +210,7 @@ def inference_data(result: Any, attributes: dict[str, Any]) -> Any:
         remedy = "Result.to_arviz needs arviz: pip install 'jaxanneal[arviz]'."
         raise ImportError(remedy) from error
     history = _sampled(result)
-    if not result.state.state.method.has_rungs:
+    if not result.state.engine_state.method.has_rungs:
         warn(
             "Result.to_arviz: simulated annealing does not sample, its temperature falls: these "
             "are states on the way, no draws. To sample use method=ja.ParallelTempering()."

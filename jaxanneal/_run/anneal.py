@@ -15,7 +15,7 @@ from jaxanneal._methods.protocol import Method
 from jaxanneal._result.continuation import Continuation
 from jaxanneal._result.result import Result
 from jaxanneal._run.calibrate import calibrated, first_temperatures, pilot
-from jaxanneal._run.checkpoint import Checkpoint, as_checkpoint, keeping
+from jaxanneal._run.checkpoint import Checkpoint, as_checkpoint, saves_of
 from jaxanneal._run.driver import Driver
 from jaxanneal._run.fingerprint import fingerprint, from_start, from_state
 from jaxanneal._run.interrupt import Clock, Interruption, interruptible
@@ -111,7 +111,7 @@ def anneal(
     limits = as_limits(
         steps, target, patience, max_seconds, record_every, observe, callback, progress
     )
-    clock, kept_in = Clock(), as_checkpoint(checkpoint)
+    clock, checkpoint = Clock(), as_checkpoint(checkpoint)
     with interruptible() as interruption, _bar(limits) as bar:
         with clock.preparing():
             if state is not None:
@@ -122,7 +122,7 @@ def anneal(
             else:
                 problem = Problem(energy, params, key, args, method, move, block, sharding, clock)
                 call = _started(problem, limits, interruption, bar)
-        return _run(call, kept_in, bar)
+        return _run(call, checkpoint, bar)
 
 
 class _Call(NamedTuple):
@@ -163,8 +163,8 @@ def _continued(driver: Driver, state: State, method: Method, given: Continuation
     """Return a call that goes on from a given state, of which ``state`` is a copy."""
 
     def parts() -> dict[str, str]:
-        origin = from_state(own_lanes(given.state, given.width), state.move)
-        first = int(given.state.step)
+        origin = from_state(own_lanes(given.engine_state, given.width), state.move)
+        first = int(given.engine_state.step)
         return fingerprint(
             driver.setup, driver.template, driver.args, driver.limits, method, origin, first
         )
@@ -198,24 +198,24 @@ def _run(call: _Call, checkpoint: Checkpoint | None, bar: RunBar) -> Result[Any]
     """Run, or go on from what was saved, and return the result."""
     driver = call.driver
     limits = driver.limits
-    with keeping(checkpoint, call.parts, driver.setup.spread) as keeper:
-        kept, reason = None, None
-        if keeper is not None:
+    with saves_of(checkpoint, call.parts, driver.setup.spread) as saves:
+        saved, reason = None, None
+        if saves is not None:
             width, rows = driver.setup.width, driver.no_history()
-            kept = keeper.restore(driver.template, width, call.bound, rows)
-        with rescuing(driver, keeper):
-            if kept is None or kept.reason is None:
+            saved = saves.restore(driver.template, width, call.bound, rows)
+        with rescuing(driver, saves):
+            if saved is None or saved.reason is None:
                 call.compile_all()
-            if kept is None:
+            if saved is None:
                 state, method, reason = call.first()
             else:
-                state, method = placed(kept.state, driver.setup.spread), kept.method
-                driver.take_up(kept)
+                state, method = placed(saved.state, driver.setup.spread), saved.method
+                driver.take_up(saved)
             bar.begin(driver.evaluations, driver.clock.seconds)
             moves = limits.steps if reason is None else 0
-            keeper = keeper if reason is None else None  # a calibration that was cut short
+            saves = saves if reason is None else None  # a calibration that was cut short
             every = limits.record_every or 1
-            state, history, last_reason = driver.run(state, method, moves, every, bar, keeper, kept)
+            state, history, last_reason = driver.run(state, method, moves, every, bar, saves, saved)
             return outcome(
                 driver, state, method, history, last_reason if reason is None else reason
             )

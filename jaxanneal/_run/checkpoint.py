@@ -111,7 +111,7 @@ _SHARE = 0.01
 _Save = tuple[dict[str, Any], list[Any]]  # header and arrays
 
 
-class Kept(NamedTuple):
+class SavedRun(NamedTuple):
     """A run as it was saved.
 
     Args:
@@ -135,7 +135,7 @@ class Kept(NamedTuple):
     reason: StopReason | None
 
 
-class Keeper:
+class Saves:
     """Save one run, and find what was saved of it.
 
     Where a run is spread over processes, all of them take part: the first one reads, writes and
@@ -160,7 +160,7 @@ class Keeper:
         self.checkpoint, self.held, self.parts = checkpoint, held, parts
         self.spread, self.works = spread, works
         self.seconds = 0.0  # of the last save
-        self.saves = 0
+        self.count = 0
         self._warned = False
         self._due = time.monotonic() + min(_FIRST_SECONDS, checkpoint.every_seconds)
 
@@ -183,7 +183,7 @@ class Keeper:
             header, arrays = _packed(run, reason, self.parts)
             if self.held is not None:
                 self.held.write(header, arrays, self.checkpoint.keep)
-            self.saves += 1
+            self.count += 1
         except Exception as error:  # no disk, or no memory for a copy: the run is worth more
             self.warn(error)
         self.seconds = time.monotonic() - begin
@@ -200,7 +200,7 @@ class Keeper:
         place = f"checkpoint {self.checkpoint.directory}"
         warn(refusal(place, "a directory that takes a save", got, remedy))
 
-    def restore(self, like: State, width: int, method: Any, rows: History) -> Kept | None:
+    def restore(self, like: State, width: int, method: Any, rows: History) -> SavedRun | None:
         """Return the newest save that is whole, or ``None`` if there is no save.
 
         Args:
@@ -254,9 +254,9 @@ def _read(file: BinaryIO, path: pathlib.Path) -> _Save:
 
 
 @contextlib.contextmanager
-def keeping(
+def saves_of(
     checkpoint: Checkpoint | None, parts: Callable[[], dict[str, str]], spread: Spread | None
-) -> Iterator[Keeper | None]:
+) -> Iterator[Saves | None]:
     """Hold the directory of a checkpoint as long as a run lasts."""
     if checkpoint is None:
         yield None
@@ -274,11 +274,11 @@ def keeping(
 
     works = bool(from_first(hold, spread))
     held = directories[0] if directories else None
-    keeper = Keeper(checkpoint, held, known, spread, works)
+    saves = Saves(checkpoint, held, known, spread, works)
     if problem:
-        keeper.warn(problem[0])
+        saves.warn(problem[0])
     try:
-        yield keeper
+        yield saves
     finally:
         if held is not None:
             held.close()
@@ -288,9 +288,9 @@ def _packed(run: Any, reason: StopReason | None, parts: dict[str, str]) -> _Save
     """Return a run as a save."""
     state, width = run.state, run.driver.setup.width
     run.rows = [history.join(run.rows, run.recorder.rows)]  # once, not again at each save
-    kept = own_lanes(state, width)
+    lanes = own_lanes(state, width)
     recorded = (run.recorder.step, run.recorder.accepted)
-    tree = (kept, run.method, recorded, run.rows[0])
+    tree = (lanes, run.method, recorded, run.rows[0])
     header = {
         "format": _FORMAT,
         "version": _VERSION,
@@ -305,7 +305,7 @@ def _packed(run: Any, reason: StopReason | None, parts: dict[str, str]) -> _Save
     return header, jax.tree.leaves(tree)
 
 
-def _unpacked(save: _Save, like: State, width: int, method: Any, rows: History) -> Kept:
+def _unpacked(save: _Save, like: State, width: int, method: Any, rows: History) -> SavedRun:
     """Make a run of a save, with lanes added for the blocks of these devices."""
     header, arrays = save
     treedef = jax.tree.structure((like, method, (like.step, like.accepted), rows))
@@ -316,4 +316,4 @@ def _unpacked(save: _Save, like: State, width: int, method: Any, rows: History) 
     state, method = jax.tree.map(lambda x: jnp.array(x, copy=True), (state, method))
     reason = None if header["reason"] is None else StopReason[header["reason"]]
     numbers = header["first"], header["evaluations"], header["seconds"]
-    return Kept(state, method, rows, recorded, *numbers, reason)
+    return SavedRun(state, method, rows, recorded, *numbers, reason)

@@ -17,7 +17,7 @@ from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import NEVER, Method
 from jaxanneal._pytree import replace
 from jaxanneal._run import chunks
-from jaxanneal._run.checkpoint import Keeper, Kept
+from jaxanneal._run.checkpoint import SavedRun, Saves
 from jaxanneal._run.chunks import Chunks, Goal, Pace, timed
 from jaxanneal._run.interrupt import Clock, Interruption
 from jaxanneal._run.limits import Limits
@@ -33,7 +33,7 @@ class RecordedRun(Chunks):
         method: The method as the host knows it.
         steps: Moves per chain.
         record_every: Moves between records.
-        kept: What was saved of these moves, of which ``state`` is a part.
+        saved: What was saved of these moves, of which ``state`` is a part.
         pilot: Whether neither patience nor a lowest temperature ends them.
     """
 
@@ -44,20 +44,20 @@ class RecordedRun(Chunks):
         method: Method,
         steps: int,
         record_every: int,
-        kept: Kept | None,
+        saved: SavedRun | None,
         pilot: bool,
     ):
-        first = int(state.step) if kept is None else kept.first
+        first = int(state.step) if saved is None else saved.first
         patience = NEVER if pilot else driver.limits.patience
         coldest = None if pilot else method.min_temperature
         goal = Goal(first, steps, driver.limits.target, patience, coldest, record_every)
         recorder = driver.recorder(state, first)
-        if kept is not None:
-            step, accepted = kept.recorded
+        if saved is not None:
+            step, accepted = saved.recorded
             recorder = replace(recorder, step=step, accepted=accepted)
         super().__init__(state, recorder, driver.args, [method], [goal], many=False)
         self.driver, self.method, self.first, self.pilot = driver, method, first, pilot
-        self.rows: list[Any] = [] if kept is None else [kept.rows]
+        self.rows: list[Any] = [] if saved is None else [saved.rows]
         self.accepted = self.accepted_before = float(np.mean(np.asarray(state.accepted)))
 
     @property
@@ -92,13 +92,13 @@ class RecordedRun(Chunks):
             return False
         return not any(x.is_deleted() for x in jax.tree.leaves(self.state) if hasattr(x, "devices"))
 
-    def close(self, keeper: Keeper | None) -> None:
+    def close(self, saves: Saves | None) -> None:
         """After an error, save and record what is still there; fail in nothing of it."""
         if self.pilot or self.report is None or not self.alive:
             return
         with contextlib.suppress(Exception):
-            if keeper is not None:
-                keeper.save(self)
+            if saves is not None:
+                saves.save(self)
             self.chunk(0)
 
     def history(self) -> history.History:
@@ -160,8 +160,8 @@ class Driver:
         steps: int,
         record_every: int,
         bar: RunBar | None = None,
-        keeper: Keeper | None = None,
-        kept: Kept | None = None,
+        saves: Saves | None = None,
+        saved: SavedRun | None = None,
     ) -> tuple[State, history.History, StopReason]:
         """Make ``steps`` moves, or fewer where there is a reason to stop.
 
@@ -172,40 +172,40 @@ class Driver:
             record_every: Moves between records.
             bar: Shows the progress; without it the moves are a pilot's, which neither the callback
                 nor patience nor a lowest temperature ends: those are said of the run to come.
-            keeper: Saves the run from time to time.
-            kept: What was saved of these moves, of which ``state`` is a part.
+            saves: Saves the run from time to time.
+            saved: What was saved of these moves, of which ``state`` is a part.
 
         Returns:
             The state, the history of these moves, and why they ended.
         """
-        run = RecordedRun(self, state, method, steps, record_every, kept, pilot=bar is None)
+        run = RecordedRun(self, state, method, steps, record_every, saved, pilot=bar is None)
         self.current = run
-        if kept is not None and kept.reason is not None:
-            return run.state, kept.rows, kept.reason
+        if saved is not None and saved.reason is not None:
+            return run.state, saved.rows, saved.reason
         try:
-            reason = self._finish(run, bar, keeper)
+            reason = self._finish(run, bar, saves)
         except BaseException:
-            run.close(keeper)
+            run.close(saves)
             raise
         return run.state, run.history(), reason
 
-    def _finish(self, run: RecordedRun, bar: RunBar | None, keeper: Keeper | None) -> StopReason:
+    def _finish(self, run: RecordedRun, bar: RunBar | None, saves: Saves | None) -> StopReason:
         """Run chunk after chunk; return why the last one was the last."""
         host_reason: StopReason | None = None
         while True:
             if host_reason is None and run.moves.any():
                 host_reason = self._host_reason()
-            due = keeper is not None and keeper.due
+            due = saves is not None and saves.due
             length, host_reason, due = self._agreed(self._next_length(), host_reason, due)
-            if keeper is not None and (host_reason is not None or due):
-                keeper.save(run)  # before a record at a step where an uninterrupted run has none
+            if saves is not None and (host_reason is not None or due):
+                saves.save(run)  # before a record at a step where an uninterrupted run has none
             reason = run.chunk(length if host_reason is None else 0)
             stops = bar is not None and host_reason is None and self._show(bar, run.progress())
             if host_reason is not None:
                 return host_reason
             if reason is not None:
-                if keeper is not None:
-                    keeper.save(run, reason)
+                if saves is not None:
+                    saves.save(run, reason)
                 return reason
             if stops:
                 host_reason = StopReason.CALLBACK
@@ -216,10 +216,10 @@ class Driver:
         best, params = int(np.argmin(energies)), chains._best_params
         self.best = energies[best], params.with_leaves(take_from_shard(params.leaves, best))
 
-    def take_up(self, kept: Kept) -> None:
+    def take_up(self, saved: SavedRun) -> None:
         """Count on from what was saved."""
-        self.evaluations, self.clock.earlier = kept.evaluations, kept.seconds
-        self.saw(chains_by_slot(kept.state))
+        self.evaluations, self.clock.earlier = saved.evaluations, saved.seconds
+        self.saw(chains_by_slot(saved.state))
 
     def no_history(self) -> history.History:
         """Return the history of no moves."""

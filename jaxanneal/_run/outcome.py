@@ -18,7 +18,7 @@ from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import Method
 from jaxanneal._result.continuation import Continuation
 from jaxanneal._result.result import Result
-from jaxanneal._run.checkpoint import Keeper
+from jaxanneal._run.checkpoint import Saves
 from jaxanneal._run.driver import Driver
 
 
@@ -53,7 +53,7 @@ def outcome(
 
 
 @contextlib.contextmanager
-def rescuing(driver: Driver, keeper: Keeper | None) -> Iterator[None]:
+def rescuing(driver: Driver, saves: Saves | None) -> Iterator[None]:
     """Let an error that ends a run carry what was found, and a note that says how to read it."""
     try:
         yield
@@ -64,7 +64,7 @@ def rescuing(driver: Driver, keeper: Keeper | None) -> Iterator[None]:
         if result is not None:
             with contextlib.suppress(Exception):  # an exception may refuse attributes
                 error.result = result  # pyright: ignore[reportAttributeAccessIssue]
-                error.add_note(_note(result, keeper))
+                error.add_note(_note(result, saves))
         raise
 
 
@@ -113,14 +113,14 @@ def _memory(driver: Driver) -> str:
     return refusal("anneal", expected, "less on this device", remedy)
 
 
-def _note(result: Result[Any], keeper: Keeper | None) -> str:
+def _note(result: Result[Any], saves: Saves | None) -> str:
     what = "the run until then" if result.state is not None else "the best state until then"
     text = (
         f"The run ended after {result.steps:,} steps with the best energy {result.energy:.8g}. "
         f"Catch this error to read {what} from its attribute `result`."
     )
-    if keeper is None:
+    if saves is None:
         return f"{text} Given checkpoint=ja.Checkpoint(directory), the same call would go on."
-    if not keeper.saves:
+    if not saves.count:
         return f"{text} Nothing was saved yet: the same call begins anew."
-    return f"{text} The same call goes on from the last save in {keeper.checkpoint.directory}."
+    return f"{text} The same call goes on from the last save in {saves.checkpoint.directory}."

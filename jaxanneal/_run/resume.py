@@ -46,7 +46,7 @@ def resume(
     if not isinstance(state, Continuation):
         remedy = "Pass state=result.state of an earlier run."
         raise TypeError(refusal("state", "a run's state", type(state).__name__, remedy))
-    energy, old, width = as_energy(energy), state.state, state.width
+    energy, old, width = as_energy(energy), state.engine_state, state.width
     spread = as_spread(sharding, -(-state.method.chains // width))
     data = everywhere(as_data(args), spread)
     _require_precision(old)
@@ -81,7 +81,7 @@ def _evaluated(program: Program, chains: Chain, data: Parameters) -> tuple[Chain
 
 def _taken_over(state: Continuation, method: Any, move: Any) -> State:
     """Return the state of the run as method and move go on with it."""
-    old = state.state
+    old = state.engine_state
     exchange = method.carried(old.exchange, state.method)
     new = replace(old, method=on_device(method), move=move, exchange=exchange)
     if int(method.warmup_end()) == int(old.step) < int(old.method.warmup_end()):
@@ -101,14 +101,14 @@ def _require_room(block: Any, state: Continuation, limits: Limits) -> None:
     remedy = "Start anew with params=ja.stacked(result.chains.params)."
     if block is not None and count("block", block, 1, "Leave it out.") != state.width:
         raise ValueError(refusal("block", f"{state.width}, as in the run", block, remedy))
-    total = int(state.state.step) + limits.steps
+    total = int(state.engine_state.step) + limits.steps
     if total >= NEVER:
         raise ValueError(refusal("steps", f"less than {NEVER} in total", total, remedy))
 
 
 def _renewed(state: Continuation, method: Any, move: Any) -> tuple[Any, Any]:
     """Return method and move with the numbers given now, and what the run has bound."""
-    old = state.state
+    old = state.engine_state
     new_method = state.method
     if method is not None:
         new_method = as_method(method, None)

@@ -174,7 +174,10 @@ def test_n_and_then_m_steps_equal_both_together(name):
         first = run(method=METHODS[name], steps=n)
         second = ja.anneal(terraces, args=(FREE,), state=first.state, steps=STEPS - n)
         for field in ("chains", "log_factor", "nonfinite", "accepted", "exchange", "watch", "key"):
-            same(getattr(second.state.state, field), getattr(together.state.state, field))
+            same(
+                getattr(second.state.engine_state, field),
+                getattr(together.state.engine_state, field),
+            )
         same(second.params, together.params)
         same(of_the_run(second), of_the_run(together))
         assert (second.energy, second.steps) == (together.energy, together.steps)

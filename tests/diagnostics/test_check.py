@@ -242,7 +242,7 @@ def test_every_status_names_a_remedy():
 
 
 def test_a_chain_keeps_every_reason():
-    state = shifted(np.zeros(2), cooled()).state.state
+    state = shifted(np.zeros(2), cooled()).state.engine_state
     chains, none = state.chains, np.full(8, np.inf, np.float32)
     hopeless = ja.Chain(chains.params, none, chains.best_params, none)
     bad = replace(state, chains=hopeless, accepted=np.zeros(8, np.int32))

@@ -250,7 +250,7 @@ def test_arrays_of_the_user_are_never_given_away():
     more = [ja.anneal(fit, state=first.state, args=(x, 1.0), steps=9) for _ in range(2)]
     np.testing.assert_array_equal(*(result.chains.params["w"] for result in more))
     ja.polish(fit, first, args=(x, 1.0), steps=3)
-    held = (starts, x, key, move, first.chains, first.params, first.state.state)
+    held = (starts, x, key, move, first.chains, first.params, first.state.engine_state)
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(held))
     np.testing.assert_array_equal(starts["b"], np.arange(4.0))
     jax.tree.map(np.testing.assert_array_equal, first.chains.params, kept)

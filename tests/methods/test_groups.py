@@ -186,6 +186,8 @@ def test_replicas_that_the_warm_up_sorted_may_be_stuck_after_it():
     starts = ja.stacked(jnp.arange(8.0)[::-1])
     half = lambda key, x: x + 0.5  # noqa: E731
     result = ja.anneal(energy, starts, key=0, method=method, move=half, steps=1500)
-    assert np.any(np.asarray(result.state.state.exchange.rung) != np.arange(4))
-    wrong = np.array([each != check.Status.SOUND for each in check.status_of(result.state.state)])
+    assert np.any(np.asarray(result.state.engine_state.exchange.rung) != np.arange(4))
+    wrong = np.array(
+        [each != check.Status.SOUND for each in check.status_of(result.state.engine_state)]
+    )
     assert wrong.all()

@@ -154,7 +154,7 @@ def test_tempering_keeps_the_law_of_every_rung():
     # 20,000 attempts of each pair: standard error 0.0035, were they independent.
     np.testing.assert_allclose(result.diagnostics.swap_rate, rates, atol=0.025)
     log_z = np.array([22.11701391, 17.10536712, 15.52191546, 13.28103346])
-    from_hotter, from_colder = np.exp(log_means(result.state.state.exchange.weights))
+    from_hotter, from_colder = np.exp(log_means(result.state.engine_state.exchange.weights))
     for pair, step in enumerate(log_z[:-1] - log_z[1:]):
         assert_mean(f"Z ratio {pair}", from_hotter[:, pair], np.exp(step), MANY_OF_GROUPS)
         assert_mean(f"inverse {pair}", from_colder[:, pair], np.exp(-step), MANY_OF_GROUPS)

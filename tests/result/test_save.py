@@ -92,7 +92,7 @@ def test_going_on_from_a_file_is_going_on(method, move, again, tmp_path):
         for state in (first.state, loaded.state)
     )
     assert (one.evaluations, one.steps) == (other.evaluations, other.steps)
-    assert_same(one.state.state, other.state.state)
+    assert_same(one.state.engine_state, other.state.engine_state)
     assert_same(one.history, other.history)
     again_saved = passed_through(loaded, tmp_path)
     assert_same_result(first, again_saved)
@@ -156,7 +156,7 @@ def test_every_dtype_and_kind_of_key_survives(float64, tmp_path):
     first = ja.anneal(energy, params, key=key, method=GEOMETRIC, move=move, steps=8)
     loaded = passed_through(first, tmp_path)
     assert_same_result(first, loaded)
-    assert_same(first.state.state, loaded.state.state)
+    assert_same(first.state.engine_state, loaded.state.engine_state)
     with enable_x64(False), pytest.raises(ValueError, match=r"^jax_enable_x64: .*update"):
         ja.Result.load(tmp_path / "a run")
 
@@ -256,6 +256,8 @@ def as_before(path):
         members = {name: archive.read(name) for name in archive.namelist()}
     header = json.loads(members.pop("header.json"))
     assert header.pop("sealed") and header["version"] == 4
+    fields = header["result"]["state"]["fields"]
+    fields["state"] = fields.pop("engine_state")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("header.json", json.dumps(header))
         for name, member in members.items():
@@ -271,7 +273,7 @@ def test_files_of_before_are_read(tmp_path):
     loaded = ja.Result.load(path)
     assert_same_result(result, loaded)
     one, other = (ja.anneal(fit, state=r.state, args=(X,), steps=9) for r in (result, loaded))
-    assert_same(one.state.state, other.state.state)
+    assert_same(one.state.engine_state, other.state.engine_state)
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b"jaxanneal.Result", b"jaxanneal.Resulu", 1))
     with pytest.raises(ValueError, match=r"got a truncated or foreign file \(BadZipFile: Bad CRC"):

@@ -139,16 +139,16 @@ def test_only_the_newest_saves_are_kept(tmp_path, monkeypatch):
 
 
 def test_saves_take_less_than_one_percent_however_often_they_are_asked_for(tmp_path, monkeypatch):
-    keeper = checkpoint.Keeper(often(tmp_path), directories.Directory(tmp_path), {})
+    saves = checkpoint.Saves(often(tmp_path), directories.Directory(tmp_path), {})
     now = [100.0]
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(checkpoint, "_packed", lambda *_: ({}, []))
-    monkeypatch.setattr(keeper.held, "write", lambda *_: now.__setitem__(0, now[0] + 0.25))
-    keeper.save(None)
+    monkeypatch.setattr(saves.held, "write", lambda *_: now.__setitem__(0, now[0] + 0.25))
+    saves.save(None)
     now[0] += 24.7
-    assert not keeper.due
+    assert not saves.due
     now[0] += 0.1
-    assert keeper.due
+    assert saves.due
 
 
 @pytest.mark.usefixtures("two_devices")

@@ -318,7 +318,7 @@ def raising(self, error):
     raise AssertionError("a warning was enough") from error
 
 
-def giving_up(self, error, honest=checkpoint.Keeper.warn):
+def giving_up(self, error, honest=checkpoint.Saves.warn):
     honest(self, error)
     self.works = False
 
@@ -332,9 +332,9 @@ TWINS = {
     ),
     "no memory is an error as any": (memory_law, "_run.outcome.is_overflow", lambda _: False),
     "signals are not looked at": (signal_law, "_run.driver.Driver._host_reason", lambda _: None),
-    "a full disk ends the run": (full_disk_law, "_run.checkpoint.Keeper.warn", raising),
-    "a full disk ends the saves": (full_disk_law, "_run.checkpoint.Keeper.warn", giving_up),
-    "no directory ends the run": (no_directory_law, "_run.checkpoint.Keeper.warn", raising),
+    "a full disk ends the run": (full_disk_law, "_run.checkpoint.Saves.warn", raising),
+    "a full disk ends the saves": (full_disk_law, "_run.checkpoint.Saves.warn", giving_up),
+    "no directory ends the run": (no_directory_law, "_run.checkpoint.Saves.warn", raising),
     "a directory is everybody's": (second_run_law, "_files.directory.lock", lambda _: True),
 }
 

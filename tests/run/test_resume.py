@@ -130,6 +130,6 @@ def test_a_warm_up_moved_behind_the_present_step_ends_there():
     np.testing.assert_array_equal(ended.diagnostics.factor, begun.diagnostics.factor)
     rates = ended.history.acceptance_rate[:, 0].mean(axis=0)  # records of one step each
     np.testing.assert_allclose(ended.diagnostics.acceptance_rate, rates, rtol=1e-6)
-    assert ended.state.state.exchange.phases == 10
+    assert ended.state.engine_state.exchange.phases == 10
     again = ja.anneal(misfit, method=ladder(450), steps=10, args=going["args"], state=ended.state)
-    assert again.state.state.exchange.phases == 11  # over long since: what was counted stays
+    assert again.state.engine_state.exchange.phases == 11  # over long since: what was counted stays
