@@ -16,12 +16,14 @@ import jaxlib
 import numpy as np
 
 from jaxanneal._chain.energy import evaluate
+from jaxanneal._chain.keys import as_key
 from jaxanneal._chain.move import is_mixed, largest_factor_of, propose, target_of
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import refusal
 from jaxanneal._engine.compile import TRACED
 from jaxanneal._engine.programs import Setup
 from jaxanneal._engine.sharding import default_device, own
+from jaxanneal._methods.own_method import users_object
 from jaxanneal._methods.protocol import NEVER
 from jaxanneal._methods.schedule import Function, bind, tabulate
 from jaxanneal._run.limits import Limits
@@ -32,6 +34,7 @@ _SHOWN, _LETTERS = 4, 120
 
 # What the parts are called that say what functions compute.
 COOLING, MOVE = "what the cooling does", "what the move does"
+METHOD = "what the method does"
 
 # Steps of a schedule of the user's that are looked at, evenly spread over the run.
 _PROBES = 1024
@@ -64,12 +67,16 @@ def fingerprint(
         first: Step at which it begins.
     """
     parts = environment()
-    parts |= {"method": type(method).__name__, "chains": " x ".join(map(str, method.shape))}
+    parts |= {
+        "method": type(users_object(method)).__name__,
+        "chains": " x ".join(map(str, method.shape)),
+    }
     named = ("steps", "target", "patience", "record_every")
     parts |= {name: _given(getattr(limits, name)) for name in named}
     parts |= {"block": str(setup.width), "layout of the history": str(setup.layout)}
     parts |= origin | numbers("method", method) | numbers("args", args.tree)
     parts[COOLING] = cooling_digest(method, first, limits.steps)
+    parts[METHOD] = method_digest(method)
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), state.chains._params)
     parts["energy"] = energy_digest(setup.energy, one, args)
     parts[MOVE] = move_digest(state.key, one, state.move)
@@ -140,7 +147,7 @@ def _listed(names: list[str], parts: dict[str, str]) -> str:
 
 def cooling_digest(method: Any, first: int, steps: int) -> str:
     """Return what tells a schedule apart besides its numbers: of a plain function some values."""
-    cooling = bind(getattr(method, "cooling", None), steps)
+    cooling = bind(method.cooling, steps)
     if cooling is None:
         return "none"
     if isinstance(cooling, Function):
@@ -148,6 +155,20 @@ def cooling_digest(method: Any, first: int, steps: int) -> str:
         return shown(tabulate(cooling, probes))
     step = jax.ShapeDtypeStruct((), np.int32)
     return program_digest(lambda cooling, step: cooling(step), cooling, step)
+
+
+def method_digest(method: Any) -> str:
+    """Return a digest of what a method of the user's own does; "none" for one of the library."""
+    if users_object(method) is method:
+        return "none"
+
+    def from_start(method: Any, key: Any, step: Any, energies: Any) -> Any:
+        state = method.init()
+        return state, method.after_round(key, state, step, energies, energies, step)
+
+    energies = jax.ShapeDtypeStruct((method.chains,), jax.dtypes.canonicalize_dtype(float))
+    step = jax.ShapeDtypeStruct((), np.int32)
+    return program_digest(from_start, method, as_key(0), step, energies)
 
 
 def energy_digest(energy: Any, one: Parameters, args: Parameters) -> str:
@@ -209,6 +230,7 @@ def shown(leaf: Any) -> str:
 
 
 def short(text: str) -> str:
+    """Return a text as it is, or the beginning of a long one and a digest."""
     if len(text) <= _LETTERS:
         return text
     return f"{text[:_LETTERS]}... of digest {_digest(text.encode())}"

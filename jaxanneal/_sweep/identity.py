@@ -10,7 +10,7 @@ from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine.compile import signature
 from jaxanneal._engine.starts import Stacked, is_initialiser, one_chain
 from jaxanneal._run import fingerprint
-from jaxanneal._run.fingerprint import COOLING, MOVE, numbers, short, shown
+from jaxanneal._run.fingerprint import COOLING, METHOD, MOVE, numbers, short, shown
 from jaxanneal._sweep.jobs import Job
 from jaxanneal._sweep.plan import Plan
 from jaxanneal._sweep.settings import Settings
@@ -62,12 +62,16 @@ def _functions(jobs: list[Job]) -> dict[str, str]:
     def move(move: Any, _: int) -> str:
         return fingerprint.move_digest(key, one, move)
 
+    def method(method: Any, _: int) -> str:
+        return fingerprint.method_digest(method)
+
     def cooling(method: Any, steps: int) -> str:
         return fingerprint.cooling_digest(method, 0, steps)
 
     return {
         "energy": _of_each([(job.problem.data, 0) for job in jobs], energy),
         MOVE: _of_each([(job.problem.move, 0) for job in jobs], move),
+        METHOD: _of_each([(job.bound, 0) for job in jobs], method),
         COOLING: _of_each([(job.bound, job.limits.steps) for job in jobs], cooling),
     }
 

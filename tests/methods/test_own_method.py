@@ -135,6 +135,24 @@ def test_a_checkpoint_goes_on_and_refuses_another_method(tmp_path):
         run(SpreadCooling(speed=0.3), checkpoint=checkpoint)
 
 
+def thirds(self, state):
+    return jnp.full(4, 1 / 3) ** state["step"].astype(float)
+
+
+@pytest.mark.parametrize("keep", ["checkpoint", "store"])
+def test_another_method_of_the_same_name_is_another_call(keep, tmp_path):
+    def kept(method):
+        if keep == "checkpoint":
+            return run(method, checkpoint=ja.Checkpoint(tmp_path))
+        settings = {"method": method, "steps": 5, "repeats": 1, "store": str(tmp_path)}
+        return ja.sweep(energy, START, key=0, over={"move.scale": [0.1]}, move=MOVE, **settings)
+
+    kept(Halving())
+    kept(Halving())
+    with pytest.raises(ValueError, match=rf"^{keep} ?.*: expected .*what the method does = "):
+        kept(type("Halving", (Halving,), {"temperatures": thirds})())
+
+
 def test_everything_that_shows_a_run_shows_this_one():
     result = run(SpreadCooling(), observe=lambda p: p["x"], steps=2000).check()
     assert result.summary().splitlines()[2].split() == ["chains", "4"]
