@@ -145,6 +145,20 @@ def strong(tree: Any) -> Any:
     return jax.tree.map(convert, tree)
 
 
+@contextlib.contextmanager
+def needing(what: str, extra: str) -> Iterator[None]:
+    """Name the extra that brings what an import in this context does not find.
+
+    Raises:
+        ImportError: A package is missing.
+    """
+    try:
+        yield
+    except ImportError as error:
+        remedy = f"{what} needs {error.name}: pip install 'jaxanneal[{extra}]'."
+        raise ImportError(remedy) from error
+
+
 def refuse_tracing(verb: str, remedy: str) -> None:
     """Refuse a call under ``jit``, ``vmap`` or ``grad``, whether or not an input depends on them.
 

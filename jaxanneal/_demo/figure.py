@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxanneal._checks import needing
 from jaxanneal._plots.axes import rung_colours
 
 
@@ -18,12 +19,9 @@ def save(rows: dict[str, Any], path: pathlib.Path) -> None:
     Raises:
         ImportError: matplotlib is missing.
     """
-    try:
+    with needing("The demo's figure", "demo"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError as error:
-        remedy = "The demo's figure needs matplotlib: pip install 'jaxanneal[demo]'."
-        raise ImportError(remedy) from error
     figure = Figure(figsize=(12, 8), layout="constrained")
     FigureCanvasAgg(figure)
     (energy, temperature), (rates, errors) = figure.subplots(2, 2)

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxanneal._checks import needing
+
 _TRAIN = 1437
 _SPLIT_SEED = 0
 
@@ -32,11 +34,8 @@ def load() -> Digits:
     Raises:
         ImportError: scikit-learn is missing.
     """
-    try:
+    with needing("The demo", "demo"):
         from sklearn.datasets import load_digits
-    except ImportError as error:
-        remedy = "The demo needs scikit-learn: pip install 'jaxanneal[demo]'."
-        raise ImportError(remedy) from error
     loaded: Any = load_digits()
     pixels, target = np.asarray(loaded.data), np.asarray(loaded.target)
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(target))

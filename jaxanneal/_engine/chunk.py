@@ -4,15 +4,15 @@ The ``while_loop`` over rounds stands here, and nowhere else. A method decides t
 exchanges; the engine knows neither ladders nor schedules.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxanneal._chain.chain import Energy
 from jaxanneal._chain.parameters import Parameters
+from jaxanneal._engine.history import Recorder, record
 from jaxanneal._engine.round import LONGEST, advance
+from jaxanneal._engine.setup import Setup
 from jaxanneal._engine.sharding import Axes
 from jaxanneal._engine.state import State, Watch, best_of_all, best_state
 from jaxanneal._methods.protocol import next_multiple
@@ -70,31 +70,30 @@ GOING, TARGET_REACHED, PATIENCE_OVER = range(3)
 
 
 def run_chunk(
-    state: State,
-    recorder: Any,
-    args: tuple[Any, ...],
-    control: Control,
-    energy: Energy,
-    width: int,
-    record: Callable[[Any, State], Any],
-    capacity: int,
-    axes: Axes = None,
-) -> tuple[State, Any, Report]:
+    state: State, recorder: Recorder, args: Parameters, control: Control, setup: Setup
+) -> tuple[State, Recorder, Report]:
     """Run until ``control.end``, until the record buffer is full, or until a reason to stop.
 
     One compilation serves every length: the number of rounds is decided on the device.
     """
+    data, axes = args.tree, setup.axes
 
-    def going(carry: tuple[State, Any, jax.Array]) -> jax.Array:
+    def recorded(recorder: Recorder, state: State) -> Recorder:
+        return record(recorder, state, data, setup)
+
+    def going(carry: tuple[State, Recorder, jax.Array]) -> jax.Array:
         state, recorder, reason = carry
-        return (state.step < control.end) & (reason == GOING) & (recorder.count < capacity)
+        room = recorder.count < setup.layout.capacity
+        return (state.step < control.end) & (reason == GOING) & room
 
-    def one_round(carry: tuple[State, Any, jax.Array]) -> tuple[State, Any, jax.Array]:
+    def one_round(
+        carry: tuple[State, Recorder, jax.Array],
+    ) -> tuple[State, Recorder, jax.Array]:
         state, recorder, _ = carry
         stop = _next_stop(state, control)
-        state = advance(state, stop, args, energy, width, axes)
+        state = advance(state, stop, data, setup)
         due = jax.lax.rem(stop, control.record_every) == 0
-        recorder = jax.lax.cond(due, record, lambda recorder, _: recorder, recorder, state)
+        recorder = jax.lax.cond(due, recorded, lambda recorder, _: recorder, recorder, state)
         watch, reason = look(state, control, axes)
         return replace(state, watch=watch), recorder, reason
 
@@ -103,13 +102,8 @@ def run_chunk(
     first = jnp.where(reached, TARGET_REACHED, GOING).astype(jnp.int32)
     state, recorder, reason = jax.lax.while_loop(going, one_round, (state, recorder, first))
     last = (state.step == control.finish) | (reason != GOING)
-    recorder = jax.lax.cond(
-        last & (recorder.step != state.step),
-        record,
-        lambda recorder, _: recorder,
-        recorder,
-        state,
-    )
+    due = last & (recorder.step != state.step)
+    recorder = jax.lax.cond(due, recorded, lambda recorder, _: recorder, recorder, state)
     return state, recorder, _report(state, reason, axes)
 
 
@@ -153,7 +147,7 @@ def _judged(state: State, control: Control, axes: Axes) -> tuple[Watch, jax.Arra
     return watch, reason.astype(jnp.int32)
 
 
-def one_exchange(state: State, args: tuple[Any, ...], energy: Energy, width: int) -> State:
+def one_exchange(state: State, args: tuple[Any, ...], setup: Setup) -> State:
     """Run to the end of the method's round: the moves up to the next exchange, and the exchange."""
     end = state.method.next_exchange(state.step)
 
@@ -163,6 +157,6 @@ def one_exchange(state: State, args: tuple[Any, ...], energy: Energy, width: int
     def part(state: State) -> State:
         stop = jnp.minimum(end, state.method.next_stop(state.step))
         stop = jnp.minimum(stop, next_multiple(state.step, jnp.asarray(LONGEST, jnp.int32)))
-        return advance(state, stop, args, energy, width)
+        return advance(state, stop, args, setup)
 
     return jax.lax.while_loop(going, part, state)

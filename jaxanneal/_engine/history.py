@@ -1,6 +1,5 @@
 """History: a bounded record of a run, thinned in steps, and summarised where it would not fit."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +9,8 @@ import numpy as np
 from jaxanneal._chain.energy import recordable, traced
 from jaxanneal._checks import host_array
 from jaxanneal._engine.blocks import over_chains
-from jaxanneal._engine.sharding import Axes, from_owner, gather
+from jaxanneal._engine.setup import Layout, Setup
+from jaxanneal._engine.sharding import from_owner, gather
 from jaxanneal._engine.state import State
 from jaxanneal._pytree import pytree_dataclass, replace
 
@@ -80,13 +80,6 @@ class Recorder:
     accepted: jax.Array
 
 
-class Layout(NamedTuple):
-    """How a run records: the static part, chosen once per call."""
-
-    summarise: bool
-    capacity: int
-
-
 def default_record_every(steps: int) -> int:
     """Return the thinning that gives at most 1,000 records."""
     return max(1, -(-steps // RECORDS))
@@ -117,25 +110,20 @@ def layout(state: State, observed: Any, steps: int, record_every: int | None) ->
     return Layout(summarise, int(np.clip(_BUFFER_BYTES // row, 4, _BUFFER_RECORDS))), every
 
 
-def observe_slots(
-    observe: Callable[..., Any] | None,
-    state: State,
-    args: tuple[Any, ...],
-    width: int,
-    axes: Axes = None,
-) -> Any:
+def observe_slots(state: State, args: tuple[Any, ...], setup: Setup) -> Any:
     """Observe every chain, or in parallel tempering the coldest rung of each ladder."""
+    observe, axes = setup.observe, setup.axes
     if observe is None:
         return None
     method, params, mine = state.method, state.chains._params, state.lanes
     see = lambda p: recordable(traced("observe", observe, p.tree, *args))  # noqa: E731
     if not method.has_rungs:
-        seen = over_chains(see, params, width)
+        seen = over_chains(see, params, setup.width)
         result = jax.tree.map(lambda x: gather(x, axes)[: method.chains], seen)
     else:
         cold = method.order(state.exchange).reshape(method.shape)[:, 0]
         params = jax.tree.map(lambda x: x[cold % mine], params)
-        seen = over_chains(see, params, min(width, cold.shape[0]))
+        seen = over_chains(see, params, min(setup.width, cold.shape[0]))
         result = from_owner(seen, cold // mine, axes)
     return jax.tree.map(jnp.asarray, result)
 
@@ -157,34 +145,19 @@ def new_recorder(row: Any, step: int, accepted: Any, layout: Layout) -> Recorder
     return Recorder(rows, none, at, host_array(counts))
 
 
-def record(
-    recorder: Recorder,
-    state: State,
-    args: tuple[Any, ...],
-    observe: Callable[..., Any] | None,
-    layout: Layout,
-    width: int,
-    axes: Axes = None,
-) -> Recorder:
+def record(recorder: Recorder, state: State, args: tuple[Any, ...], setup: Setup) -> Recorder:
     """Add one row to the buffer."""
-    row = make_row(recorder.step, recorder.accepted, state, args, observe, layout, width, axes)
+    row = make_row(recorder.step, recorder.accepted, state, args, setup)
     put = jax.lax.dynamic_update_index_in_dim  # `at[].set` scatters, which takes longer to compile
     rows = jax.tree.map(lambda x, value: put(x, value, recorder.count, 0), recorder.rows, row)
     return Recorder(rows, recorder.count + 1, state.step, state.accepted)
 
 
 def make_row(
-    since: jax.Array,
-    accepted: jax.Array,
-    state: State,
-    args: tuple[Any, ...],
-    observe: Callable[..., Any] | None,
-    layout: Layout,
-    width: int,
-    axes: Axes = None,
+    since: jax.Array, accepted: jax.Array, state: State, args: tuple[Any, ...], setup: Setup
 ) -> History:
     """Return one record of the run as it stands."""
-    method, count = state.method, state.method.chains
+    method, count, axes = state.method, state.method.chains, setup.axes
     by_slot = lambda x: method.by_slot(state.exchange, gather(x, axes)[:count])  # noqa: E731
     last = jnp.maximum(state.step - 1, 0)
     temperature = method.slot_temperatures(state.exchange, last)
@@ -196,9 +169,9 @@ def make_row(
     }
     fields = {name: x.reshape(method.shape) for name, x in fields.items()}
     fields["temperature"] = jnp.broadcast_to(temperature, method.shape)
-    observed = observe_slots(observe, state, args, width, axes)
+    observed = observe_slots(state, args, setup)
     replica = replicas(state)
-    if layout.summarise:
+    if setup.layout.summarise:
         fields = {name: summary(x) for name, x in fields.items()}
         observed = jax.tree.map(summary, observed)
         replica = None if replica is None else replica[0]

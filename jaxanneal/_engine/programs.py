@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine import history
-from jaxanneal._engine.chunk import Control, Report, run_chunk
+from jaxanneal._engine.chunk import run_chunk
 from jaxanneal._engine.compile import Program
-from jaxanneal._engine.history import History, Layout, Recorder
+from jaxanneal._engine.history import History
+from jaxanneal._engine.setup import Setup
 from jaxanneal._engine.sharding import Axes, Spread, by_chain, everywhere
 from jaxanneal._engine.starts import initial_parameters
 from jaxanneal._engine.state import LANES, State, initial_state, refreshed, start_chains
@@ -24,16 +25,6 @@ _KEPT = 64
 _FIELDS: Any = dataclasses.fields(State)
 _PARTS: Any = {field.name: field.name in LANES for field in _FIELDS}
 _STATE = State(**_PARTS)
-
-
-class Setup(NamedTuple):
-    """The static part of a call: everything that needs a program of its own."""
-
-    energy: Any
-    observe: Any
-    width: int
-    layout: Layout
-    spread: Spread | None
 
 
 @functools.lru_cache(maxsize=_KEPT)
@@ -98,22 +89,9 @@ def refresh_program(spread: Spread | None) -> Program:
 @functools.lru_cache(maxsize=_KEPT)
 def chunk_program(setup: Setup) -> Program:
     """Return the program that runs a chunk; it takes over the buffers of state and recorder."""
-    energy, observe, width, layout, spread = setup
-    axes = _axes(spread)
-
-    def chunk(
-        state: State, recorder: Recorder, args: Parameters, control: Control
-    ) -> tuple[State, Recorder, Report]:
-        data = args.tree
-
-        def record(recorder: Recorder, state: State) -> Recorder:
-            return history.record(recorder, state, data, observe, layout, width, axes)
-
-        kept = layout.capacity
-        return run_chunk(state, recorder, data, control, energy, width, record, kept, axes)
-
+    chunk = functools.partial(run_chunk, setup=setup)
     takes = (_STATE, False, False, False)
-    return Program(chunk, (0, 1), spread, takes, (_STATE, False, False))
+    return Program(chunk, (0, 1), setup.spread, takes, (_STATE, False, False))
 
 
 def placed(state: State, spread: Spread | None) -> State:
@@ -128,19 +106,18 @@ def _axes(spread: Spread | None) -> Axes:
 
 def row_shapes(setup: Setup, state: Any, args: Parameters) -> History:
     """Return the shapes of one record of the history."""
+    alone = setup._replace(spread=None)
 
     def row(state: State, args: Parameters) -> History:
-        return history.make_row(
-            state.step, state.accepted, state, args.tree, setup.observe, setup.layout, setup.width
-        )
+        return history.make_row(state.step, state.accepted, state, args.tree, alone)
 
     return jax.eval_shape(row, state, args)
 
 
-def observed_shapes(observe: Any, state: Any, args: Parameters, width: int) -> Any:
+def observed_shapes(setup: Setup, state: Any, args: Parameters) -> Any:
     """Return the shapes of what ``observe`` returns at one record."""
 
     def observed(state: State, args: Parameters) -> Any:
-        return history.observe_slots(observe, state, args.tree, width)
+        return history.observe_slots(state, args.tree, setup._replace(spread=None))
 
     return jax.eval_shape(observed, state, args)

@@ -14,7 +14,8 @@ from jaxanneal._chain import keys
 from jaxanneal._chain.chain import Chain, Energy, transition
 from jaxanneal._chain.move import is_mixed, largest_factor_of, target_of
 from jaxanneal._chain.step_size import adapted, tried
-from jaxanneal._engine.sharding import Axes, gather
+from jaxanneal._engine.setup import Setup
+from jaxanneal._engine.sharding import gather
 from jaxanneal._engine.state import State, first_lane
 from jaxanneal._pytree import pytree_dataclass, replace
 
@@ -43,18 +44,17 @@ def advance(
     state: State,
     stop: jax.Array,
     args: tuple[Any, ...],
-    energy: Energy,
-    width: int,
-    axes: Axes = None,
+    setup: Setup,
 ) -> State:
     """Make the moves up to step ``stop``, then the exchange if one is due there.
 
     ``stop`` must not lie beyond the method's next stop, nor more than ``LONGEST`` moves ahead.
     """
+    axes = setup.axes
     first = first_lane(state, axes)
     none = jnp.zeros(state.nonfinite.shape, jnp.int8)
     lanes = Lane(state.chains, state.log_factor, none, state.nonfinite)
-    lanes = _all_blocks(state, lanes, first, stop - state.step, args, energy, width)
+    lanes = _all_blocks(state, lanes, first, stop - state.step, args, setup)
     method, count = state.method, state.method.chains
     by_chain = lambda x: gather(x, axes)[:count]  # noqa: E731
     factors = gather(lanes.log_factor, axes)
@@ -84,10 +84,10 @@ def _all_blocks(
     first: jax.Array,
     moves: jax.Array,
     args: tuple[Any, ...],
-    energy: Energy,
-    width: int,
+    setup: Setup,
 ) -> Lane:
     """Let every block take all its moves before the next one does: a block stays in cache."""
+    energy, width = setup.energy, setup.width
     if state.lanes == width:
         return _block(state, lanes, numbers(first, width), moves, args, energy)
 

@@ -1,4 +1,4 @@
-"""A method of the user's own: four members of an object, and the rest from ``Independent``."""
+"""A method of the user's own: four members of an object, and the rest from ``Method``."""
 
 import functools
 from typing import Any, Protocol, runtime_checkable
@@ -9,8 +9,7 @@ import jax.numpy as jnp
 from jaxanneal._chain import keys
 from jaxanneal._chain.energy import as_array, describe, traced
 from jaxanneal._checks import at_least_one, count, refusal, strong
-from jaxanneal._methods.independent import Independent
-from jaxanneal._methods.protocol import next_multiple
+from jaxanneal._methods.protocol import Method, next_multiple
 from jaxanneal._pytree import pytree_dataclass, static
 
 
@@ -55,7 +54,7 @@ class Plain:
 
 
 @pytree_dataclass
-class Own(Independent):
+class Own(Method):
     """A user's method as the engine sees it.
 
     Its state is kept as the tuple of the leaves, whose structure ``init`` knows, so that it can be

@@ -13,12 +13,12 @@ from jaxanneal._checks import at_least_one, count, number, refusal, setting
 from jaxanneal._methods.ladder.adaptation import after_swaps, counted, first_ladder
 from jaxanneal._methods.ladder.ladders import Ladders, at, carried, first_ladders, places, restarted
 from jaxanneal._methods.ladder.swaps import swap_phase
-from jaxanneal._methods.protocol import NEVER, next_multiple
+from jaxanneal._methods.protocol import NEVER, Method, next_multiple
 from jaxanneal._pytree import pytree_dataclass, replace, static
 
 
 @pytree_dataclass
-class ParallelTempering:
+class ParallelTempering(Method):
     r"""Run replicas on a ladder of temperatures; neighbours swap, so that cold ones cross barriers.
 
     Maths: rung i samples :math:`\exp(-E/T_i)`; neighbours swap with probability
@@ -89,8 +89,6 @@ class ParallelTempering:
 
     # The engine's view: temperatures, exchanges, and which replica stands where in the results.
 
-    cooling = None
-    min_temperature = None
     has_rungs = True
     counted = {"temperatures": "rungs"}  # noqa: RUF012  # new values have a count of their own
     adapts_throughout = False  # step sizes settle in the warm-up

@@ -1,6 +1,6 @@
-"""What the engine asks of a method."""
+"""What the engine asks of a method; what is said here is right where chains stay in their slots."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,66 +10,55 @@ from jax.typing import ArrayLike
 NEVER = 2**31 - 1
 
 
-@runtime_checkable
-class Method(Protocol):
+class Method:
     """Decide the temperature of each chain, and exchange between chains.
 
     A *slot* is a place in the results: a chain in simulated annealing, a rung of a ladder in
-    parallel tempering. Chains may change slots; their parameters never move in memory. What all
-    methods share whose chains stay in their slots stands in ``independent``; a method of a user's
-    own needs less, see ``own_method``.
+    parallel tempering. Chains may change slots; their parameters never move in memory. Here chain c
+    is slot c, temperatures are given, nothing depends on the length of the run, and nothing is
+    exchanged: a method has ``chains`` and ``slot_temperatures``, and what else is its own. A method
+    of a user's own needs less, see ``own_method``.
+
+    Args:
+        chains: Number of chains.
+        cooling: Temperature as a function of the step, where all chains follow one; else ``None``.
+        min_temperature: The temperature of ``cooling`` at which a run stops, if there is one.
+        has_rungs: Whether slots are rungs of ladders, between which chains travel as replicas.
+        adapts_throughout: Whether step sizes follow a falling temperature to the end.
+        needs_calibration: Whether the temperatures are still to be found.
     """
 
-    @property
-    def cooling(self) -> Any:
-        """Temperature as a function of the step, where all chains follow one; else ``None``."""
-        ...
-
-    @property
-    def min_temperature(self) -> jax.Array | None:
-        """The temperature of ``cooling`` at which a run stops, if there is one."""
-        ...
-
-    @property
-    def has_rungs(self) -> bool:
-        """Whether slots are rungs of ladders, between which chains travel as replicas."""
-        ...
-
-    @property
-    def chains(self) -> int:
-        """Number of chains."""
-        ...
+    chains: Any
+    cooling: Any = None
+    min_temperature: jax.Array | None = None
+    has_rungs = False
+    adapts_throughout = True
+    needs_calibration: Any = False
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape in which results list the slots."""
-        ...
-
-    @property
-    def adapts_throughout(self) -> bool:
-        """Whether step sizes follow a falling temperature to the end."""
-        ...
-
-    @property
-    def needs_calibration(self) -> bool:
-        """Whether the temperatures are still to be found."""
-        ...
+        return (self.chains,)
 
     def calibrated(self, start: ArrayLike, end: ArrayLike) -> Any:
         """Return the method with temperatures between ``start`` and ``end``."""
-        ...
+        return self
 
     def bind(self, steps: int) -> Any:
         """Return the method with what depends on the run's length bound to it."""
-        ...
+        return self
 
     def keep_bound(self, bound: Any, step: int) -> Any:
         """Return the method with what an earlier call, which ended at ``step``, had bound."""
-        ...
+        return self
+
+    def init(self) -> Any:
+        """Return the state of the exchanges."""
+        return ()
 
     def carried(self, state: Any, bound: Any) -> Any:
         """Return the state of the exchanges of a run by ``bound``, as this method goes on."""
-        ...
+        return state
 
     def restarted(self, state: Any, accepted: jax.Array) -> Any:
         """Return the state of the exchanges with all that is reported counted from here on.
@@ -78,43 +67,39 @@ class Method(Protocol):
             state: The state of the exchanges.
             accepted: Proposals accepted so far in each slot, int ``[chains]``.
         """
-        ...
-
-    def init(self) -> Any:
-        """Return the state of the exchanges."""
-        ...
-
-    def temperatures_of(self, chain: jax.Array, state: Any, step: jax.Array) -> jax.Array:
-        """Return the temperature of each of some chains, by their numbers, float ``[n]``."""
-        ...
+        return state
 
     def slot_temperatures(self, state: Any, step: jax.Array) -> jax.Array:
         """Return the temperature in each slot, of a shape that broadcasts to ``shape``."""
-        ...
+        raise NotImplementedError
+
+    def temperatures_of(self, chain: jax.Array, state: Any, step: jax.Array) -> jax.Array:
+        """Return the temperature of each of some chains, by their numbers, float ``[n]``."""
+        return jnp.broadcast_to(self.slot_temperatures(state, step), self.shape)[chain]
 
     def warmup_end(self) -> jax.Array:
         """Return the step from which diagnostics count."""
-        ...
+        return jnp.zeros((), jnp.int32)
 
     def adapting(self, step: jax.Array) -> jax.Array:
         """Return whether step sizes adapt at ``step``, bool ``[]``."""
-        ...
+        return step >= 0
 
     def next_exchange(self, step: jax.Array) -> jax.Array:
         """Return the end of the round that begins at ``step``."""
-        ...
+        return step + 1
 
     def next_stop(self, step: jax.Array) -> jax.Array:
         """Return the next step at which :meth:`after_round` must be called."""
-        ...
+        return jnp.full_like(step, NEVER)
 
     def by_slot(self, state: Any, values: jax.Array) -> jax.Array:
         """Return values of chains ``[chains, ...]`` in the order of the slots."""
-        ...
+        return values
 
     def order(self, state: Any) -> jax.Array:
         """Return the chain in each slot, int ``[chains]``."""
-        ...
+        return jnp.arange(self.chains, dtype=jnp.int32)
 
     def after_round(
         self,
@@ -139,7 +124,7 @@ class Method(Protocol):
             The state, and the logarithms of the step-size factors, float ``[chains]``; ``None``
             where every chain keeps its own.
         """
-        ...
+        return state, None
 
 
 def next_multiple(step: jax.Array, every: jax.Array) -> jax.Array:

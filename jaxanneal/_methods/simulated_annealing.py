@@ -7,14 +7,14 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxanneal._checks import count, positive, refusal
-from jaxanneal._methods.independent import Independent
+from jaxanneal._methods.protocol import Method
 from jaxanneal._methods.schedule import as_cooling, bind
 from jaxanneal._pytree import pytree_dataclass, replace, static
 from jaxanneal.cooling import Geometric
 
 
 @pytree_dataclass
-class SimulatedAnnealing(Independent):
+class SimulatedAnnealing(Method):
     r"""Anneal independent chains, all at the temperature of one cooling schedule.
 
     Maths: chain c makes Metropolis step k at temperature :math:`T_k`, whatever the others do; its

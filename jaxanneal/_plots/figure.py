@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jaxanneal._checks import needing
 from jaxanneal._plots.axes import bands, draw_chains, finish, fit_scale, remark, smooth
 from jaxanneal._plots.ladder import ladder_health
 
@@ -15,11 +16,8 @@ def figure(result: Any) -> Any:
     Raises:
         ImportError: matplotlib is missing.
     """
-    try:
+    with needing("Result.plot", "plot"):
         from jaxanneal._plots.matplotlib import ShownFigure
-    except ImportError as error:
-        remedy = "Result.plot needs matplotlib: pip install 'jaxanneal[plot]'."
-        raise ImportError(remedy) from error
     history = result.history
     if result.diagnostics.temperatures is not None:
         drawn = ShownFigure(figsize=(11, 16), layout="constrained")

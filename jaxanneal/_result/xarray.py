@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxanneal._checks import refusal
+from jaxanneal._checks import needing, refusal
 from jaxanneal._engine.history import History, Summary
 from jaxanneal._version import __version__
 from jaxanneal._warn import warn
@@ -99,11 +99,8 @@ def _dataset(result: Any) -> Any:
     Raises:
         ImportError: xarray is missing.
     """
-    try:
+    with needing("Result.to_xarray", "xarray"):
         import xarray
-    except ImportError as error:
-        remedy = "Result.to_xarray needs xarray: pip install 'jaxanneal[xarray]'."
-        raise ImportError(remedy) from error
     health = result.diagnostics
     axes = ("chain",) if health.temperatures is None else ("ladder", "rung")
     variables = _recorded(result.history, axes) | _diagnosed(health, axes)
@@ -204,11 +201,8 @@ def inference_data(result: Any, attributes: dict[str, Any]) -> Any:
         ImportError: ArviZ is missing.
         ValueError: The run was polished, its history is a summary, or all of it is warm-up.
     """
-    try:
+    with needing("Result.to_arviz", "arviz"):
         import arviz
-    except ImportError as error:
-        remedy = "Result.to_arviz needs arviz: pip install 'jaxanneal[arviz]'."
-        raise ImportError(remedy) from error
     history = _sampled(result)
     if not result.state.engine_state.method.has_rungs:
         warn(

@@ -13,6 +13,7 @@ from jaxanneal._chain.move import Move, as_move
 from jaxanneal._checks import count, refusal
 from jaxanneal._engine import chunk
 from jaxanneal._engine.blocks import default_width, pad, padded_count
+from jaxanneal._engine.setup import Setup
 from jaxanneal._engine.sharding import default_device
 from jaxanneal._engine.starts import check_start, initial_parameters, one_chain
 from jaxanneal._engine.state import (
@@ -115,7 +116,7 @@ def algorithm(energy: Energy, method: Any, move: Any = None, steps: int | None =
         return initial_state(key, chains, bound, used, jnp.zeros(total, dtype=float))
 
     def step(state: State, args: tuple[Any, ...] = ()) -> tuple[State, RoundInfo]:
-        new = chunk.one_exchange(state, as_args(args), energy, _width(state))
+        new = chunk.one_exchange(state, as_args(args), Setup(energy, _width(state)))
         return new, _info(state, new)
 
     def refresh(state: State, args: tuple[Any, ...] = ()) -> State:

@@ -1,5 +1,6 @@
 """The main call."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -112,7 +113,8 @@ def anneal(
         steps, target, patience, max_seconds, record_every, observe, callback, progress
     )
     clock, checkpoint = Clock(), as_checkpoint(checkpoint)
-    with interruptible() as interruption, _bar(limits) as bar:
+    bar = RunBar(limits.steps, limits.progress, limits.max_seconds)
+    with interruptible() as interruption, bar:
         with clock.preparing():
             if state is not None:
                 run = resume(
@@ -146,15 +148,11 @@ class _Call(NamedTuple):
 def _started(problem: Problem, limits: Limits, interruption: Interruption, bar: RunBar) -> _Call:
     """Return a call that begins at its own starts."""
     driver, compile_all = problem.prepare(limits, interruption)
+    first = functools.partial(_first_state, problem, driver, limits, bar)
 
     def parts() -> dict[str, str]:
         origin = from_start(problem.key, problem.starts, problem.move)
-        return fingerprint(
-            driver.setup, driver.template, driver.args, driver.limits, problem.method, origin
-        )
-
-    def first() -> tuple[State, Method, StopReason | None]:
-        return _first_state(problem, driver, limits, bar)
+        return fingerprint(driver, problem.method, origin)
 
     return _Call(driver, problem.bound(problem.method, limits.steps), parts, compile_all, first)
 
@@ -164,16 +162,9 @@ def _continued(driver: Driver, state: State, method: Method, given: Continuation
 
     def parts() -> dict[str, str]:
         origin = from_state(own_lanes(given.engine_state, given.width), state.move)
-        first = int(given.engine_state.step)
-        return fingerprint(
-            driver.setup, driver.template, driver.args, driver.limits, method, origin, first
-        )
+        return fingerprint(driver, method, origin, int(given.engine_state.step))
 
     return _Call(driver, method, parts, lambda: None, lambda: (state, method, None))
-
-
-def _bar(limits: Limits) -> RunBar:
-    return RunBar(limits.steps, limits.progress, limits.max_seconds)
 
 
 def _first_state(

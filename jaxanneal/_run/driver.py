@@ -10,7 +10,8 @@ from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine import history
 from jaxanneal._engine.compile import Compilation
-from jaxanneal._engine.programs import Setup, chunk_program, row_shapes
+from jaxanneal._engine.programs import chunk_program, row_shapes
+from jaxanneal._engine.setup import Setup
 from jaxanneal._engine.sharding import agreed, alone, fetch, take_from_shard
 from jaxanneal._engine.state import State, chains_by_slot
 from jaxanneal._engine.stop_reason import StopReason

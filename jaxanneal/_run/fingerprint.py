@@ -21,12 +21,10 @@ from jaxanneal._chain.move import is_mixed, largest_factor_of, propose, target_o
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import refusal
 from jaxanneal._engine.compile import TRACED
-from jaxanneal._engine.programs import Setup
 from jaxanneal._engine.sharding import default_device, own
 from jaxanneal._methods.own_method import users_object
 from jaxanneal._methods.protocol import NEVER
 from jaxanneal._methods.schedule import Function, bind, tabulate
-from jaxanneal._run.limits import Limits
 from jaxanneal._version import __version__
 
 # So many numbers and letters are shown as they are, and of longer arrays and texts a digest.
@@ -46,26 +44,16 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+|\b0x[0-9a-fA-F]{6,}")
 _NAMED = 4
 
 
-def fingerprint(
-    setup: Setup,
-    state: Any,
-    args: Parameters,
-    limits: Limits,
-    method: Any,
-    origin: dict[str, str],
-    first: int = 0,
-) -> dict[str, str]:
+def fingerprint(driver: Any, method: Any, origin: dict[str, str], first: int = 0) -> dict[str, str]:
     """Return the parts of a call by name.
 
     Args:
-        setup: The static part of the call.
-        state: The state of the call, or its shapes.
-        args: The data.
-        limits: Of which steps, target, patience and thinning matter.
+        driver: The call's driver. Of its limits steps, target, patience and thinning matter.
         method: The method before anything was calibrated.
         origin: Where the run begins: see :func:`from_start` and :func:`from_state`.
         first: Step at which it begins.
     """
+    setup, state, args, limits = driver.setup, driver.template, driver.args, driver.limits
     parts = environment()
     parts |= {
         "method": type(users_object(method)).__name__,

@@ -16,12 +16,12 @@ from jaxanneal._engine import history
 from jaxanneal._engine.blocks import default_width, pad
 from jaxanneal._engine.compile import compile_programs, hashable
 from jaxanneal._engine.programs import (
-    Setup,
     initialiser_program,
     observed_shapes,
     start_program,
     state_program,
 )
+from jaxanneal._engine.setup import Setup
 from jaxanneal._engine.sharding import (
     Spread,
     as_spread,
@@ -258,6 +258,7 @@ def make_setup(
 ) -> tuple[Setup, Limits]:
     """Return the static part of a call, for a state or its shapes, and limits with a thinning."""
     observe = None if limits.observe is None else hashable(limits.observe)
-    observed = observed_shapes(observe, state, data, width)
+    setup = Setup(energy, width, spread, observe)
+    observed = observed_shapes(setup, state, data)
     layout, every = history.layout(state, observed, limits.steps, limits.record_every)
-    return Setup(energy, observe, width, layout, spread), limits._replace(record_every=every)
+    return setup._replace(layout=layout), limits._replace(record_every=every)

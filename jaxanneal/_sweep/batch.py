@@ -13,8 +13,8 @@ from jaxanneal._chain.step_size import first_factors
 from jaxanneal._checks import numbers_on_host
 from jaxanneal._diagnostics.diagnostics import acceptance_rate
 from jaxanneal._engine.compile import hashable, is_overflow
-from jaxanneal._engine.history import Layout
-from jaxanneal._engine.programs import Setup, start_program, state_program
+from jaxanneal._engine.programs import start_program, state_program
+from jaxanneal._engine.setup import Setup
 from jaxanneal._engine.sharding import default_device
 from jaxanneal._engine.starts import check_start, is_initialiser, require_finite
 from jaxanneal._engine.stop_reason import StopReason
@@ -263,7 +263,7 @@ def outcomes(
     """
     problem = runs[0].job.problem
     own_data = any(run.job.problem.data is not problem.data for run in runs)
-    setup = Setup(problem.energy, None, problem.width, Layout(False, 1), None)
+    setup = Setup(problem.energy, problem.width)
     moves = Moves(setup, own_data, interruption, clock)
     size = first_size(problem, len(runs))
     count = min(size, _FIRST) if default_device().platform == "cpu" else size

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxanneal._checks import needing
+
 _TICKS = 12
 
 # A range of more than this is drawn on a logarithmic scale.
@@ -57,11 +59,8 @@ class SweepAccessor:
 
         Reference: none.
         """
-        try:
+        with needing("plot", "plot"):
             from jaxanneal._plots.matplotlib import ShownFigure
-        except ImportError as error:
-            remedy = "plot needs matplotlib: pip install 'jaxanneal[plot]'."
-            raise ImportError(remedy) from error
         names = _chosen(self._dataset, by)
         drawn = ShownFigure(figsize=(6.4, 4.4), layout="constrained")
         axes = drawn.subplots()

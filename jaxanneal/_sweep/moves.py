@@ -7,7 +7,8 @@ import jax
 import numpy as np
 
 from jaxanneal._engine import history
-from jaxanneal._engine.programs import Setup, row_shapes
+from jaxanneal._engine.programs import row_shapes
+from jaxanneal._engine.setup import Setup
 from jaxanneal._engine.sharding import default_device
 from jaxanneal._engine.state import State
 from jaxanneal._run import chunks

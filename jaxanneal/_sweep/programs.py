@@ -13,7 +13,8 @@ from jaxanneal._chain.parameters import Parameters
 from jaxanneal._diagnostics.diagnostics import accepted_by
 from jaxanneal._engine.blocks import pad, padded_count
 from jaxanneal._engine.compile import Program, compile_programs
-from jaxanneal._engine.programs import Setup, chunk_program
+from jaxanneal._engine.programs import chunk_program
+from jaxanneal._engine.setup import Setup
 from jaxanneal._engine.sharding import default_device
 from jaxanneal._engine.starts import initial_parameters
 from jaxanneal._engine.state import State, best_state

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxanneal._checks import refusal
+from jaxanneal._checks import needing, refusal
 from jaxanneal._files.lock import lock
 from jaxanneal._run.fingerprint import require_same
 from jaxanneal._sweep.table import Table
@@ -30,14 +30,11 @@ def required(with_store: bool) -> Any:
     Raises:
         ImportError: It is missing, or Zarr where it is needed.
     """
-    try:
+    with needing("ja.sweep", "sweep"):
         import xarray
 
         if with_store:
             import zarr  # noqa: F401
-    except ImportError as error:
-        remedy = f"ja.sweep needs {error.name}: pip install 'jaxanneal[sweep]'."
-        raise ImportError(remedy) from error
     return xarray
 
 

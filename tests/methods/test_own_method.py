@@ -9,7 +9,6 @@ import pytest
 from laws import caught
 
 import jaxanneal as ja
-from jaxanneal._methods import independent, own_method
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Gaussian
 
@@ -223,8 +222,3 @@ def test_temperatures_that_are_none_end_a_run_and_keep_what_was_found():
     with pytest.raises(ValueError, match=text) as raised:
         run(method)
     assert np.isfinite(raised.value.result.energy)
-
-
-def test_methods_without_exchanges_share_what_they_have_in_common():
-    assert issubclass(ja.SimulatedAnnealing, independent.Independent)
-    assert issubclass(own_method.Own, independent.Independent)

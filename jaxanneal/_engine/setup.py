@@ -1,0 +1,40 @@
+"""The static part of a call: everything that needs a program of its own."""
+
+from typing import Any, NamedTuple
+
+from jaxanneal._engine.sharding import Axes, Spread
+
+
+class Layout(NamedTuple):
+    """How a run records: chosen once per call.
+
+    Args:
+        summarise: Whether records hold a summary over chains.
+        capacity: Records in the buffer.
+    """
+
+    summarise: bool
+    capacity: int
+
+
+class Setup(NamedTuple):
+    """What a call computes, for which other numbers make no other program.
+
+    Args:
+        energy: The user's energy.
+        width: Chains per block.
+        spread: The devices, ``None`` for one.
+        observe: What to record of the parameters, or ``None``.
+        layout: How the run records.
+    """
+
+    energy: Any
+    width: int
+    spread: Spread | None = None
+    observe: Any = None
+    layout: Layout = Layout(False, 1)
+
+    @property
+    def axes(self) -> Axes:
+        """Axes of the mesh over which chains are spread."""
+        return None if self.spread is None else self.spread.axes
