@@ -1,6 +1,7 @@
 """Configurations as problems: each is checked as ``anneal`` does, what they share only once."""
 
 import copy
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -52,12 +53,16 @@ class Jobs:
     def __init__(self, energy: Any, params: Any, key: Any, clock: Clock):
         self.energy, self.params, self.key, self.clock = energy, params, key, clock
         self._problems: dict[Any, Problem] = {}
-        self._data: dict[Any, tuple[Any, Any]] = {}
-        # By the number of an object, and with it: alone, its number could become another's.
-        self._checked: dict[Any, Any] = {}
-        self._methods: dict[Any, Any] = {}
-        self._kinds: dict[Any, Any] = {}
-        self._one: dict[int, Any] = {}
+        self._known: dict[Any, tuple[Any, Any]] = {}
+
+    def _once(self, place: Any, held: Any, make: Callable[[], Any]) -> Any:
+        """Return what was made at a place before.
+
+        ``held`` is what the place is numbered by: let go of, its number could be another's.
+        """
+        if place not in self._known:
+            self._known[place] = held, make()
+        return self._known[place][1]
 
     def make(self, number: int, settings: Settings) -> Job:
         """Return the job of one configuration.
@@ -77,18 +82,16 @@ class Jobs:
 
     def _bound(self, problem: Problem, steps: int) -> tuple[Any, Any]:
         """Return the method bound to the run's length, and what a program depends on of it."""
-        place = id(problem.method), steps
-        if place not in self._methods:
+
+        def bind() -> tuple[Any, Any]:
             bound = problem.bound(problem.method, steps)
             self._check_schedule(bound, steps)
-            bound_and_kind = bound, signature(on_device(bound))
-            self._methods[place] = problem.method, bound_and_kind
-        return self._methods[place][1]
+            return bound, signature(on_device(bound))
+
+        return self._once(("bound", id(problem.method), steps), problem.method, bind)
 
     def _kind(self, part: Any) -> Any:
-        if id(part) not in self._kinds:
-            self._kinds[id(part)] = part, signature(part)
-        return self._kinds[id(part)][1]
+        return self._once(("kind", id(part)), part, lambda: signature(part))
 
     def _shared_data(self, problem: Problem) -> Any:
         """Return what tells batches apart that each share one copy of large data."""
@@ -104,10 +107,13 @@ class Jobs:
             # A run of a sweep stays on one device, which naming the default says.
             with jax.default_device(default_device()):
                 known = Problem(*inputs, settings.block, None, self.clock)
-            self._problems[place], args = known, _identity(settings.args)
-            self._checked[method.chains, id(settings.move)] = settings.move, known.move
+            self._problems[place] = known
+            self._once(
+                ("move", method.chains, id(settings.move)), settings.move, lambda: known.move
+            )
             # One object for data that is the same: then a batch shares it.
-            known.data = self._data.setdefault(args, (settings.args, known.data))[1]
+            place = "data", _identity(settings.args)
+            known.data = self._once(place, settings.args, lambda: known.data)
             return known
         problem = copy.copy(known)
         problem.method, problem.data = method, self._data_of(settings.args)
@@ -115,35 +121,27 @@ class Jobs:
         return problem
 
     def _move_of(self, move: Any, problem: Problem) -> Any:
-        place = problem.method.chains, id(move)
-        if place not in self._checked:
-            checked = natural_move(self._one_chain(problem)) if move is None else as_move(move)
-            check_of(checked, self._one_chain(problem))
-            check_of(checked, problem.starts.tree)
-            self._checked[place] = move, checked
-        return self._checked[place][1]
-
-    def _one_chain(self, problem: Problem) -> Any:
         count = problem.method.chains
-        if count not in self._one:
-            self._one[count] = one_chain(problem.starts)
-        return self._one[count]
+        one = self._once(("one chain", count), None, lambda: one_chain(problem.starts))
+
+        def check() -> Any:
+            checked = natural_move(one) if move is None else as_move(move)
+            check_of(checked, one)
+            check_of(checked, problem.starts.tree)
+            return checked
+
+        return self._once(("move", count, id(move)), move, check)
 
     def _data_of(self, args: Any) -> Any:
-        place = _identity(args)
-        if place not in self._data:
-            self._data[place] = args, everywhere(as_data(args), None)
-        return self._data[place][1]
+        place = "data", _identity(args)
+        return self._once(place, args, lambda: everywhere(as_data(args), None))
 
     def _check_schedule(self, bound: Any, steps: int) -> None:
         cooling = bound.cooling
-        if cooling is None:
-            return
-        own = id(cooling) if is_on_host(bound) else signature(cooling)
-        place = type(cooling), own, steps
-        if place not in self._checked:
-            check_schedule(bound, 0, steps)
-            self._checked[place] = cooling
+        if cooling is not None:
+            own = id(cooling) if is_on_host(bound) else signature(cooling)
+            place = "schedule", type(cooling), own, steps
+            self._once(place, cooling, lambda: check_schedule(bound, 0, steps))
 
 
 def _identity(args: Any) -> Any:
