@@ -1,12 +1,10 @@
 """Gradient descent of some chains side by side, each keeping its best state."""
 
 import functools
-import types
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from jaxanneal._chain.chain import Chain
@@ -17,47 +15,36 @@ from jaxanneal._engine.blocks import over_chains
 from jaxanneal._engine.compile import Program
 from jaxanneal._engine.history import RECORDS
 from jaxanneal._pytree import pytree_dataclass
-
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic)
+from jaxanneal._run.fingerprint import program_digest
 
 
 class Optimizer:
     """An optax optimiser as a dictionary key.
 
     An optax optimiser is a pair of closures, new objects in each call of ``optax.adam(1e-2)``. Two
-    of them are equal here if their code is the same and what they close over is equal: numbers and
-    texts by value, functions and containers by their parts, all other objects by identity.
+    of them are equal here if they compute the same.
 
     Args:
         transformation: The optimiser.
+        digest: What tells it apart.
     """
 
-    def __init__(self, transformation: optax.GradientTransformation):
-        self.transformation = optax.with_extra_args_support(transformation)
-        self._key = _contents(tuple(transformation), ())
+    def __init__(self, transformation: Any, digest: str):
+        self.transformation, self.digest = transformation, digest
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Optimizer) and self._key == other._key
+        return isinstance(other, Optimizer) and self.digest == other.digest
 
     def __hash__(self) -> int:
-        return hash(self._key)
+        return hash(self.digest)
 
 
-class _Object:
-    """Anything that is compared by identity; keeps it alive, so that its id stays its own."""
-
-    def __init__(self, value: Any):
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Object) and self.value is other.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-
-def as_optimizer(optimizer: Any) -> Optimizer:
+def as_optimizer(optimizer: Any, starts: Parameters) -> Optimizer:
     """Return the optimiser as a dictionary key, by default ``optax.adam(1e-2)``.
+
+    Args:
+        optimizer: The optimiser, or ``None``.
+        starts: Parameters like those that it is going to move, ``[chains, ...]``.
 
     Raises:
         TypeError: It is not an optax optimiser.
@@ -67,39 +54,24 @@ def as_optimizer(optimizer: Any) -> Optimizer:
     if not isinstance(optimizer, optax.GradientTransformation):
         remedy = "Write for example optimizer=optax.adam(1e-2)."
         raise TypeError(refusal("optimizer", "an optax optimiser", repr(optimizer), remedy))
-    return Optimizer(optimizer)
+    transformation = optax.with_extra_args_support(optimizer)
+    floating = [leaf for leaf in starts.leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    position = tuple(jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in floating)
 
+    def value_of(position: Any) -> jax.Array:
+        return sum((jnp.sum(x, dtype=float) for x in position), jnp.zeros((), float))
 
-def _contents(value: Any, within: tuple[int, ...]) -> Any:
-    """Return something hashable that is equal for values that behave alike.
+    def step(position: Any, state: Any) -> Any:
+        settings = {"value": value_of(position), "grad": position, "value_fn": value_of}
+        return transformation.update(position, state, position, **settings)
 
-    Args:
-        value: A function, a container, a number or any other object.
-        within: Ids of the values that this one was found in; a function may hold itself.
-    """
-    if isinstance(value, _PLAIN):
-        return type(value), repr(value)  # 1, 1.0 and True are equal, and trace differently
-    if id(value) in within:
-        return "itself", within.index(id(value))
-    inside = (*within, id(value))
-    if isinstance(value, types.FunctionType):
-        closed = tuple(_cell(cell, inside) for cell in value.__closure__ or ())
-        defaults = _contents((value.__defaults__, value.__kwdefaults__), inside)
-        return value.__code__, _Object(value.__globals__), closed, defaults
-    if type(value) is functools.partial:
-        return functools.partial, _contents((value.func, value.args, value.keywords), inside)
-    if isinstance(value, tuple | list):
-        return type(value), tuple(_contents(part, inside) for part in value)
-    if type(value) is dict:
-        return dict, tuple((key, _contents(part, inside)) for key, part in value.items())
-    return _Object(value)
-
-
-def _cell(cell: Any, within: tuple[int, ...]) -> Any:
-    try:
-        return _contents(cell.cell_contents, within)
-    except ValueError:  # not filled yet
-        return _Object(cell)
+    with jax.numpy_dtype_promotion("standard"):  # optax's Adam needs it
+        state = jax.eval_shape(transformation.init, position)
+        digests = (
+            program_digest(transformation.init, position),
+            program_digest(step, position, state),
+        )
+    return Optimizer(transformation, " ".join(digests))
 
 
 _KEPT = 16  # programs, and with them the energies that they were made from

@@ -97,12 +97,12 @@ def polish(
     """
     refuse_tracing("polish", "Polish outside of them; it batches its chains itself.")
     energy, data, clock = as_energy(energy), as_data(args), Clock()
-    optimizer_key = as_optimizer(optimizer)
     steps = count("steps", steps, 1, "Pass the number of gradient steps.")
     top = count("top", top, 1, "Use 1 for the best state alone.")
     starts, known = _starts(params_or_result, top)
     state = params_or_result.state if isinstance(params_or_result, Result) else None
     box = as_box(bounds, _held(params_or_result), starts)
+    optimizer_key = as_optimizer(optimizer, starts)
     with interruptible() as interruption:
         width = None if state is None else state.width
         run = _Run(energy, optimizer_key, starts, known, box, data, steps, width, clock)
