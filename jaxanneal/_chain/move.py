@@ -47,11 +47,6 @@ class Symmetric:
         del factor
         return self.function(key, params), 0.0
 
-    def largest_factor(self, params: Any) -> jax.Array:
-        """Return 0: no factor changes the step."""
-        del params
-        return jnp.zeros((), float)
-
 
 @pytree_dataclass
 class Unregistered:
@@ -63,21 +58,11 @@ class Unregistered:
         """Return the user's proposal."""
         return self.move.propose(key, params, factor)
 
-    def target(self, params: Any) -> Any:
-        """Return the user's target acceptance rate, if the move has one."""
-        return target_of(self.move, params)
-
-    def largest_factor(self, params: Any) -> jax.Array:
-        """Return the user's largest factor, if the move has one."""
-        return largest_factor_of(self.move, params)
-
-    def mixed(self, params: Any) -> bool:
-        """Return whether the user's move has parts that no factor changes."""
-        return is_mixed(self.move, params)
-
-    def check(self, params: Any) -> None:
-        """Run the user's check, if the move has one."""
-        check_of(self.move, params)
+    def __getattr__(self, name: str) -> Any:
+        """Return an optional method of the user's move, if it has it."""
+        if name == "move":  # of a copy that is not filled yet
+            raise AttributeError(name)
+        return getattr(self.move, name)
 
 
 def as_move(move: Any) -> Move:

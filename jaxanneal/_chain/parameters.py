@@ -149,6 +149,15 @@ class Parameters:
         return cls(tuple(leaves), structure)
 
 
+def require_kind(params: Any, kind: Any, expected: str, remedy: str) -> Parameters:
+    """Return the parameters of one chain, or refuse a leaf of another kind of dtype."""
+    parameters = Parameters.of(params)
+    for path, leaf in zip(parameters.structure.paths(), parameters.leaves, strict=True):
+        if not jnp.issubdtype(leaf.dtype, kind):
+            raise TypeError(refusal(path, expected, f"{leaf.dtype}{list(leaf.shape)}", remedy))
+    return parameters
+
+
 def _array(path: str, leaf: Any) -> jax.Array:
     dtype = leaf.dtype
     kind = "V" if jnp.issubdtype(dtype, jax.dtypes.extended) else np.dtype(dtype).kind

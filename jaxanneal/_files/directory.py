@@ -8,7 +8,6 @@ from typing import Any
 
 from jaxanneal._checks import refusal
 from jaxanneal._files import archive
-from jaxanneal._files.lock import lock
 
 _NAME = re.compile(r"save_(\d{6,})\.jaxanneal")
 _LOCK = "lock"
@@ -80,3 +79,19 @@ def _locked(path: pathlib.Path) -> int:
         os.truncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     return handle
+
+
+def lock(handle: int) -> bool:
+    """Lock what is open under this number; return whether nobody else has it.
+
+    Where the system has no such locks (Windows, some disks of a network), nobody has.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        pass
+    return True

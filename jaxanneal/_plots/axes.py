@@ -170,6 +170,13 @@ def mark_warmup(axes: Any, history: Any) -> None:
         axes.axvspan(0, end, color="0.5", alpha=0.12, lw=0, zorder=0, label="warm-up")
 
 
+def has_records(axes: Any, history: Any) -> bool:
+    """Return whether there is something to draw, and say so where there is not."""
+    if len(history.step) == 0:
+        remark(axes, "no moves were made")
+    return len(history.step) > 0
+
+
 def remark(axes: Any, text: str) -> None:
     """Say what stands in place of curves."""
     place = {"ha": "center", "va": "center", "transform": axes.transAxes}

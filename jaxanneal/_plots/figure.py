@@ -3,7 +3,7 @@
 from typing import Any
 
 from jaxanneal._checks import needing
-from jaxanneal._plots.axes import bands, draw_chains, finish, fit_scale, remark, smooth
+from jaxanneal._plots.axes import bands, draw_chains, finish, fit_scale, has_records, smooth
 from jaxanneal._plots.ladder import ladder_health
 
 _ENERGY, _RATE = "energy", "accepted / proposed"
@@ -35,7 +35,7 @@ def figure(result: Any) -> Any:
 
 
 def _energy(axes: Any, history: Any, xlabel: str) -> None:
-    if _recorded(axes, history):
+    if has_records(axes, history):
         step = history.step
         of = draw_chains(axes, step, history.energy, "C0", "current")
         best = bands(history.best_energy).min
@@ -45,7 +45,7 @@ def _energy(axes: Any, history: Any, xlabel: str) -> None:
 
 
 def _cooling(axes: Any, history: Any) -> None:
-    if _recorded(axes, history):
+    if has_records(axes, history):
         temperature = bands(history.temperature).median
         axes.plot(history.step, temperature, color="C3", lw=1.5)
         fit_scale(axes, temperature)
@@ -53,14 +53,7 @@ def _cooling(axes: Any, history: Any) -> None:
 
 
 def _acceptance(axes: Any, history: Any) -> None:
-    if _recorded(axes, history):
+    if has_records(axes, history):
         draw_chains(axes, history.step, smooth(history.acceptance_rate), "C2", "rate", "mean")
     axes.set_ylim(-0.02, 1.02)
     finish(axes, "Acceptance of moves", _RATE)
-
-
-def _recorded(axes: Any, history: Any) -> bool:
-    if len(history.step):
-        return True
-    remark(axes, "no moves were made")
-    return False

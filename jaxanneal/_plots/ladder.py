@@ -18,6 +18,7 @@ from jaxanneal._plots.axes import (
     draw_rungs,
     finish,
     fit_scale,
+    has_records,
     mark_warmup,
     over_decades,
     over_temperature,
@@ -102,24 +103,20 @@ def round_trips(result: Any) -> str:
 
 
 def _energy(axes: Any, history: Any) -> None:
-    if len(history.step):
+    if has_records(axes, history):
         shown = draw_rungs(axes, history.step, history.energy, average=True)
         best = bands(history.best_energy).min.min(axis=1)
         axes.plot(history.step, best, color="black", lw=1.5, label="best of all")
         fit_scale(axes, shown, best)
         mark_warmup(axes, history)
-    else:
-        remark(axes, "no moves were made")
     finish(axes, "Energy at each rung (moving average)", "energy")
 
 
 def _temperature(axes: Any, history: Any) -> None:
-    if len(history.step):
+    if has_records(axes, history):
         shown = draw_rungs(axes, history.step, history.temperature)
         fit_scale(axes, shown)
         mark_warmup(axes, history)
-    else:
-        remark(axes, "no moves were made")
     finish(axes, "Temperature of each rung", "temperature (units of energy)")
 
 

@@ -30,8 +30,7 @@ from jaxanneal._methods.ladder.rung_energies import RungEnergies
 from jaxanneal._methods.own_method import Own, Plain
 from jaxanneal._methods.schedule import Table
 from jaxanneal._result.box import Box, as_box
-from jaxanneal._result.continuation import Continuation
-from jaxanneal._result.not_saved import NotSaved, digest
+from jaxanneal._result.continuation import Continuation, NotSaved, digest
 from jaxanneal._version import __version__
 from jaxanneal.moves._per_leaf import _Frozen
 from jaxanneal.moves._perturbation import _Auto

@@ -202,7 +202,7 @@ def calibrate(
     asks for an acceptance rate instead.
     """
     refuse_tracing("calibrate", "Calibrate outside of them, and pass the temperatures in.")
-    limits = as_limits(8 * _PILOT, None, None, None, NEVER, None, None, False)
+    limits = as_limits(8 * _PILOT, record_every=NEVER, progress=False)
     clock = Clock()
     with interruptible() as interruption:
         problem = Problem(energy, params, key, args, None, move, None, None, clock)

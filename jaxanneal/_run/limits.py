@@ -36,13 +36,13 @@ class Limits(NamedTuple):
 
 def as_limits(
     steps: Any,
-    target: Any,
-    patience: Any,
-    max_seconds: Any,
-    record_every: Any,
-    observe: Any,
-    callback: Any,
-    progress: Any,
+    target: Any = None,
+    patience: Any = None,
+    max_seconds: Any = None,
+    record_every: Any = None,
+    observe: Any = None,
+    callback: Any = None,
+    progress: Any = None,
 ) -> Limits:
     """Return the checked limits of a call.
 
@@ -57,21 +57,22 @@ def as_limits(
             raise TypeError(refusal(name, "a function", repr(function), "Leave it out."))
     if progress is not None and not isinstance(progress, bool | np.bool_):
         raise TypeError(refusal("progress", "True, False or None", repr(progress), "Use None."))
+    if target is not None:
+        target = real("target", target, "an energy, not NaN", "Leave it out for no limit.")
+    if patience is not None:
+        patience = min(count("patience", patience, 1, "Give a number of steps."), NEVER)
+    if max_seconds is not None:
+        max_seconds = seconds("max_seconds", max_seconds, "Leave it out for no limit.")
+    if record_every is not None:
+        every = count("record_every", record_every, 1, "Use 1 to record every step.")
+        record_every = min(every, NEVER)
     return Limits(
-        steps,
-        -math.inf
-        if target is None
-        else real("target", target, "an energy, not NaN", "Leave it out for no limit."),
-        NEVER
-        if patience is None
-        else min(count("patience", patience, 1, "Give a number of steps."), NEVER),
-        math.inf
-        if max_seconds is None
-        else seconds("max_seconds", max_seconds, "Leave it out for no limit."),
-        None
-        if record_every is None
-        else min(count("record_every", record_every, 1, "Use 1 to record every step."), NEVER),
-        observe,
-        callback,
-        progress if progress is None else bool(progress),
+        steps=steps,
+        target=-math.inf if target is None else target,
+        patience=NEVER if patience is None else patience,
+        max_seconds=math.inf if max_seconds is None else max_seconds,
+        record_every=record_every,
+        observe=observe,
+        callback=callback,
+        progress=None if progress is None else bool(progress),
     )

@@ -18,8 +18,7 @@ from jaxanneal._engine.starts import check_start, require_finite
 from jaxanneal._engine.state import State, chains_by_slot, with_lanes
 from jaxanneal._methods.protocol import NEVER, Method
 from jaxanneal._pytree import replace
-from jaxanneal._result.continuation import Continuation
-from jaxanneal._result.not_saved import NotSaved, digest
+from jaxanneal._result.continuation import Continuation, NotSaved, digest
 from jaxanneal._run.chunks import on_device
 from jaxanneal._run.driver import Driver
 from jaxanneal._run.interrupt import Clock, Interruption

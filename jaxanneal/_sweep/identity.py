@@ -55,24 +55,23 @@ def _starts(params: Any, key: jax.Array) -> dict[str, str]:
 def _functions(jobs: list[Job]) -> dict[str, str]:
     """Return what the functions of all configurations compute."""
     key, one = as_key(0), Parameters.of(one_chain(jobs[0].problem.starts))
-
-    def energy(data: Parameters, _: int) -> str:
-        return fingerprint.energy_digest(jobs[0].problem.energy, one, data)
-
-    def move(move: Any, _: int) -> str:
-        return fingerprint.move_digest(key, one, move)
-
-    def method(method: Any, _: int) -> str:
-        return fingerprint.method_digest(method)
-
-    def cooling(method: Any, steps: int) -> str:
-        return fingerprint.cooling_digest(method, 0, steps)
-
+    energy = jobs[0].problem.energy
     return {
-        "energy": _of_each([(job.problem.data, 0) for job in jobs], energy),
-        MOVE: _of_each([(job.problem.move, 0) for job in jobs], move),
-        METHOD: _of_each([(job.bound, 0) for job in jobs], method),
-        COOLING: _of_each([(job.bound, job.limits.steps) for job in jobs], cooling),
+        "energy": _of_each(
+            [(job.problem.data, 0) for job in jobs],
+            lambda data, _: fingerprint.energy_digest(energy, one, data),
+        ),
+        MOVE: _of_each(
+            [(job.problem.move, 0) for job in jobs],
+            lambda move, _: fingerprint.move_digest(key, one, move),
+        ),
+        METHOD: _of_each(
+            [(job.bound, 0) for job in jobs], lambda method, _: fingerprint.method_digest(method)
+        ),
+        COOLING: _of_each(
+            [(job.bound, job.limits.steps) for job in jobs],
+            lambda method, steps: fingerprint.cooling_digest(method, 0, steps),
+        ),
     }
 
 

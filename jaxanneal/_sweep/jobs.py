@@ -70,9 +70,8 @@ class Jobs:
         Raises:
             TypeError, ValueError: As ``anneal`` would with these settings.
         """
-        limits = as_limits(
-            settings.steps, settings.target, settings.patience, None, NEVER, None, None, False
-        )
+        given = settings.steps, settings.target, settings.patience
+        limits = as_limits(*given, record_every=NEVER, progress=False)
         problem = self._problem(settings)
         bound, kind = self._bound(problem, limits.steps)
         parts = (problem.move, problem.data)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxanneal._checks import needing, refusal
-from jaxanneal._files.lock import lock
+from jaxanneal._files.directory import lock
 from jaxanneal._run.fingerprint import require_same
 from jaxanneal._sweep.table import Table
 from jaxanneal._warn import warn

@@ -9,13 +9,14 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from jaxanneal._chain import keys
-from jaxanneal._chain.energy import describe
-from jaxanneal._chain.parameters import Parameters, per_parameter
+from jaxanneal._chain.parameters import Parameters, per_parameter, require_kind
 from jaxanneal._checks import number, refusal
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect_integer
 
 _FARTHEST = 2**29 - 1
+
+_PER_LEAF = "Use ja.moves.PerLeaf, with a move for each kind of leaf."
 
 
 @pytree_dataclass
@@ -46,18 +47,13 @@ class Flip:
     def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, jax.Array]:
         """Return the parameters with one site flipped; the key is consumed."""
         del factor
-        parameters = _require("bool", jnp.bool_, params)
+        parameters = require_kind(params, jnp.bool_, "bool", _PER_LEAF)
         changed = [leaf ^ here for leaf, here in _one_site(keys.as_key(key), parameters)]
         return parameters.with_leaves(changed).tree, jnp.zeros(())
 
-    def largest_factor(self, params: Any) -> jax.Array:
-        """Return 0: no factor changes the step."""
-        del params
-        return jnp.zeros((), float)
-
     def check(self, params: Any) -> None:
         """Refuse parameters with a leaf that is not bool."""
-        _require("bool", jnp.bool_, params)
+        require_kind(params, jnp.bool_, "bool", _PER_LEAF)
 
 
 @pytree_dataclass
@@ -104,7 +100,7 @@ class IntegerStep:
     def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, jax.Array]:
         """Return the parameters with one site moved; the key is consumed."""
         del factor
-        parameters = _require("an integer", jnp.integer, params)
+        parameters = require_kind(params, jnp.integer, "an integer", _PER_LEAF)
         site_key, step_key = jax.random.split(keys.as_key(key))
         step = jax.random.randint(step_key, (), -self.width, self.width, jnp.int32)
         step = jnp.where(step >= 0, step + 1, step)  # leaves zero out
@@ -119,14 +115,9 @@ class IntegerStep:
             ]
         return parameters.with_leaves(moved).tree, jnp.zeros(())
 
-    def largest_factor(self, params: Any) -> jax.Array:
-        """Return 0: no factor changes the step."""
-        del params
-        return jnp.zeros((), float)
-
     def check(self, params: Any) -> None:
         """Refuse parameters that are no integers or lie outside the bounds."""
-        parameters = _require("an integer", jnp.integer, params)
+        parameters = require_kind(params, jnp.integer, "an integer", _PER_LEAF)
         if self.bounds is not None:
             check_bounds("IntegerStep.bounds", self._limits(parameters), parameters)
 
@@ -167,15 +158,6 @@ def _fitting(path: str, limit: jax.Array, dtype: Any) -> jax.Array:
 def _reflected(leaf: jax.Array, step: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
     # In 32 bits, or an int8 next to its bound would wrap before it is reflected.
     return reflect_integer(leaf.astype(jnp.int32) + step, low, high).astype(leaf.dtype)
-
-
-def _require(name: str, kind: Any, params: Any) -> Parameters:
-    parameters = Parameters.of(params)
-    for path, leaf in zip(parameters.structure.paths(), parameters.leaves, strict=True):
-        if not jnp.issubdtype(leaf.dtype, kind):
-            remedy = "Use ja.moves.PerLeaf, with a move for each kind of leaf."
-            raise TypeError(refusal(path, name, describe(leaf), remedy))
-    return parameters
 
 
 def _one_site(key: jax.Array, parameters: Parameters) -> list[tuple[jax.Array, jax.Array]]:

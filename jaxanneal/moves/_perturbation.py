@@ -11,9 +11,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxanneal._chain import keys
-from jaxanneal._chain.energy import describe
 from jaxanneal._chain.generator import words
-from jaxanneal._chain.parameters import Parameters, per_parameter
+from jaxanneal._chain.parameters import Parameters, per_parameter, require_kind
 from jaxanneal._checks import number, refusal
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect, step_between, turn
@@ -159,12 +158,8 @@ class Perturbation:
             check_bounds(f"{type(self).__name__}.bounds", self._limits(parameters), parameters)
 
     def _floating(self, params: Any) -> Parameters:
-        parameters = Parameters.of(params)
-        for path, leaf in zip(parameters.structure.paths(), parameters.leaves, strict=True):
-            if not jnp.issubdtype(leaf.dtype, jnp.floating):
-                remedy = "Cast it, or use ja.moves.PerLeaf with a discrete move for this leaf."
-                raise TypeError(refusal(path, "floating", describe(leaf), remedy))
-        return parameters
+        remedy = "Cast it, or use ja.moves.PerLeaf with a discrete move for this leaf."
+        return require_kind(params, jnp.floating, "floating", remedy)
 
     def _limits(self, parameters: Parameters) -> list[tuple[Any, ...]]:
         """Return the bounds in each parameter's own dtype, or rounding could leave them."""
