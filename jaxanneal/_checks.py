@@ -2,6 +2,8 @@
 
 import contextlib
 import contextvars
+import os
+import pathlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -107,6 +109,15 @@ def count(path: str, value: Any, minimum: int, remedy: str) -> int:
     return int(value)
 
 
+def as_directory(path: str, value: Any, remedy: str) -> pathlib.Path:
+    """Return the path of a directory, or refuse what is none."""
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        raise TypeError(refusal(path, "a path", repr(value), "Pass it as text or a pathlib.Path."))
+    if not os.fspath(value):
+        raise ValueError(refusal(path, "a path", "an empty text", remedy))
+    return pathlib.Path(value)
+
+
 def real(path: str, value: Any, expected: str, remedy: str) -> float:
     """Return a static number as a Python float that is not NaN."""
     try:
@@ -147,11 +158,7 @@ def strong(tree: Any) -> Any:
 
 @contextlib.contextmanager
 def needing(what: str, extra: str) -> Iterator[None]:
-    """Name the extra that brings what an import in this context does not find.
-
-    Raises:
-        ImportError: A package is missing.
-    """
+    """Raise an ImportError that names the extra which brings what is not found in this context."""
     try:
         yield
     except ImportError as error:

@@ -66,7 +66,7 @@ def bytes_per_chain(load: Workload, result: ja.Result[Any]) -> float:
     method, move = annealing(load.chains), ja.moves.Gaussian(0.01)
     problem = Problem(load.energy, load.start, 0, load.args, method, move, None, None, Clock())
     limits = as_limits(result.steps, None, None, None, result.steps, None, None, False)
-    driver, _ = problem.prepare(limits, Interruption())  # traces nothing anew, compiles nothing
+    driver = problem.prepare(limits, Interruption())  # traces nothing anew, compiles nothing
     starts = result.chains.params
     multiple = memory(load, starts, driver, driver.template, problem.width)
     return multiple * bytes_of(starts) / load.chains

@@ -94,31 +94,17 @@ class Demo:
             "observe": network.errors,
             "block": -(-method.chains // jax.local_device_count()),  # as many on every device
         }
-        start = network.initialise
 
-        def short_run(seconds: float) -> Any:
-            return ja.anneal(
-                network.energy,
-                start,
-                steps=10**6,
-                max_seconds=seconds,
-                progress=False,
-                **options,
-            )
+        def run(steps: int, seconds: float, **more: Any) -> Any:
+            settings = {"steps": steps, "max_seconds": seconds, "progress": False}
+            return ja.anneal(network.energy, network.initialise, **settings | options | more)
 
-        short_run(_WARM_SECONDS)
-        probe = short_run(min(_MOST_SECONDS, max(_LEAST_SECONDS, seconds / 10)))
+        run(10**6, _WARM_SECONDS)
+        probe = run(10**6, min(_MOST_SECONDS, max(_LEAST_SECONDS, seconds / 10)))
         seconds = max(0.3, seconds - _WARM_SECONDS - probe.seconds)
         steps = max(10, int(seconds * probe.steps / probe.seconds))
-        result = ja.anneal(
-            network.energy,
-            start,
-            steps=steps,
-            max_seconds=1.2 * seconds,
-            record_every=max(1, steps // _RECORDS),
-            progress=not self.quiet,
-            **options,
-        )
+        every = max(1, steps // _RECORDS)
+        result = run(steps, 1.2 * seconds, record_every=every, progress=not self.quiet)
         observed = np.asarray(result.history.observed)  # (records, chains or ladders, 2)
         time_of = result.history.step / max(result.steps, 1) * result.seconds
         curve = np.stack([time_of, observed[..., 0].min(axis=1), observed[..., 1].min(axis=1)])

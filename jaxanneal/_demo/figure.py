@@ -20,10 +20,8 @@ def save(rows: dict[str, Any], path: pathlib.Path) -> None:
         ImportError: matplotlib is missing.
     """
     with needing("The demo's figure", "demo"):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    figure = Figure(figsize=(12, 8), layout="constrained")
-    FigureCanvasAgg(figure)
+        from jaxanneal._plots.matplotlib import ShownFigure
+    figure = ShownFigure(figsize=(12, 8), layout="constrained")
     (energy, temperature), (rates, errors) = figure.subplots(2, 2)
     _energies(energy, rows)
     _temperatures(temperature, rows)

@@ -106,18 +106,14 @@ def _axes(spread: Spread | None) -> Axes:
 
 def row_shapes(setup: Setup, state: Any, args: Parameters) -> History:
     """Return the shapes of one record of the history."""
-    alone = setup._replace(spread=None)
-
-    def row(state: State, args: Parameters) -> History:
-        return history.make_row(state.step, state.accepted, state, args.tree, alone)
-
+    row = lambda state, data: history.make_row(  # noqa: E731
+        state.step, state.accepted, state, data.tree, setup._replace(spread=None)
+    )
     return jax.eval_shape(row, state, args)
 
 
 def observed_shapes(setup: Setup, state: Any, args: Parameters) -> Any:
     """Return the shapes of what ``observe`` returns at one record."""
-
-    def observed(state: State, args: Parameters) -> Any:
-        return history.observe_slots(state, args.tree, setup._replace(spread=None))
-
+    alone = setup._replace(spread=None)
+    observed = lambda state, data: history.observe_slots(state, data.tree, alone)  # noqa: E731
     return jax.eval_shape(observed, state, args)

@@ -3,8 +3,7 @@
 What all methods offer stands in ``protocol``. Nothing here moves a chain or compiles a program.
 """
 
-from jaxanneal._methods.own_method import OwnMethod as OwnMethod
 from jaxanneal._methods.parallel_tempering import ParallelTempering as ParallelTempering
 from jaxanneal._methods.simulated_annealing import SimulatedAnnealing as SimulatedAnnealing
 
-__all__ = ["OwnMethod", "ParallelTempering", "SimulatedAnnealing"]
+__all__ = ["ParallelTempering", "SimulatedAnnealing"]

@@ -1,7 +1,18 @@
-"""A method of the user's own: four members of an object, and the rest from ``Method``."""
+"""A method of the user's own: an object of four members, and the rest from ``Method``.
+
+- ``chains``: the number of chains, >= 1.
+- ``init()``: the state before the first move, any pytree of arrays.
+- ``temperatures(state)``: the temperature of each chain, float ``[chains]`` or ``[]``, >= 0.
+- ``exchange(key, state, energies)``: the state after an exchange, made like that of ``init``; the
+  key is consumed, and energies are those of the chains, float ``[chains]``.
+- ``exchange_every``: moves between exchanges, 1 where it is missing.
+
+Registered as a pytree, with ``chains`` static, its numbers are traced; otherwise the object is part
+of the structure, and another one compiles again.
+"""
 
 import functools
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,38 +23,7 @@ from jaxanneal._checks import at_least_one, count, refusal, strong
 from jaxanneal._methods.protocol import Method, next_multiple
 from jaxanneal._pytree import pytree_dataclass, static
 
-
-@runtime_checkable
-class OwnMethod(Protocol):
-    """Decide the temperature of each chain from a state that an exchange renews.
-
-    Register the class as a pytree, with ``chains`` static, to have its numbers traced; otherwise
-    the object is part of the structure, and another one compiles again. ``exchange_every``, the
-    moves between exchanges, is 1 where it is missing.
-    """
-
-    @property
-    def chains(self) -> int:
-        """Number of chains, >= 1."""
-        ...
-
-    def init(self) -> Any:
-        """Return the state before the first move: any pytree of arrays."""
-        ...
-
-    def temperatures(self, state: Any) -> jax.Array:
-        """Return the temperature of each chain, float ``[chains]`` or ``[]``, >= 0."""
-        ...
-
-    def exchange(self, key: jax.Array, state: Any, energies: jax.Array) -> Any:
-        """Return the state after an exchange.
-
-        Args:
-            key: Consumed.
-            state: The state so far.
-            energies: Energy of each chain, float ``[chains]``.
-        """
-        ...
+MEMBERS = ("chains", "init", "temperatures", "exchange")
 
 
 @pytree_dataclass

@@ -134,37 +134,30 @@ class _Call(NamedTuple):
         driver: Runs it.
         bound: The method bound to its length; what is calibrated may still be a placeholder.
         parts: Returns the fingerprint.
-        compile_all: Compiles what is not compiled yet.
         first: Returns the state before the first move, its method, and a reason not to make one.
     """
 
     driver: Driver
     bound: Method
     parts: Callable[[], dict[str, str]]
-    compile_all: Callable[[], None]
     first: Callable[[], tuple[State, Method, StopReason | None]]
 
 
 def _started(problem: Problem, limits: Limits, interruption: Interruption, bar: RunBar) -> _Call:
     """Return a call that begins at its own starts."""
-    driver, compile_all = problem.prepare(limits, interruption)
+    driver = problem.prepare(limits, interruption)
+    origin = lambda: from_start(problem.key, problem.starts, problem.move)  # noqa: E731
+    parts = lambda: fingerprint(driver, problem.method, origin())  # noqa: E731
     first = functools.partial(_first_state, problem, driver, limits, bar)
-
-    def parts() -> dict[str, str]:
-        origin = from_start(problem.key, problem.starts, problem.move)
-        return fingerprint(driver, problem.method, origin)
-
-    return _Call(driver, problem.bound(problem.method, limits.steps), parts, compile_all, first)
+    return _Call(driver, problem.bound(problem.method, limits.steps), parts, first)
 
 
 def _continued(driver: Driver, state: State, method: Method, given: Continuation) -> _Call:
     """Return a call that goes on from a given state, of which ``state`` is a copy."""
-
-    def parts() -> dict[str, str]:
-        origin = from_state(own_lanes(given.engine_state, given.width), state.move)
-        return fingerprint(driver, method, origin, int(given.engine_state.step))
-
-    return _Call(driver, method, parts, lambda: None, lambda: (state, method, None))
+    begin = int(given.engine_state.step)
+    origin = lambda: from_state(own_lanes(given.engine_state, given.width), state.move)  # noqa: E731
+    parts = lambda: fingerprint(driver, method, origin(), begin)  # noqa: E731
+    return _Call(driver, method, parts, lambda: (state, method, None))
 
 
 def _first_state(
@@ -196,7 +189,7 @@ def _run(call: _Call, checkpoint: Checkpoint | None, bar: RunBar) -> Result[Any]
             saved = saves.restore(driver.template, width, call.bound, rows)
         with rescuing(driver, saves):
             if saved is None or saved.reason is None:
-                call.compile_all()
+                driver.compile_all()
             if saved is None:
                 state, method, reason = call.first()
             else:

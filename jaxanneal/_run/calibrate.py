@@ -206,7 +206,7 @@ def calibrate(
     clock = Clock()
     with interruptible() as interruption:
         problem = Problem(energy, params, key, args, None, move, None, None, clock)
-        driver, compile_all = problem.prepare(limits, interruption)
-        compile_all()
+        driver = problem.prepare(limits, interruption)
+        driver.compile_all()
         calibration, _ = pilot(problem, driver, problem.start(driver), limits.steps)
     return calibration.start, calibration.end

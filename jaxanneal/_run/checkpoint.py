@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxanneal._checks import count, refusal, seconds
+from jaxanneal._checks import as_directory, count, refusal, seconds
 from jaxanneal._engine import history
 from jaxanneal._engine.history import History
 from jaxanneal._engine.sharding import Spread, alone, from_first
@@ -70,8 +70,9 @@ class Checkpoint:
     def __init__(
         self, directory: str | os.PathLike[str], every_seconds: float = 60.0, keep: int = 2
     ):
+        own = "Name a folder of its own for each run."
         vars(self).update(
-            directory=_path(directory),
+            directory=as_directory("Checkpoint.directory", directory, own),
             every_seconds=seconds(
                 "Checkpoint.every_seconds", every_seconds, "Use 60 for a save a minute.", True
             ),
@@ -85,16 +86,6 @@ def as_checkpoint(value: Any) -> Checkpoint | None:
         return value
     remedy = "Pass checkpoint=ja.Checkpoint(directory)."
     raise TypeError(refusal("checkpoint", "a ja.Checkpoint", repr(value), remedy))
-
-
-def _path(directory: Any) -> pathlib.Path:
-    if not isinstance(directory, str | os.PathLike) or not isinstance(os.fspath(directory), str):
-        remedy = "Pass a path, as text or a pathlib.Path."
-        raise TypeError(refusal("Checkpoint.directory", "a path", repr(directory), remedy))
-    if not os.fspath(directory):
-        remedy = "Name a folder of its own for each run."
-        raise ValueError(refusal("Checkpoint.directory", "a path", "an empty text", remedy))
-    return pathlib.Path(directory)
 
 
 _FORMAT, _VERSION = "jaxanneal.Checkpoint", 5
@@ -297,7 +288,7 @@ def _packed(run: Any, reason: StopReason | None, parts: dict[str, str]) -> _Save
         "jaxanneal": __version__,
         "fingerprint": parts,
         "first": run.first,
-        "step": run.step,
+        "step": int(run.steps[0]),
         "evaluations": run.driver.evaluations,
         "seconds": run.driver.clock.seconds + run.driver.clock.earlier,
         "reason": None if reason is None else reason.name,

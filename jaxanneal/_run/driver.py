@@ -9,7 +9,7 @@ import numpy as np
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine import history
-from jaxanneal._engine.compile import Compilation
+from jaxanneal._engine.compile import Compilation, compile_programs
 from jaxanneal._engine.programs import chunk_program, row_shapes
 from jaxanneal._engine.setup import Setup
 from jaxanneal._engine.sharding import agreed, alone, fetch, take_from_shard
@@ -61,11 +61,6 @@ class RecordedRun(Chunks):
         self.rows: list[Any] = [] if saved is None else [saved.rows]
         self.accepted = self.accepted_before = float(np.mean(np.asarray(state.accepted)))
 
-    @property
-    def step(self) -> int:
-        """Moves per chain so far."""
-        return int(self.steps[0])
-
     def chunk(self, length: int) -> StopReason | None:
         """Run up to ``length`` moves; return why the run is over, if it is.
 
@@ -109,7 +104,7 @@ class RecordedRun(Chunks):
     def progress(self) -> Progress:
         """Return what a callback sees."""
         return Progress(
-            step=self.step - self.first,
+            step=int(self.steps[0]) - self.first,
             steps=self.goals[0].steps,
             best_energy=float(self.report.best_energy),
             temperatures=np.broadcast_to(self.report.temperatures, self.method.shape),
@@ -145,6 +140,7 @@ class Driver:
         self.evaluations = evaluations
         self.pace = Pace()
         self.template: Any = None
+        self.traced: tuple[Compilation, ...] = ()  # what is to be compiled before the first move
         self.current: RecordedRun | None = None
         self.best: tuple[Any, Parameters] | None = None
 
@@ -153,6 +149,11 @@ class Driver:
         self.template = state
         inputs = (state, self.recorder(state, 0), self.args, self.control(state, 0, 0, 0, 1))
         return chunk_program(self.setup).prepare(*inputs)
+
+    def compile_all(self) -> None:
+        """Compile what is not compiled yet."""
+        with self.clock.preparing():
+            compile_programs(*self.traced)
 
     def run(
         self,

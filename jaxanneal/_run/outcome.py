@@ -96,7 +96,7 @@ def _remains(driver: Driver) -> Result[Any] | None:
         history=driver.no_history() if run is None else run.history(),
         diagnostics=Diagnostics(unknown, unknown, np.zeros(1, np.int64)),
         stop_reason=StopReason.INTERRUPTED,
-        steps=0 if run is None else run.step,
+        steps=0 if run is None else int(run.steps[0]),
         evaluations=driver.evaluations,
         gradients=0,
         seconds=clock.seconds + clock.earlier,

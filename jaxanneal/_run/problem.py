@@ -1,6 +1,5 @@
 """A problem: the checked inputs of a call, and its first state."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -39,8 +38,8 @@ from jaxanneal._engine.starts import (
     require_finite,
 )
 from jaxanneal._engine.state import State
-from jaxanneal._methods import OwnMethod, SimulatedAnnealing
-from jaxanneal._methods.own_method import as_own
+from jaxanneal._methods import SimulatedAnnealing
+from jaxanneal._methods.own_method import MEMBERS, as_own
 from jaxanneal._methods.protocol import Method
 from jaxanneal._methods.schedule import Function, require_traceable, tabulate
 from jaxanneal._run.chunks import on_device
@@ -49,9 +48,6 @@ from jaxanneal._run.interrupt import Clock, Interruption
 from jaxanneal._run.limits import Limits
 from jaxanneal.cooling import Geometric, Linear, Logarithmic
 from jaxanneal.moves._per_leaf import natural_move
-
-# What a method of the user's own has.
-_MEMBERS = ("chains", "init", "temperatures", "exchange")
 
 # Steps, evenly spread over a run, at which a user's schedule is looked at before it starts.
 _PROBES = 4096
@@ -116,9 +112,7 @@ class Problem:
         self.clock.compiling += compile_programs(program.prepare(self.key))
         return program(self.key)
 
-    def prepare(
-        self, limits: Limits, interruption: Interruption
-    ) -> tuple[Driver, Callable[[], None]]:
+    def prepare(self, limits: Limits, interruption: Interruption) -> Driver:
         """Trace everything, so that a mistake shows before anything compiles.
 
         Args:
@@ -126,7 +120,7 @@ class Problem:
             interruption: Whether somebody asked to stop.
 
         Returns:
-            The driver, and a function that compiles everything.
+            The driver, which compiles everything when it is told to.
         """
         method = self.bound(self.method, limits.steps)
         check_schedule(method, 0, limits.steps)
@@ -139,13 +133,8 @@ class Problem:
         state = make.shapes(*inputs)
         setup, limits = make_setup(self.energy, self.width, self.spread, state, self.data, limits)
         driver = Driver(setup, self.data, limits, self.clock, interruption, 0)
-        traced_chunk = driver.prepare(state)
-
-        def compile_all() -> None:
-            with self.clock.preparing():
-                compile_programs(traced_chunk, traced_start, traced_make)
-
-        return driver, compile_all
+        driver.traced = (driver.prepare(state), traced_start, traced_make)
+        return driver
 
     def start(self, driver: Driver) -> Chain:
         """Evaluate the start of every lane.
@@ -214,20 +203,18 @@ def as_method(method: Any, params: Any) -> Any:
     """Return the method, by default simulated annealing with as many chains as there are starts.
 
     Args:
-        method: A method of the library, an object that meets :class:`OwnMethod`, or ``None``.
+        method: A method of the library, an object of the user's own, or ``None``.
         params: What the user passed as ``params``.
     """
     if method is None:
         chains = chain_count(params)
         return SimulatedAnnealing() if chains is None else SimulatedAnnealing(chains=chains)
-    if not isinstance(method, type):
-        if isinstance(method, Method):
-            return method
-        if isinstance(method, OwnMethod):
-            return as_own(method)
+    missing = [name for name in MEMBERS if not hasattr(method, name)]
+    if isinstance(method, Method) or not (missing or isinstance(method, type)):
+        return method if isinstance(method, Method) else as_own(method)
     got = f"the class {method.__name__}" if isinstance(method, type) else repr(method)
-    if missing := [name for name in _MEMBERS if not hasattr(method, name)]:
-        got += f" without {', '.join(missing)}" if len(missing) < len(_MEMBERS) else ""
+    if 0 < len(missing) < len(MEMBERS):
+        got += f" without {', '.join(missing)}"
     remedy = "Write for example method=ja.SimulatedAnnealing(chains=64)."
     raise TypeError(refusal("method", "a method", got, remedy))
 

@@ -10,7 +10,7 @@ from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine.compile import signature
 from jaxanneal._engine.starts import Stacked, is_initialiser, one_chain
 from jaxanneal._run import fingerprint
-from jaxanneal._run.fingerprint import COOLING, METHOD, MOVE, numbers, short, shown
+from jaxanneal._run.fingerprint import numbers, short, shown
 from jaxanneal._sweep.jobs import Job
 from jaxanneal._sweep.plan import Plan
 from jaxanneal._sweep.settings import Settings
@@ -56,21 +56,14 @@ def _functions(jobs: list[Job]) -> dict[str, str]:
     """Return what the functions of all configurations compute."""
     key, one = as_key(0), Parameters.of(one_chain(jobs[0].problem.starts))
     energy = jobs[0].problem.energy
+    data, moves = ([(getattr(job.problem, n), 0) for job in jobs] for n in ("data", "move"))
+    methods, runs = ([(job.bound, n * job.limits.steps) for job in jobs] for n in (0, 1))
     return {
-        "energy": _of_each(
-            [(job.problem.data, 0) for job in jobs],
-            lambda data, _: fingerprint.energy_digest(energy, one, data),
-        ),
-        MOVE: _of_each(
-            [(job.problem.move, 0) for job in jobs],
-            lambda move, _: fingerprint.move_digest(key, one, move),
-        ),
-        METHOD: _of_each(
-            [(job.bound, 0) for job in jobs], lambda method, _: fingerprint.method_digest(method)
-        ),
-        COOLING: _of_each(
-            [(job.bound, job.limits.steps) for job in jobs],
-            lambda method, steps: fingerprint.cooling_digest(method, 0, steps),
+        "energy": _of_each(data, lambda data, _: fingerprint.energy_digest(energy, one, data)),
+        fingerprint.MOVE: _of_each(moves, lambda move, _: fingerprint.move_digest(key, one, move)),
+        fingerprint.METHOD: _of_each(methods, lambda method, _: fingerprint.method_digest(method)),
+        fingerprint.COOLING: _of_each(
+            runs, lambda method, steps: fingerprint.cooling_digest(method, 0, steps)
         ),
     }
 
@@ -80,7 +73,7 @@ def _of_each(inputs: list[tuple[Any, int]], digest: Callable[[Any, int], str]) -
 
     Args:
         inputs: Of each configuration a pytree, whose numbers are known otherwise, and the length of
-            its runs where that matters.
+            its runs.
         digest: Returns the digest of both.
     """
     by_object: dict[Any, str] = {}

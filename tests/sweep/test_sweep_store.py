@@ -171,7 +171,7 @@ def test_what_is_no_store_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"^store: expected the store of a sweep, or no directory"):
         sweep(tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
-    with pytest.raises(TypeError, match=r"^store: expected a directory, got 3"):
+    with pytest.raises(TypeError, match=r"^store: expected a path, got 3"):
         sweep(3)
 
 
