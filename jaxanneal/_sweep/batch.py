@@ -28,8 +28,8 @@ from jaxanneal._run.calibrate import (
 )
 from jaxanneal._run.chunks import Goal, on_device
 from jaxanneal._run.interrupt import Clock, Interruption
+from jaxanneal._sweep.driver import BatchDriver, Interrupted
 from jaxanneal._sweep.jobs import Job
-from jaxanneal._sweep.moves import Interrupted, Moves
 from jaxanneal._sweep.programs import (
     Structural,
     call,
@@ -69,17 +69,17 @@ class Batch:
         runs: The runs, of one structure.
         size: Slots of the program.
         params: What the user passed as ``params``.
-        moves: Makes moves of many runs.
+        driver: Makes the moves of many runs.
     """
 
-    def __init__(self, runs: list[Run], size: int, params: Any, moves: Moves):
+    def __init__(self, runs: list[Run], size: int, params: Any, driver: BatchDriver):
         self.runs, self.rows = runs, [*runs, *[runs[0]] * (size - len(runs))]
         self.jobs = [run.job for run in self.rows]
-        self.problem, self.moves = runs[0].job.problem, moves
+        self.problem, self.driver = runs[0].job.problem, driver
         self.params = params
         self.failed: dict[int, str] = {}
         data = [job.problem.data for job in self.jobs]
-        self.own_data = moves.own_data
+        self.own_data = driver.own_data
         self.data = stack(data) if self.own_data else data[0]
         self.keys = keys.from_data(jnp.asarray(np.stack([run.words for run in self.rows])))
         self.evaluations = np.zeros(size, np.int64)
@@ -126,7 +126,7 @@ class Batch:
         return chains
 
     def _call(self, program: Any, *inputs: Any) -> Any:
-        return call(self.moves.clock, program, *inputs)
+        return call(self.driver.clock, program, *inputs)
 
     def _or_fail(self, row: int, check: Callable[[], None]) -> None:
         try:
@@ -194,7 +194,7 @@ class Batch:
         return lambda i: Seen._make((*(x[i] for x in arrays), reasons[i])), state.chains
 
     def _move(self, state: Any, methods: list[Any], goals: list[Goal]) -> tuple[Any, list[Any]]:
-        state, moves, reasons = self.moves(state, methods, goals, self.data)
+        state, moves, reasons = self.driver(state, methods, goals, self.data)
         self.evaluations += moves * self.problem.method.chains
         return state, reasons
 
@@ -264,14 +264,14 @@ def outcomes(
     problem = runs[0].job.problem
     own_data = any(run.job.problem.data is not problem.data for run in runs)
     setup = Setup(problem.energy, problem.width)
-    moves = Moves(setup, own_data, interruption, clock)
+    driver = BatchDriver(setup, own_data, interruption, clock)
     size = first_size(problem, len(runs))
     count = min(size, _FIRST) if default_device().platform == "cpu" else size
     left = list(runs)
     while left:
         taken, began = left[:count], clock.seconds
         try:
-            batch_outcomes = Batch(taken, size, params, moves).outcomes()
+            batch_outcomes = Batch(taken, size, params, driver).outcomes()
         except Interrupted:
             raise
         except Structural as error:

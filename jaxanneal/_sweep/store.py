@@ -124,7 +124,7 @@ def _opened(directory: pathlib.Path, store: Store, parts: dict[str, str]) -> Sto
             warn(f"store: cannot be made ({error}). The sweep goes on.")
             return None
         return store
-    saved = _identity(directory, store.xarray)
+    saved = _saved_parts(directory, store.xarray)
     if saved.get("format") != parts["format"]:
         remedy = "Go on with the jaxanneal that wrote it, or name another directory."
         got = f"{saved.get('format')} in {directory}"
@@ -155,7 +155,7 @@ def _held(directory: pathlib.Path) -> Iterator[None]:
             os.close(handle)
 
 
-def _identity(directory: pathlib.Path, xarray: Any) -> dict[str, str]:
+def _saved_parts(directory: pathlib.Path, xarray: Any) -> dict[str, str]:
     remedy = "Give another directory, or delete this one."
     try:
         with xarray.open_zarr(directory) as dataset:

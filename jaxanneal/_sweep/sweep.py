@@ -17,10 +17,10 @@ from jaxanneal._run.interrupt import Clock, Interruption, interruptible
 from jaxanneal._run.problem import as_energy, as_method
 from jaxanneal._run.progress import SweepBar
 from jaxanneal._sweep.batch import Outcome, Run, by_structure, error_text, outcomes
+from jaxanneal._sweep.driver import Interrupted
 from jaxanneal._sweep.figure import register_accessor
-from jaxanneal._sweep.identity import identity
+from jaxanneal._sweep.fingerprint import sweep_fingerprint
 from jaxanneal._sweep.jobs import Job, Jobs
-from jaxanneal._sweep.moves import Interrupted
 from jaxanneal._sweep.plan import Plan, as_plan, run_keys, users_key
 from jaxanneal._sweep.settings import Changes, Settings, names, require_known
 from jaxanneal._sweep.store import Store, required, stored
@@ -114,7 +114,7 @@ def sweep(
     require_known(list(plan.columns), base)
     jobs, errors = _jobs(Jobs(energy, params, folded, clock), base, plan)
     table = Table(plan, jobs[0].problem.starts)
-    parts = functools.partial(identity, jobs, base, params, plan, folded)
+    parts = functools.partial(sweep_fingerprint, jobs, base, params, plan, folded)
     with stored(store, table, parts, xarray) as kept, interruptible() as interruption:
         for configuration, error in errors.items():
             table.fail(configuration, error)

@@ -11,7 +11,7 @@ import pytest
 from laws import normal
 
 import jaxanneal as ja
-from jaxanneal._sweep import batch, moves, programs, sweep
+from jaxanneal._sweep import batch, driver, programs, sweep
 
 X = normal(0, 30, 5)
 Y = np.sin(X.sum(axis=1))
@@ -199,7 +199,7 @@ def test_runs_of_a_batch_at_once_are_the_runs_to_rounding(monkeypatch):
     """As on a GPU, where a batch is one vmap."""
     plain = numbers(steps=1)
     accelerator = type("Device", (), {"platform": "gpu", "memory_stats": dict})()
-    for module in (programs, moves, batch):
+    for module in (programs, driver, batch):
         monkeypatch.setattr(module, "default_device", lambda: accelerator)
     programs.mapped.cache_clear()
     at_once = numbers(steps=1)

@@ -18,7 +18,7 @@ from jaxanneal._sweep.settings import Settings
 FORMAT = "5"
 
 
-def identity(
+def sweep_fingerprint(
     jobs: list[Job], base: Settings, params: Any, plan: Plan, key: jax.Array
 ) -> dict[str, str]:
     """Return a text for each thing that the numbers of a sweep depend on.

@@ -21,7 +21,7 @@ class Interrupted(Exception):
     """Ctrl-C was pressed in the middle of a batch."""
 
 
-class Moves:
+class BatchDriver:
     """Make moves of runs of one structure.
 
     Args:
