@@ -1,5 +1,7 @@
 """Rooms: imports lead down, never in a circle, and no file or function outgrows its reader."""
 
+import ast
+
 import pytest
 import rooms
 
@@ -22,3 +24,15 @@ def test_imports_go_in_no_circle(house):
 def test_files_and_functions_stay_short(house):
     assert [x for x in rooms.files(house) if rooms.lines(house, x) > 400] == []
     assert rooms.long_functions(house, 40) == {}
+
+
+def test_no_name_says_what_happened_to_a_value(house):
+    words = {"told", "found", "made", "wanted", "asked"}
+    names = {
+        f"{module}: {name}"
+        for module in rooms.files(house)
+        for node in ast.walk(rooms.tree(house, module))
+        for name in (getattr(node, field, None) for field in ("id", "arg", "name", "attr"))
+        if isinstance(name, str) and name.strip("_") in words
+    }
+    assert names == set()
