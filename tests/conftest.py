@@ -1,5 +1,7 @@
 """Settings of every test: strict promotion, two devices, fresh trace counters."""
 
+import signal
+
 import chex
 import jax
 import pytest
@@ -21,6 +23,14 @@ def two_devices():
     """Leave a test out where JAX has one device, such as one GPU."""
     if jax.device_count() < 2:
         pytest.skip("needs two devices; with JAX_PLATFORMS=cpu there are two everywhere")
+
+
+@pytest.fixture
+def ctrl_c():
+    """Let Ctrl-C raise, as in a terminal: a script's background job and nohup ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -190,7 +190,7 @@ def signal_law(tmp_path, monkeypatch, whole, number=signal.SIGTERM):
     assert_same_run(run(checkpoint=ja.Checkpoint(tmp_path)), whole)
 
 
-def test_a_second_ctrl_c_raises_at_once():
+def test_a_second_ctrl_c_raises_at_once(ctrl_c):
     with pytest.raises(KeyboardInterrupt), interruptible() as interruption:
         signal.raise_signal(signal.SIGINT)
         assert interruption.requested
@@ -304,7 +304,7 @@ def test_after_a_fault_nothing_that_was_found_is_lost(law, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_end_a_run_with_its_result(number, tmp_path, monkeypatch, whole):
+def test_ctrl_c_and_sigterm_end_a_run_with_its_result(number, tmp_path, monkeypatch, whole, ctrl_c):
     signal_law(tmp_path, monkeypatch, whole, number)
 
 

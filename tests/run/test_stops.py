@@ -1,6 +1,7 @@
 """Why runs stop, what they record on the way, and energies that are not finite."""
 
 import _thread
+import contextlib
 import signal
 import threading
 
@@ -8,10 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from laws import caught
 
 import jaxanneal as ja
 from jaxanneal import StopReason
 from jaxanneal._engine import history
+from jaxanneal._run.interrupt import Interruption, interruptible
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Gaussian
 
@@ -113,10 +116,14 @@ def test_callback_sees_the_run_and_stops_it():
     assert last.evaluations == result.evaluations == 6 * (1 + result.steps)
 
 
-def test_ctrl_c_returns_what_was_found_and_gives_the_handler_back():
-    timer = threading.Timer(0.3, _thread.interrupt_main)
-    timer.start()
-    result = run(**FOREVER)
+def test_ctrl_c_returns_what_was_found_and_gives_the_handler_back(ctrl_c):
+    timer = threading.Timer(0.1, _thread.interrupt_main)
+
+    def callback(progress):  # by the first look the call listens: sooner would end the process
+        if timer.ident is None:
+            timer.start()
+
+    result = run(callback=callback, **FOREVER)
     timer.join()
     assert result.stop_reason is StopReason.INTERRUPTED
     assert result.history.step[-1] == result.steps > 0
@@ -127,7 +134,7 @@ def test_ctrl_c_returns_what_was_found_and_gives_the_handler_back():
 
 
 @pytest.mark.parametrize("how", ["raised", "signalled"])
-def test_ctrl_c_inside_a_callback_returns_what_was_found(how):
+def test_ctrl_c_inside_a_callback_returns_what_was_found(how, ctrl_c):
     def callback(progress):
         if how == "raised":
             raise KeyboardInterrupt
@@ -138,7 +145,7 @@ def test_ctrl_c_inside_a_callback_returns_what_was_found(how):
     assert result.history.step[-1] == result.steps > 0
 
 
-def test_ctrl_c_during_a_calibration_returns_the_start():
+def test_ctrl_c_during_a_calibration_returns_the_start(ctrl_c):
     timer = threading.Timer(0.0, _thread.interrupt_main)
     noted = []
 
@@ -150,6 +157,31 @@ def test_ctrl_c_during_a_calibration_returns_the_start():
     result = ja.anneal(energy, START, key=0, steps=10**8, max_seconds=60.0)
     assert (result.stop_reason, result.steps) == (StopReason.INTERRUPTED, 0)
     assert result.energy <= 1184
+
+
+def ignored_law(listening):
+    """Whoever starts a program may have it ignore Ctrl-C, as a script does its background jobs."""
+    with listening() as interruption:
+        signal.raise_signal(signal.SIGINT)
+    assert not interruption.requested
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@contextlib.contextmanager
+def always_listening():
+    """Listen whatever was there before: a broken twin."""
+    interruption = Interruption()
+    before = signal.signal(signal.SIGINT, lambda *_: setattr(interruption, "requested", True))
+    yield interruption
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_ignored_ctrl_c_stays_ignored(ctrl_c):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignored_law(interruptible)
+    caught(ignored_law, always_listening)
+    result = run(callback=lambda _: signal.raise_signal(signal.SIGINT))
+    assert (result.stop_reason, result.steps) == (StopReason.STEPS, 100)
 
 
 def test_a_run_off_the_main_thread_gives_the_same_bits():

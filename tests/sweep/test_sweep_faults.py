@@ -124,7 +124,7 @@ def test_batches_are_made_to_the_free_memory(monkeypatch):
     programs.require_memory(needs, 1)  # smaller it cannot be
 
 
-def test_ctrl_c_returns_what_is_known(monkeypatch):
+def test_ctrl_c_returns_what_is_known(monkeypatch, ctrl_c):
     pressed = []
 
     def interrupting(energy, limit):
