@@ -14,6 +14,7 @@ from laws import caught
 import jaxanneal as ja
 from jaxanneal import StopReason
 from jaxanneal._engine import history
+from jaxanneal._run import anneal
 from jaxanneal._run.interrupt import Interruption, interruptible
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Gaussian
@@ -22,35 +23,40 @@ START = np.float32([5, -7])
 FOREVER = {"steps": 10**8, "max_seconds": 60.0}  # the limit only guards the test
 
 
-def terraces(x):
+def terraces(x, height=1.0):
     """Return an integer for every state, which no batch width can round."""
-    return jnp.sum(jnp.round(4 * x) ** 2)
+    return height * jnp.sum(jnp.round(4 * x) ** 2)
 
 
-def flat(x):
-    return jnp.zeros(())
+def patchy(x, cliff):
+    """Return NaN above 1, -inf below -1, and with a cliff of infinity nothing finite beside 0."""
+    valley = jnp.where(x == 0, 0.0, x**2 + cliff)
+    return jnp.where(x > 1, jnp.nan, jnp.where(x < -1, -jnp.inf, valley))
 
 
-def patchy(x):
-    """Return NaN above 1, -inf below -1."""
-    return jnp.where(x > 1, jnp.nan, jnp.where(x < -1, -jnp.inf, x**2))
+def look(x, height):
+    cell = jnp.round(x).astype(jnp.int32)
+    return {"energy": terraces(x, height), "right": x > 0, "cell": cell}
 
 
-def only_zero(x):
-    return jnp.where(x == 0, 0.0, jnp.inf)
-
-
-def cooled(chains=4, end=0.1, **settings):
-    return ja.SimulatedAnnealing(chains, Geometric(16.0, end, 100), **settings)
+def cooled(min_temperature=1e-6):
+    return ja.SimulatedAnnealing(4, Geometric(16.0, 0.1, 100), min_temperature)
 
 
 LADDER = ja.ParallelTempering(temperatures=[1, 4, 16], ladders=2, warmup=20)
 
 
-def run(energy=terraces, params=START, method=None, steps=100, **settings):
+def run(method=None, params=START, height=1.0, steps=100, **settings):
+    """Run one of few programs: all of these settings are numbers but the method's kind."""
     method = cooled() if method is None else method
-    settings = {"key": 0, "move": Gaussian(0.5)} | settings
-    return ja.anneal(energy, params, method=method, steps=steps, **settings)
+    settings = {"key": 0, "move": Gaussian(0.5), "observe": look} | settings
+    return ja.anneal(terraces, params, args=(height,), method=method, steps=steps, **settings)
+
+
+def lost(params, cliff, scale, steps=100):
+    move = Gaussian(scale, target_acceptance=None)
+    settings = {"args": (cliff,), "method": cooled(), "move": move, "steps": steps}
+    return ja.anneal(patchy, params, key=0, **settings)
 
 
 def test_steps_are_made_and_counted():
@@ -70,15 +76,15 @@ def test_target_is_looked_at_every_64_steps_and_at_the_end():
 
 
 def test_patience_counts_steps_without_progress():
-    result = run(flat, patience=100, steps=10_000)
+    result = run(height=0.0, patience=100, steps=10_000)
     assert (result.stop_reason, result.steps) == (StopReason.PATIENCE, 128)
-    assert run(flat, patience=100, steps=99).stop_reason is StopReason.STEPS
+    assert run(height=0.0, patience=100, steps=99).stop_reason is StopReason.STEPS
 
 
 def test_progress_since_the_last_multiple_of_64_counts_at_the_end():
-    many = jnp.full(50, 9.0)
-    first = run(params=many, steps=64)
-    result = run(params=many, steps=100, patience=36)
+    far = 100 * START
+    first = run(params=far, steps=64)
+    result = run(params=far, steps=100, patience=36)
     assert result.energy < first.energy
     assert result.stop_reason is StopReason.STEPS
 
@@ -87,7 +93,7 @@ def test_progress_since_the_last_multiple_of_64_counts_at_the_end():
 def test_min_temperature_stops_before_the_first_move_that_cold(host):
     halved = Geometric(1.0, 2.0**-10, 10)
     cooling = (lambda step: 2.0**-step) if host else halved
-    result = run(method=ja.SimulatedAnnealing(4, cooling, min_temperature=1 / 8))
+    result = run(ja.SimulatedAnnealing(4, cooling, min_temperature=1 / 8))
     assert (result.stop_reason, result.steps) == (StopReason.MIN_TEMPERATURE, 3)
     assert result.history.temperature.min() == 0.25
 
@@ -97,14 +103,18 @@ def test_time_stops_a_run_and_a_calibration():
     assert result.stop_reason is StopReason.TIME
     assert 0 < result.steps < 10**8
     assert result.history.step[-1] == result.steps
-    pilot = ja.anneal(terraces, START, key=0, max_seconds=1e-9, steps=10**6)
+    pilot = calibrated(max_seconds=1e-9, steps=10**6)
     assert (pilot.stop_reason, pilot.steps) == (StopReason.TIME, 0)
     assert pilot.energy == float(terraces(pilot.params)) <= 1184
 
 
+def calibrated(**settings):
+    return ja.anneal(terraces, START, key=0, **settings)
+
+
 def test_callback_sees_the_run_and_stops_it():
     seen = []
-    result = run(method=LADDER, callback=lambda progress: seen.append(progress) or len(seen) == 2)
+    result = run(LADDER, callback=lambda progress: seen.append(progress) or len(seen) == 2)
     assert result.stop_reason is StopReason.CALLBACK
     assert len(seen) == 2
     last = seen[-1]
@@ -145,16 +155,17 @@ def test_ctrl_c_inside_a_callback_returns_what_was_found(how, ctrl_c):
     assert result.history.step[-1] == result.steps > 0
 
 
-def test_ctrl_c_during_a_calibration_returns_the_start(ctrl_c):
+def test_ctrl_c_during_a_calibration_returns_the_start(ctrl_c, monkeypatch):
     timer = threading.Timer(0.0, _thread.interrupt_main)
-    noted = []
+    pilot = anneal.pilot
 
-    def energy(x):
-        if not noted:  # traced inside the call, where Ctrl-C is noted
-            noted.append(timer.start() or timer.join())
-        return terraces(x)
+    def interrupted(*inputs):
+        timer.start()
+        timer.join()
+        return pilot(*inputs)
 
-    result = ja.anneal(energy, START, key=0, steps=10**8, max_seconds=60.0)
+    monkeypatch.setattr(anneal, "pilot", interrupted)
+    result = calibrated(**FOREVER)
     assert (result.stop_reason, result.steps) == (StopReason.INTERRUPTED, 0)
     assert result.energy <= 1184
 
@@ -198,20 +209,22 @@ def test_history_is_bounded_and_ends_with_the_last_step():
     result = run(steps=20, record_every=7)
     np.testing.assert_array_equal(result.history.step, [7, 14, 20])
     assert result.history.energy.shape == (3, 4)
-    more = ja.anneal(terraces, state=result.state, steps=9, record_every=7)
+    more = ja.anneal(
+        terraces, state=result.state, args=(1.0,), steps=9, record_every=7, observe=look
+    )
     np.testing.assert_array_equal(more.history.step, [21, 28, 29])
     np.testing.assert_array_equal(more.history.energy[-1], more.chains.energy)
-    exact = run(method=LADDER, steps=40, record_every=1)
+    exact = run(LADDER, steps=40, record_every=1)
     np.testing.assert_array_equal(exact.history.warmup, np.arange(1, 41) <= 20)
     assert exact.history.energy.shape == (40, 2, 3)
 
 
 @pytest.mark.parametrize("kind", ["chains", "ladders"])
 def test_a_history_that_would_not_fit_is_summarised_over_chains_or_ladders(kind, monkeypatch):
-    method = cooled(chains=6) if kind == "chains" else LADDER
-    full = run(method=method, record_every=5).history
+    method = cooled() if kind == "chains" else LADDER
+    full = run(method, record_every=5).history
     monkeypatch.setattr(history, "_BYTES", 100)
-    short = run(method=method, record_every=5).history
+    short = run(method, record_every=5).history
     for name in ("energy", "best_energy", "acceptance_rate", "temperature"):
         values, summary = getattr(full, name), getattr(short, name)
         assert summary.mean.shape == ((20,) if kind == "chains" else (20, 3))
@@ -225,50 +238,46 @@ def test_a_history_that_would_not_fit_is_summarised_over_chains_or_ladders(kind,
 
 
 def test_a_default_history_whose_summary_would_not_fit_is_thinned(monkeypatch):
-    monkeypatch.setattr(history, "_BYTES", 768)  # four summaries of 4 fields and 4 observed floats
-    twice = lambda x: jnp.stack([x, x])  # noqa: E731
-    short = run(method=cooled(chains=48), observe=twice).history
+    # Four summaries, of 4 fields and an energy, 4 bytes each, 2 integers and 2 bools.
+    monkeypatch.setattr(history, "_BYTES", 4 * len(history.Summary._fields) * (5 * 4 + 2 * 4 + 2))
+    short = run().history
     np.testing.assert_array_equal(short.step, [25, 50, 75, 100])
-    assert short.observed.mean.shape == (4, 2, 2)
-    asked = run(method=cooled(chains=48), observe=twice, record_every=10).history
-    assert asked.energy.mean.shape == (10,)  # what is asked for is kept
+    assert short.observed["right"].mean.shape == (4, 2)
+    every_tenth = run(record_every=10).history
+    assert every_tenth.energy.mean.shape == (10,)  # what is asked for is kept
 
 
 def test_observe_sees_every_chain_or_the_coldest_rungs():
-    def look(x):
-        return {"energy": terraces(x), "right": x > 0, "cell": jnp.round(x).astype(jnp.int32)}
-
-    single = run(observe=look, record_every=10).history
+    single = run(record_every=10).history
     np.testing.assert_array_equal(single.observed["energy"], single.energy)
     assert {name: (leaf.dtype, leaf.shape) for name, leaf in single.observed.items()} == {
         "energy": (np.float32, (10, 4)),
         "right": (np.bool_, (10, 4, 2)),
         "cell": (np.int32, (10, 4, 2)),
     }
-    tempered = run(method=LADDER, observe=look, record_every=10).history
+    tempered = run(LADDER, record_every=10).history
     np.testing.assert_array_equal(tempered.observed["energy"], tempered.energy[:, :, 0])
 
 
 def test_energies_that_are_not_finite_are_refused_and_counted():
-    result = run(patchy, np.float32(0.9), move=Gaussian(2.0, target_acceptance=None))
+    result = lost(np.float32(0.9), 0.0, scale=2.0)
     assert np.all(result.diagnostics.nonfinite > 0)
     assert np.all(np.isfinite(result.chains.energy))
     assert np.all(np.abs(result.chains.params) <= 1)
-    assert 0 <= result.energy == float(patchy(result.params)) < 0.81
-    lost = f"{result.diagnostics.nonfinite.sum():,} proposals refused, in 4 chains"
-    assert lost in result.summary()
-    stuck = run(only_zero, np.float32(0), steps=50)
+    assert 0 <= result.energy == float(patchy(result.params, 0.0)) < 0.81
+    refused = f"{result.diagnostics.nonfinite.sum():,} proposals refused, in 4 chains"
+    assert refused in result.summary()
+    stuck = lost(np.float32(0), np.inf, scale=0.5, steps=50)
     np.testing.assert_array_equal(stuck.diagnostics.nonfinite, [50] * 4)
     np.testing.assert_array_equal(stuck.chains.params, np.zeros(4))
 
 
 def test_chains_that_start_without_a_finite_energy_leave_by_their_first_finite_proposal():
     starts = ja.stacked(np.float32([0.5, 1.5, -1.5, np.nan]))
-    move = Gaussian(1.0, target_acceptance=None)
-    begun = run(patchy, starts, move=move, steps=1)
+    begun = lost(starts, 0.0, scale=1.0, steps=1)
     assert np.isfinite(begun.chains.energy[0])
     assert np.all(np.isfinite(begun.chains.energy) | (np.asarray(begun.chains.energy) == np.inf))
-    result = run(patchy, starts, move=move)
+    result = lost(starts, 0.0, scale=1.0)
     assert np.all(np.isfinite(result.chains.energy[:3]))
     assert result.chains.energy[3] == np.inf  # NaN plus noise is NaN
     assert jax.tree.all(jax.tree.map(lambda x: bool(np.isfinite(x)), result.params))
