@@ -1,5 +1,7 @@
 """What is held for groups of ladders is what all of their energies and swaps say."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,12 +25,12 @@ def drawn(ladders):
     return energies.astype(np.float32)
 
 
-def followed(energies, twin=()):
-    """Return what the swaps told, and the replicas by rung before the phases and at the end."""
-    phases, ladders, _ = energies.shape
+@functools.cache
+def follower(ladders, twin):
+    """Return a function of the energies that makes the phases; one program serves all of them."""
     method = ja.ParallelTempering(
         temperatures=TEMPERATURES, ladders=ladders, swap_every=1, adapt=False
-    ).bind(phases)
+    ).bind(PHASES)
 
     def one_phase(state, inputs):
         step, now = inputs
@@ -36,49 +38,55 @@ def followed(energies, twin=()):
         new, _ = method.after_round(jax.random.key(0), state, step, now.reshape(-1), none, none)
         return new, state.replica
 
-    inputs = 1 + jnp.arange(phases), jnp.asarray(energies)
+    steps = 1 + jnp.arange(PHASES)
+    return jax.jit(lambda energies: jax.lax.scan(one_phase, method.init(), (steps, energies)))
+
+
+def followed(energies, twin=(), reader=()):
+    """Return the diagnostics, and the replicas by rung before the phases and at the end.
+
+    A twin is a broken part of the swaps, a reader one of what the host makes of them.
+    """
     with broken(twin):
-        state, replica = jax.jit(lambda: jax.lax.scan(one_phase, method.init(), inputs))()
-        told = {name: np.asarray(x) for name, x in (_explored(state) | _swapped(state)).items()}
-    return told, np.concatenate([replica, state.replica[None]]).astype(int)
+        state, replica = follower(energies.shape[1], twin)(energies)
+    with broken(reader):
+        health = {name: np.asarray(x) for name, x in (_explored(state) | _swapped(state)).items()}
+    return health, np.concatenate([replica, state.replica[None]]).astype(int)
 
 
-def told_law(ladders, twin=()):
+def diagnostics_law(ladders, twin=(), reader=()):
     """NumPy in double precision, from the whole record of all ladders."""
     energies = drawn(ladders)
-    told, replica = followed(energies, twin)
+    health, replica = followed(energies, twin, reader)
     by_rung = np.take_along_axis(energies.astype(np.float64), replica[:-1], axis=2)
-    np.testing.assert_allclose(told["mean_energy"], by_rung.mean((0, 1)), rtol=1e-6)
+    np.testing.assert_allclose(health["mean_energy"], by_rung.mean((0, 1)), rtol=1e-6)
     variance = by_rung.var((0, 1))
-    np.testing.assert_allclose(told["heat_capacity"], variance / TEMPERATURES**2, rtol=2e-3)
+    np.testing.assert_allclose(health["heat_capacity"], variance / TEMPERATURES**2, rtol=2e-3)
     before = np.take_along_axis(energies[:-1].astype(np.float64), replica[1:-1], axis=2)
     change = np.square(by_rung[1:] - before).mean((0, 1))
-    np.testing.assert_allclose(told["autocorrelation"], 1 - change / (2 * variance), atol=2e-3)
+    np.testing.assert_allclose(health["autocorrelation"], 1 - change / (2 * variance), atol=2e-3)
     # The pairs at both ends are the only ones of their rungs; both try in the first phase.
     swaps = (np.diff(replica, axis=0) != 0)[::2, :, [0, -1]].mean((0, 1))
-    np.testing.assert_allclose(told["swap_rate"][[0, -1]], swaps, rtol=1e-6)
+    np.testing.assert_allclose(health["swap_rate"][[0, -1]], swaps, rtol=1e-6)
     delta, above = -np.diff(1 / TEMPERATURES), by_rung - 1000
     up, down = np.exp(-delta * above[..., 1:]), np.exp(delta * above[..., :-1])
     steps = (np.log(up.mean((0, 1))) - np.log(down.mean((0, 1)))) / 2 - delta * 1000
     exact = np.append(np.cumsum(steps[::-1])[::-1], 0.0)
-    np.testing.assert_allclose(told["log_partition"], exact, rtol=1e-6)
+    np.testing.assert_allclose(health["log_partition"], exact, rtol=1e-6)
 
 
 @pytest.mark.parametrize("ladders", [1, 5, 32, 70])
 def test_diagnostics_are_those_of_all_ladders(ladders):
-    told_law(ladders)
+    diagnostics_law(ladders)
 
 
 def test_the_law_catches_gaps_that_count_and_members_that_do_not():
     """70 ladders leave gaps in 16 groups."""
     name = "jaxanneal._methods.ladder.rung_energies.grouped"
-    caught(told_law, 70, ((name, lambda values, gap: grouped(values, 1000.0)),))
-    caught(told_law, 70, ((name, lambda values, gap: grouped(values, gap)[:1]),))
-    caught(
-        told_law,
-        70,
-        (("jaxanneal._diagnostics.diagnostics.sizes_of", lambda ladders: np.ones(16)),),
-    )
+    caught(diagnostics_law, 70, ((name, lambda values, gap: grouped(values, 1000.0)),))
+    caught(diagnostics_law, 70, ((name, lambda values, gap: grouped(values, gap)[:1]),))
+    sizes = "jaxanneal._diagnostics.diagnostics.sizes_of"
+    caught(diagnostics_law, 70, reader=((sizes, lambda ladders: np.ones(16)),))
 
 
 @pytest.mark.parametrize("ladders", [1, 5, 70])
@@ -87,14 +95,14 @@ def test_an_infinite_energy_adds_nothing(ladders, phase):
     """In the first phase, too, where there is no mean yet for it to stand at."""
     energies = np.float32(1e5 - 1000) + drawn(ladders)
     energies[phase, 0, 1] = np.inf
-    told, replica = followed(energies)
+    health, replica = followed(energies)
     by_rung = np.take_along_axis(energies.astype(np.float64), replica[:-1], axis=2)
     counted = np.where(np.isfinite(by_rung), by_rung, np.nan)
-    np.testing.assert_allclose(told["mean_energy"], np.nanmean(counted, (0, 1)), rtol=1e-6)
+    np.testing.assert_allclose(health["mean_energy"], np.nanmean(counted, (0, 1)), rtol=1e-6)
     capacity = np.nanvar(counted, (0, 1)) / TEMPERATURES**2
     # A group that lacks one energy in one of twelve phases still counts the phase in full.
-    np.testing.assert_allclose(told["heat_capacity"], capacity, rtol=0.03, atol=0.02)
-    assert np.all(np.isfinite(told["log_partition"]))
+    np.testing.assert_allclose(health["heat_capacity"], capacity, rtol=0.03, atol=0.02)
+    assert np.all(np.isfinite(health["log_partition"]))
 
 
 def test_swaps_are_counted_one_by_one_and_beyond_32_bits():
@@ -104,7 +112,8 @@ def test_swaps_are_counted_one_by_one_and_beyond_32_bits():
     words = np.stack([before & 0xFFFFFFFF, before >> 32]).astype(np.uint32)[:, :, None]
     state = replace(method.init(), accepted=jnp.asarray(words))
     equal = jnp.zeros(80)
-    after, _ = method.after_round(jax.random.key(0), state, jnp.asarray(1), equal, equal, equal)
+    after_round = jax.jit(method.after_round)
+    after, _ = after_round(jax.random.key(0), state, jnp.asarray(1), equal, equal, equal)
     counted = groups.as_integers(after.accepted)[:, 0]
     np.testing.assert_array_equal(counted, before + groups.sizes_of(40))
 

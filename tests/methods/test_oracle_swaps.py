@@ -126,7 +126,7 @@ LADDERS, ROUNDS, BURN = 400, 1600, 800
 
 
 @functools.cache
-def ideal(scheme, twin=()):
+def ideal(scheme, twin):
     """Return the final ladders and the rung of each replica, ``[rounds, ladders, rungs]``."""
     temperatures = np.geomspace(0.5, 5.0, PAIRS + 1)
     method = ja.ParallelTempering(
@@ -178,7 +178,7 @@ def test_replicas_make_round_trips_at_the_rate_of_the_theory():
 
 @pytest.mark.slow
 def test_round_trips_counted_on_the_way_are_those_that_the_host_counts():
-    ladders, rungs = ideal("deo")
+    ladders, rungs = ideal("deo", ())
     np.testing.assert_array_equal(ladders.round_trips, round_trips(rungs))
     caught(round_trip_law, DEO, "deo", ((f"{SWAPS}.journeys", half_trips),))
 
@@ -210,7 +210,7 @@ def rejection_law(ladders):
 
 
 def test_every_pair_rejects_as_often_as_the_closed_form_and_counts_its_attempts():
-    ladders, _ = ideal("deo")
+    ladders, _ = ideal("deo", ())
     rejection_law(ladders)
     caught(rejection_law, ideal("deo", EVEN_ONLY)[0])
 
@@ -231,7 +231,7 @@ def only_up(accepted):
 @pytest.mark.slow
 def test_labels_stay_permutations():
     """Twin 25."""
-    label_law(*ideal("deo"))
+    label_law(*ideal("deo", ()))
     caught(label_law, *ideal("deo", ((f"{SWAPS}.shift_of", only_up),)))
 
 
