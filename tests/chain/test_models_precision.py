@@ -1,5 +1,7 @@
 """Half, double and mixed precision: the law that is sampled, the optimum found, what is kept."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -127,7 +129,8 @@ def test_double_and_single_precision_in_one_tree(float64):
     assert abs(float(result.params["fine"]) - 1) < 1e-6
     chain = ja.init_chain(start, energy=energy)
     move = ja.moves.Gaussian(bounds=({"fine": -3.0, "coarse": 0.0}, 3.0), fraction=0.5)
-    chain, _ = ja.annealing_step(jax.random.key(0), chain, 1.0, energy=energy, move=move)
+    step = jax.jit(functools.partial(ja.annealing_step, energy=energy, move=move))
+    chain, _ = step(jax.random.key(0), chain, 1.0)
     assert {name: leaf.dtype for name, leaf in chain.params.items()} == {
         "fine": jnp.float64,
         "coarse": jnp.float32,

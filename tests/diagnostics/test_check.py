@@ -200,7 +200,8 @@ def fallen(start, **settings):
     method = ja.ParallelTempering(
         temperatures=0.1 * 4 ** np.linspace(0, 1, 4), ladders=8, swap_every=4, warmup=0, adapt=False
     )
-    return run(square, start, method, 4000, Gaussian(0.1), args=(0.0,), **settings)
+    move = Gaussian(0.1, target_acceptance=0.35)  # of no consequence without a warm-up
+    return run(square, start, method, 4000, move, args=(0.0,), **settings)
 
 
 def test_the_rungs_to_use_are_not_named_after_a_few_swaps_nor_from_a_fall():

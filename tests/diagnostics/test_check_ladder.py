@@ -20,17 +20,18 @@ def harmonic(x):
 
 
 @functools.cache
-def tempered(ladder, coordinates=10, ladders=16, steps=6000, warmup=2000):
+def tempered(ladder, coordinates=10, start=0.0, steps=6000, warmup=2000, target=None):
     """Run on a harmonic energy, without adaptation of the ladder."""
     method = ja.ParallelTempering(
-        temperatures=ladder, ladders=ladders, adapt=False, warmup=warmup, swap_every=4
+        temperatures=ladder, ladders=16, adapt=False, warmup=warmup, swap_every=4
     )
     return ja.anneal(
         harmonic,
-        jnp.zeros(coordinates),
+        np.full(coordinates, start, np.float32),
         key=0,
         method=method,
         steps=steps,
+        target=target,
         move=ja.moves.Gaussian(),
     )
 
@@ -80,16 +81,16 @@ def test_the_number_of_rungs_named_is_twice_the_exact_barrier(coordinates, ratio
 
 def test_a_run_within_its_warm_up_is_doubtful_unless_it_found_what_it_was_to_find():
     ladder = tuple(np.geomspace(0.1, 1.0, 4))
-    short = tempered(ladder, 2, 4, steps=400, warmup=400)
+    short = tempered(ladder, steps=400, warmup=400)
     with pytest.warns(UserWarning, match="within its warm-up, after 400 of 400 moves"):
         short.check()
     assert re.search(r"warm-up +400 moves, not over yet", short.summary())
-    longer = tempered(ladder, 2, 4, steps=440, warmup=400)
+    longer = tempered(ladder, steps=440, warmup=400)
     assert not any("warm-up" in text for text in check.doubts(longer))
     assert re.search(r"warm-up +400 moves\n", longer.summary())
-    method = ja.ParallelTempering(temperatures=ladder, warmup=400)
-    found = ja.anneal(harmonic, jnp.ones(2), key=0, method=method, steps=400, target=0.5)
-    assert found.stop_reason is ja.StopReason.TARGET and found.check() is found
+    ended = tempered(ladder, start=1.0, steps=400, warmup=400, target=2.5)
+    assert ended.stop_reason is ja.StopReason.TARGET and ended.steps > 0
+    assert not any("warm-up" in text for text in check.doubts(ended))
 
 
 def test_steps_that_shrink_to_nothing_are_named():

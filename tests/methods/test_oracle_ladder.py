@@ -30,13 +30,18 @@ def rejection(temperatures, d):
     return 1 - 2 * special.betainc(d / 2, d / 2, 1 / (1 + ratio))
 
 
+@functools.partial(jax.jit, static_argnames="distance")
+def moved_once(temperatures, acceptance, distance=barrier_between):
+    with broken(((f"{LADDER}.barrier_between", distance),)):
+        return equalised(temperatures, acceptance)
+
+
 def exact_ladder_law(d, rounds=3, distance=barrier_between):
     """From exact rates a few rounds lead to equal ones, and more change nothing."""
     temperatures = jnp.asarray(UNEVEN, jnp.float32)
-    with broken(((f"{LADDER}.barrier_between", distance),)):
-        for _ in range(rounds):
-            refused = rejection(np.asarray(temperatures, np.float64), d)
-            temperatures = equalised(temperatures, jnp.asarray(1 - refused, jnp.float32))
+    for _ in range(rounds):
+        refused = rejection(np.asarray(temperatures, np.float64), d)
+        temperatures = moved_once(temperatures, jnp.asarray(1 - refused, jnp.float32), distance)
     assert temperatures[0] == np.float32(0.1) and temperatures[-1] == 10
     refused = rejection(np.asarray(temperatures, np.float64), d)
     assert np.ptp(refused) < 0.005, refused
@@ -56,7 +61,7 @@ def test_the_ladder_law_catches_other_distances():
 @pytest.mark.parametrize("acceptance", [(1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0.0, 1.0)])
 def test_a_ladder_keeps_its_order_and_its_ends_whatever_was_measured(acceptance):
     temperatures = jnp.asarray([0.1, 0.2, 5.0, 6.0])
-    moved = equalised(temperatures, jnp.asarray(acceptance))
+    moved = moved_once(temperatures, jnp.asarray(acceptance))
     assert bool(jnp.all(jnp.diff(moved) > 0)) and moved[0] == temperatures[0]
     assert moved[-1] == temperatures[-1]
     if acceptance == (1.0, 1.0, 1.0):  # nothing was refused: nothing to mend

@@ -16,13 +16,17 @@ from jaxanneal.moves import Gaussian
 START = np.float32([5, -7])
 
 
-def terraces(x):
+def terraces(x, height=1.0):
     """Return an integer for every state, which no batch width can round."""
-    return jnp.sum(jnp.round(4 * x) ** 2)
+    return height * jnp.sum(jnp.round(4 * x) ** 2)
 
 
-def look(x):
-    return {"cell": jnp.round(x), "energy": terraces(x)}
+def bowl(x):
+    return jnp.sum(x**2)
+
+
+def look(x, height):
+    return {"cell": jnp.round(x), "energy": terraces(x, height)}
 
 
 @functools.cache
@@ -37,21 +41,21 @@ def tempered(temperatures=(1, 4, 16), ladders=2, swap_every=5, **settings):
     return run(method, **settings)
 
 
-def run(method, steps=100, record_every=5, observe=look, **settings):
-    settings = {"key": 0, "move": Gaussian(0.5), "observe": observe} | settings
-    return ja.anneal(
-        terraces, START, method=method, steps=steps, record_every=record_every, **settings
-    )
+def run(method, params=START, height=1.0, **settings):
+    """Run one of two programs, of annealing and of tempering."""
+    settings = {"steps": 100, "record_every": 5, "observe": look} | settings
+    settings |= {"key": 0, "move": Gaussian(0.5), "args": (height,)}
+    return ja.anneal(terraces, params, method=method, **settings)
 
 
 @pytest.fixture
 def summarised(monkeypatch):
     monkeypatch.setattr(history, "_BYTES", 100)
-    for made in (cooled, tempered):
-        made.cache_clear()
+    for cached_run in (cooled, tempered):
+        cached_run.cache_clear()
     yield
-    for made in (cooled, tempered):
-        made.cache_clear()
+    for cached_run in (cooled, tempered):
+        cached_run.cache_clear()
 
 
 def test_top_returns_the_best_distinct_states_stacked():
@@ -95,7 +99,7 @@ def test_the_table_names_what_matters_as_text_and_as_html():
         assert f">{name}</th>" in html
     assert lines["chains"].strip() == "6: 2 ladders of 3 rungs"
     assert len({line.find(line.split("  ")[-1].strip()) for line in text.splitlines()[:3]}) == 1
-    assert "nan" not in ja.polish(lambda x: jnp.sum(x**2), START, steps=2).summary()
+    assert "nan" not in ja.polish(bowl, START, steps=5).summary()
 
 
 def test_html_escapes_what_a_reason_says():
@@ -104,21 +108,13 @@ def test_html_escapes_what_a_reason_says():
 
 
 def test_barrier_and_round_trips_are_those_of_the_ladder():
-    """Two rungs at the same energy always swap: a round trip for every two phases of each pair."""
-    result = ja.anneal(
-        lambda x: 0 * x,
-        0.0,
-        key=0,
-        method=ja.ParallelTempering(temperatures=[1.0, 2.0], ladders=3, swap_every=1, warmup=10),
-        move=Gaussian(),
-        steps=50,
-    )
-    health = result.diagnostics
+    """Three rungs at the same energy always swap."""
+    health = tempered(height=0.0, swap_every=1, steps=80).diagnostics
     assert health.barrier == 0
-    # The one pair is tried in every other phase, and both replicas then change places: each is
-    # back after four phases, so 40 phases after the warm-up hold 10 trips of each.
-    np.testing.assert_array_equal(health.round_trips, [20] * 3)
-    np.testing.assert_array_equal(health.round_trip_rate, [0.5] * 3)
+    # A replica goes a rung further with every phase and stands still for one at either end: it is
+    # back after six phases, so 60 phases after the warm-up hold 10 trips of each.
+    np.testing.assert_array_equal(health.round_trips, [30] * 2)
+    np.testing.assert_array_equal(health.round_trip_rate, [0.5] * 2)
     assert allowed_rate(health.swap_rate, "deo") == 0.5
     assert cooled().diagnostics.barrier is None
 
@@ -127,7 +123,8 @@ def test_round_trips_do_not_depend_on_chunks_and_records():
     whole = tempered(steps=300, record_every=300, swap_every=3)
     parts = tempered(steps=7, record_every=1, swap_every=3)
     for steps in (30, 1, 262):
-        parts = ja.anneal(terraces, state=parts.state, observe=look, steps=steps, record_every=5)
+        settings = {"args": (1.0,), "observe": look, "record_every": 5}
+        parts = ja.anneal(terraces, state=parts.state, steps=steps, **settings)
     recorded = ("effective_sample_size", "rhat")  # of one record, and of 54
     for name, value in whole.diagnostics._asdict().items():
         if name not in recorded:
@@ -171,7 +168,7 @@ def test_dataset_of_a_summary(summarised):
 
 
 def test_dataset_of_a_polished_result():
-    data = ja.polish(lambda x: jnp.sum(x**2), START, steps=5).to_xarray()
+    data = ja.polish(bowl, START, steps=5).to_xarray()
     assert dict(data.energy.sizes) == {"record": 5, "chain": 1}
 
 
@@ -188,7 +185,7 @@ def drawn(figure):
 
 def test_pictures_show_energy_temperature_and_acceptance():
     assert labels(drawn(cooled().plot())) == ["Energy", "Temperature", "Acceptance of moves"]
-    polished = ja.polish(lambda x: jnp.sum(x**2), START, steps=5).plot()
+    polished = ja.polish(bowl, START, steps=5).plot()
     assert labels(drawn(polished)) == ["Energy"]
 
 
@@ -202,15 +199,7 @@ def test_pictures_of_summaries_of_no_moves_and_of_infinite_energies(summarised):
     ]
     assert "summarised" in overlap.texts[0].get_text()
     starts = np.float32([[np.nan, 0]] * 9 + [[1, 1]])
-    drawn(
-        ja.anneal(
-            terraces,
-            ja.stacked(starts),
-            key=0,
-            method=ja.SimulatedAnnealing(10, Geometric(1.0, 0.1)),
-            steps=20,
-        ).plot()
-    )
+    drawn(run(ja.SimulatedAnnealing(10, Geometric(1.0, 0.1)), ja.stacked(starts), steps=20).plot())
 
 
 def test_a_scale_is_logarithmic_only_where_all_is_positive():

@@ -47,7 +47,7 @@ RUNS = {
         BOUNDED,
         {"method": ja.SimulatedAnnealing(4, optax.exponential_decay(1.0, 10, 0.5))},
     ),
-    "own move": (LADDER, nudge, {"move": nudge}),
+    "own move": (GEOMETRIC, nudge, {"move": nudge}),
 }
 
 
