@@ -26,6 +26,9 @@ def terraces(params, line):
     return line[0] * height + line[1]
 
 
+heights = jax.jit(jax.vmap(terraces, (0, None)))
+
+
 def terraces_of_pair(params, line):
     return terraces({"a": params[0], "b": params[1]}, line)
 
@@ -148,7 +151,7 @@ def test_a_round_of_any_length_counts_what_it_accepts(monkeypatch, longest):
     monkeypatch.setattr(chunk, "LONGEST", longest)
     method = ja.ParallelTempering(temperatures=[1.0, 2.0], swap_every=300, adapt=False)
     algorithm = ja.algorithm(lambda x: 0.0 * x, method, Gaussian(), steps=600)
-    _, info = jax.jit(algorithm.step)(algorithm.init(0, 1.0))
+    _, info = jax.jit(lambda key: algorithm.step(algorithm.init(key, 1.0)))(jax.random.key(0))
     assert int(info.step) == 300
     assert np.all(np.asarray(info.acceptance_rate) == 1) == (longest == round.LONGEST)
 
@@ -206,7 +209,8 @@ def test_a_chain_alone_in_its_block_equals_itself_beside_any_neighbours():
 
     def annealed(starts):
         method = cooled(chains=len(starts))
-        return run(quadratic, ja.stacked(starts), MATRIX, method=method, block=4).chains
+        chains = run(quadratic, ja.stacked(starts), MATRIX, method=method, block=4).chains
+        return jax.tree.map(np.asarray, chains)
 
     among, alone = annealed(starts), annealed(starts[:1])
     same(jax.tree.map(lambda x: x[:1], among), alone)
@@ -239,7 +243,7 @@ def test_the_best_energy_never_rises_and_belongs_to_the_best_state():
         if "Tempering" not in type(method).__name__:  # there replicas travel between the rows
             assert np.all(np.diff(result.history.best_energy, axis=0) <= 0)
             assert np.all(result.history.best_energy <= result.history.energy)
-        best = jax.vmap(lambda p: terraces(p, FREE))(result.chains.best_params)
+        best = heights(result.chains.best_params, FREE)
         same(best, result.chains.best_energy)
         assert result.energy == float(terraces(result.params, FREE)) == float(np.min(best))
         lowest = np.min(result.history.best_energy.reshape(STEPS, -1), axis=1)

@@ -149,13 +149,9 @@ def test_chains_leave_a_start_without_an_energy_and_do_not_come_back():
     caught(half_line_law, starts_at_nan)
 
 
-def sixteenths(n):
-    return n.astype(jnp.float32) ** 2 / 16
-
-
-def sixteenths_and_a_million(n):
-    """Exact: the spacing of float32 at 1e6 is 1/16."""
-    return 1e6 + sixteenths(n)
+def sixteenths(params):
+    """Exact with a height of a million, too, where the spacing of float32 is 1/16."""
+    return params["height"] + params["n"].astype(jnp.float32) ** 2 / 16
 
 
 def by_weights(key, chain, temperature, **kwargs):
@@ -164,8 +160,9 @@ def by_weights(key, chain, temperature, **kwargs):
     weight = lambda energy: jnp.exp(-energy / temperature)  # noqa: E731
     ratio = weight(chain.energy + info.delta_energy) / weight(chain.energy)
     accepted = jax.random.uniform(key) < ratio
-    x = jnp.where(accepted, new.params, chain.params)
-    return ja.init_chain(x, energy=kwargs["energy"]), ja.StepInfo(accepted, ratio, info.finite)
+    n = jnp.where(accepted, new.params["n"], chain.params["n"])
+    moved = ja.init_chain(chain.params | {"n": n}, energy=kwargs["energy"])
+    return moved, ja.StepInfo(accepted, ratio, info.finite)
 
 
 def in_half_precision(key, chain, temperature, **kwargs):
@@ -178,12 +175,13 @@ def in_half_precision(key, chain, temperature, **kwargs):
 def million_law(step=ja.annealing_step):
     """A million more in the energy changes no decision, bit for bit."""
     starts = np.random.default_rng(8).integers(-9, 10, 2000).astype(np.int32)
-    move = ja.moves.IntegerStep(width=3)
+    move = ja.moves.PerLeaf({"n": ja.moves.IntegerStep(width=3), "height": None})
+    kernel = {"energy": sixteenths, "move": move, "moves": 40, "step": step}
     near, far = (
-        evolve(9, starts, 0.7, energy=energy, move=move, moves=40, step=step)
-        for energy in (sixteenths, sixteenths_and_a_million)
+        evolve(9, {"n": starts, "height": np.full(2000, height, np.float32)}, 0.7, **kernel)
+        for height in (0.0, 1e6)
     )
-    np.testing.assert_array_equal(near.chains.params, far.chains.params)
+    np.testing.assert_array_equal(near.chains.params["n"], far.chains.params["n"])
     np.testing.assert_array_equal(near.acceptance, far.acceptance)
 
 

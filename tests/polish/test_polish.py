@@ -147,7 +147,7 @@ def test_a_chain_that_is_not_finite_stops_alone_and_keeps_its_best(optimizer):
     assert np.all(best[[0, 2, 3]] <= starts[[0, 2, 3]]) and np.all(best[[0, 2, 3]] >= 0)
     np.testing.assert_allclose(found.energy, np.sqrt(np.nanmin(best[[0, 2, 3]])), atol=1e-7)
     assert "non-finite" in found.summary()
-    alone = ja.polish(root, ja.stacked(starts[3:]), optimizer, steps=30)
+    alone = ja.polish(root, ja.stacked(np.repeat(starts[3:], 4, axis=0)), optimizer, steps=30)
     np.testing.assert_allclose(alone.chains.best_params[0], best[3], rtol=1e-5, atol=1e-7)
 
 
