@@ -108,11 +108,13 @@ def test_words_in_the_order_of_a_run_are_uniform_and_independent():
     order_law()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("twin", [one_round, no_last_shift, congruence])
 def test_the_order_law_catches_a_weak_hash(twin):
     caught(order_law, bits=twin)
 
 
+@pytest.mark.slow
 def test_the_order_law_catches_keys_that_are_sums():
     caught(order_law, derived=added)
 

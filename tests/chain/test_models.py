@@ -144,7 +144,7 @@ def test_a_mixed_tree_moves_by_leaf_and_none_freezes():
 
 def test_seed_raw_and_typed_key_are_the_same_key():
     keys = (7, jax.random.key(7, impl="threefry2x32"), jax.random.PRNGKey(7))
-    results = [ja.anneal(bowl, jnp.zeros(2), **{**SHORT, "key": key}) for key in keys]
+    results = [ja.anneal(bowl, 0.0, **{**SHORT, "key": key}) for key in keys]
     assert len({result.energy for result in results}) == 1
 
 

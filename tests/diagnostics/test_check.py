@@ -84,7 +84,14 @@ SOUND = {
 }
 
 
-@pytest.mark.parametrize("make", SOUND.values(), ids=SOUND.keys())
+SLOW = ["a discrete ladder"]  # beside a default ladder and a discrete run
+CASES = [
+    pytest.param(make, id=name, marks=[pytest.mark.slow] * (name in SLOW))
+    for name, make in SOUND.items()
+]
+
+
+@pytest.mark.parametrize("make", CASES)
 def test_sound_run_passes_in_silence_and_is_returned(make):
     """Warnings are errors here."""
     result = make()

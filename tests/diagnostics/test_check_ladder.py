@@ -71,7 +71,10 @@ def exact_barrier(coordinates, ratio):
     return inside * np.log(ratio)
 
 
-@pytest.mark.parametrize("coordinates, ratio, rungs", [(50, 10.0, 4), (10, 30.0, 4)])
+@pytest.mark.parametrize(
+    "coordinates, ratio, rungs",
+    [pytest.param(50, 10.0, 4, marks=pytest.mark.slow), (10, 30.0, 4)],
+)
 def test_the_number_of_rungs_named_is_twice_the_exact_barrier(coordinates, ratio, rungs):
     """Within a tenth, however few the rungs are from which it is told."""
     result = tempered(tuple(np.geomspace(0.1, 0.1 * ratio, rungs)), coordinates)

@@ -65,7 +65,7 @@ def test_the_law_catches_a_device_that_hears_of_its_own_chains_alone(monkeypatch
 
 @pytest.mark.usefixtures("two_devices")
 def test_blocks_that_do_not_divide_leave_devices_without_one():
-    method = ja.SimulatedAnnealing(chains=3)
+    method = ja.SimulatedAnnealing(3, ja.cooling.Geometric(1.0, 0.01))
     data = (np.ones((4, 12), np.float32),)
     options = {"key": 0, "method": method, "steps": 50, "block": 4, "args": data}
     one = ja.anneal(energy, START, sharding=mesh(1), **options)

@@ -1,5 +1,7 @@
 """Free energies of a ladder by stepping stones, from ideal exploration: oracles (b) and (c)."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,10 +20,20 @@ from jaxanneal._methods.ladder.free_energy import (
 LADDER = np.geomspace(0.5, 4.0, 7)
 DIMENSION, LADDERS, PHASES = 4, 500, 200
 EXACT = DIMENSION / 2 * np.log(LADDER / LADDER[-1])
+WEIGHTS = "jaxanneal._methods.ladder.swaps.log_weights"
 
 
-def explored(twin=()):
-    """Return the ladders after phases in which every rung was drawn afresh from its own law."""
+@functools.partial(jax.jit, static_argnames="twins")
+def explored(twins=(), which=None):
+    """Return the ladders after phases in which every rung was drawn afresh from its own law.
+
+    Broken twins of the weights are compiled together; ``which`` of them is a number.
+    """
+
+    def weights(temperatures, energies):
+        every = [twin(temperatures, energies) for twin in twins]
+        return [jnp.stack(sides)[which] for sides in zip(*every, strict=True)]
+
     method = ja.ParallelTempering(
         temperatures=LADDER, ladders=LADDERS, swap_every=1, warmup=PHASES // 2
     )
@@ -34,13 +46,13 @@ def explored(twin=()):
         none = jnp.zeros(method.chains)
         return method.after_round(jax.random.key(2), ladders, step, energies, none, none)[0], None
 
-    with broken(twin):
-        return jax.jit(lambda: jax.lax.scan(one_phase, method.init(), 1 + jnp.arange(PHASES))[0])()
+    with broken(((WEIGHTS, weights),) if twins else ()):
+        return jax.lax.scan(one_phase, method.init(), 1 + jnp.arange(PHASES))[0]
 
 
-def free_energy_law(twin=()):
+def free_energy_law(*twin):
     """Both one-sided estimates are unbiased means of groups of ladders; their mean is ln Z."""
-    ladders = explored(twin)
+    ladders = explored(*twin)
     assert ladders.phases == PHASES // 2
     ratios = np.exp(np.diff(EXACT))  # of the hotter rung's Z over the colder one's
     up, down = np.exp(log_means(ladders.weights))
@@ -51,19 +63,17 @@ def free_energy_law(twin=()):
     np.testing.assert_allclose(log_partition(log_means(ladders.weights)), EXACT, atol=0.025)
 
 
-WEIGHTS = "jaxanneal._methods.ladder.swaps.log_weights"
-
-
 def test_stepping_stones_give_the_free_energy_of_every_rung():
     free_energy_law()
 
 
 def test_the_free_energy_law_catches_a_wrong_sign_and_temperatures_for_betas():
-    caught(
-        free_energy_law,
-        ((WEIGHTS, lambda t, energies: [-one for one in log_weights(t, energies)]),),
+    twins = (
+        lambda t, energies: [-one for one in log_weights(t, energies)],
+        lambda t, energies: log_weights(1 / t[::-1], energies),
     )
-    caught(free_energy_law, ((WEIGHTS, lambda t, energies: log_weights(1 / t[::-1], energies)),))
+    for which in range(len(twins)):
+        caught(free_energy_law, twins, which)
 
 
 def test_the_running_mean_is_the_mean_whatever_the_size_of_the_weights():

@@ -42,8 +42,8 @@ def tempered(observe=look, steps=400, warmup=100, **settings):
 
 
 @functools.cache
-def cooled(observe=look, steps=20):
-    return run(ja.SimulatedAnnealing(30, Geometric(4.0, 0.5, 20)), observe, steps)
+def cooled(observe=look, steps=20, **settings):
+    return run(ja.SimulatedAnnealing(30, Geometric(4.0, 0.5, 20)), observe, steps, **settings)
 
 
 def run(method, observe, steps, record_every=2):
@@ -186,7 +186,7 @@ REFUSALS = [
         "records after the warm-up, got 25 records, none after it.* shorter warmup=",
     ),
     (
-        lambda: tempered(record_every=1),
+        lambda: cooled(record_every=1),
         "a history of all chains, got their summary.* larger record_every=",
     ),
 ]

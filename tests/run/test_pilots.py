@@ -9,17 +9,18 @@ from jaxanneal import StopReason
 START = np.float32([5, -7])
 
 
-def terraces(x):
+def terraces(x, height):
     """Return an integer for every state, which no batch width can round."""
-    return jnp.sum(jnp.round(4 * x) ** 2)
+    return height * jnp.sum(jnp.round(4 * x) ** 2)
 
 
-def flat(x):
-    return jnp.zeros(())
+def run(height, min_temperature, key, **settings):
+    method = ja.SimulatedAnnealing(16, min_temperature=min_temperature)
+    return ja.anneal(terraces, START, key=key, args=(height,), method=method, **settings)
 
 
 def test_patience_does_not_end_a_calibration():
-    result = ja.anneal(flat, START, key=0, steps=10_000, patience=100)
+    result = run(0.0, 1e-30, key=0, steps=10_000, patience=100)
     assert (result.stop_reason, result.steps) == (StopReason.PATIENCE, 128)
 
 
@@ -31,8 +32,7 @@ def test_energies_of_any_size_are_calibrated():
 
 
 def test_min_temperature_does_not_end_a_calibration():
-    method = ja.SimulatedAnnealing(16, min_temperature=1.0)
-    result = ja.anneal(terraces, START, key=1, method=method, steps=200)
+    result = run(1.0, 1.0, key=1, steps=200)
     assert (result.stop_reason, result.energy) == (StopReason.MIN_TEMPERATURE, 0)
     assert 0 < result.steps < 200
     assert result.history.temperature.min() > 1.0
