@@ -74,7 +74,7 @@ def from_the_float_itself(key, leaf, limits):
 NEAREST = (("jaxanneal.moves._perturbation.real", from_the_float_itself),)
 
 
-@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, pytest.param(jnp.float16, marks=pytest.mark.slow)])
 def test_steps_below_the_spacing_of_half_precision_move_the_chain_and_keep_the_law(dtype):
     for steps in (0.05, 0.8, 5.0):
         cell_law(dtype, steps)

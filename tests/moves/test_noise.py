@@ -74,7 +74,9 @@ def distribution_law(noise, law):
     assert stats.kstest(inner, near).pvalue > 5e-7
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "t 5")) for n in LAWS]
+)
 def test_noise_has_its_distribution_and_a_scaled_one_has_not(name):
     noise, law = LAWS[name]
     distribution_law(noise, law)
