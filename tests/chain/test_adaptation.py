@@ -52,7 +52,7 @@ def own_factor(log_factor, energy, step, largest, mixed):
     return log_factor
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["annealing", pytest.param("tempering", marks=pytest.mark.slow)])
 def test_a_chain_that_does_not_search_stays_at_its_infinite_energy(name):
     caught(left_law, METHODS[name], (("jaxanneal._engine.round.tried", own_factor),))
 

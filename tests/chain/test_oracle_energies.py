@@ -126,7 +126,14 @@ def far_law(kind, **twin):
 FAR = (("jaxanneal.moves._perturbation.step_between", lambda size, noise, low, up: size * noise),)
 
 
-@pytest.mark.parametrize("kind", [ja.moves.Gaussian, ja.moves.Laplace, ja.moves.Uniform])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ja.moves.Gaussian,
+        pytest.param(ja.moves.Laplace, marks=pytest.mark.slow),
+        ja.moves.Uniform,
+    ],
+)
 def test_steps_far_beyond_the_box_keep_their_digits(kind):
     far_law(kind)
     caught(far_law, kind, twin=FAR)

@@ -81,6 +81,7 @@ def parts(key, bits):
     return bits ^ jnp.stack([low, high & which, high & ~which])
 
 
+@pytest.mark.slow
 def test_the_step_law_catches_wrong_decisions():
     caught(step_law, twin=(("jaxanneal._chain.chain.accept", accept_above),))
     caught(step_law, step=against_the_best)

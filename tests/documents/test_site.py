@@ -14,6 +14,7 @@ import jaxanneal as ja
 
 DOCS = pathlib.Path(ja.__file__).parent.parent / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+LONG = ["loops", "moves", "sampling", "sweeps", "when"]  # run with the slow tests
 BLOCK = re.compile(r"^```python\n(.*?)^```$", flags=re.S | re.M)
 
 
@@ -43,7 +44,10 @@ def test_a_page_that_shows_a_wrong_output_or_code_that_raises_is_caught():
         honest_page_law("```python\nlater\n```\n\n```python\nlater = 1\n```\n")
 
 
-@pytest.mark.parametrize("path", [pytest.param(p, id=p.stem) for p in PAGES])
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] * (p.stem in LONG)) for p in PAGES],
+)
 def test_code_of_the_page_runs_and_prints_what_is_shown(path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "Agg")
     # As readers have JAX, not with the strict promotion of these tests.

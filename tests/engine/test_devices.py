@@ -109,6 +109,7 @@ def test_what_is_no_split_of_chains_is_refused(given, error, text):
         annealed("SA", given)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_devices")
 def test_devices_tell_each_other_energies_and_labels_alone(monkeypatch):
     programs, prepare = [], compile.Program.prepare

@@ -87,6 +87,7 @@ def lost_replica(accepted):
     return jnp.pad(accepted.astype(jnp.int8), ((0, 0), (0, 1)))
 
 
+@pytest.mark.slow
 def test_the_exchange_law_catches_a_lost_replica():
     caught(exchange_law, twin=((f"{SWAPS}.shift_of", lost_replica),))
 

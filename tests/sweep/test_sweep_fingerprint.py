@@ -177,7 +177,12 @@ def test_constants_of_nested_functions_belong_to_an_energy(tmp_path, monkeypatch
         told_apart_law(jitted, "energy", tmp_path / "twin")
 
 
-@pytest.mark.parametrize("make", CALLS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make",
+    # Stores are told apart by the same fingerprint, in all cases.
+    [pytest.param(m, marks=[pytest.mark.slow] * (m not in (jitted, moved))) for m in CALLS],
+    ids=lambda make: make.__name__,
+)
 def test_a_checkpoint_refuses_the_same(make, tmp_path):
     checkpoint = ja.Checkpoint(tmp_path)
     first = ja.anneal(**make(False), checkpoint=checkpoint)
