@@ -162,7 +162,8 @@ def needing(what: str, extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        remedy = f"{what} needs {error.name}: pip install 'jaxanneal[{extra}]'."
+        package = str(error.name).partition(".")[0]
+        remedy = f"{what} needs {package}: pip install 'jaxanneal[{extra}]'."
         raise ImportError(remedy) from error
 
 

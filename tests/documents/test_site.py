@@ -14,7 +14,7 @@ import jaxanneal as ja
 
 DOCS = pathlib.Path(ja.__file__).parent.parent / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-LONG = ["loops", "moves", "sampling", "sweeps", "when"]  # run with the slow tests
+LONG = ["moves", "sampling", "sweeps", "when"]  # run with the slow tests
 BLOCK = re.compile(r"^```python\n(.*?)^```$", flags=re.S | re.M)
 
 
