@@ -61,29 +61,29 @@ def compiler_options(
     return _CUDA
 
 
-class ByIdentity:
-    """An unhashable callable, such as a module with arrays: the same object is the same program."""
+class Keyed:
+    """A value as a dictionary key: equal to another one of the same key, such as a digest or id."""
 
-    def __init__(self, function: Callable[..., Any]):
-        self.function = function
+    def __init__(self, value: Any, key: Any):
+        self.value, self.key = value, key
 
     def __call__(self, *args: Any) -> Any:
-        """Call the function."""
-        return self.function(*args)
+        """Call the value."""
+        return self.value(*args)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ByIdentity) and self.function is other.function
+        return isinstance(other, Keyed) and self.key == other.key
 
     def __hash__(self) -> int:
-        return id(self.function)
+        return hash(self.key)
 
 
 def hashable(function: Any) -> Any:
-    """Return ``function``, wrapped if it cannot be a dictionary key."""
+    """Return ``function``, by identity if it cannot be a dictionary key: a module with arrays."""
     try:
         hash(function)
     except TypeError:
-        return ByIdentity(function)
+        return Keyed(function, id(function))
     return function
 
 

@@ -1,4 +1,4 @@
-"""The static part of a call: everything that needs a program of its own."""
+"""What needs a program of its own: the energy, the width of a block, devices, and records."""
 
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ class Layout(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """What a call computes, for which other numbers make no other program.
+    """The static part of a call; equal ones share a program, whatever their numbers.
 
     Args:
         energy: The user's energy.

@@ -1,7 +1,6 @@
 """Where chains start: one tree for all, a stacked tree, or an initialiser."""
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -98,7 +97,10 @@ def initial_parameters(params: Any, key: Any, chains: int) -> Parameters:
                 )
                 raise ValueError(refusal(path, expected, describe(leaf), remedy))
     elif is_initialiser(params):
-        starts = initialised(params, start_keys(key, chains))
+        remedy = "Draw with jax.random from its key, or pass ja.stacked(starts), made outside."
+        start = lambda key: Parameters.of(traced("params", params, key, remedy=remedy))  # noqa: E731
+        numbers = jnp.arange(chains, dtype=jnp.int32)
+        starts = jax.vmap(lambda n: start(keys.stream(key, keys.START, n)))(numbers)
     else:
         one = Parameters.of(params, warn=True)
         starts = one.with_leaves(
@@ -108,22 +110,6 @@ def initial_parameters(params: Any, key: Any, chains: int) -> Parameters:
         remedy = "Pass arrays; Python integers, bools, strings and functions are held fixed."
         raise TypeError(refusal("params", "at least one parameter", _shown(params), remedy))
     return starts
-
-
-def start_keys(key: jax.Array, chains: int) -> jax.Array:
-    """Return the key from which each chain's start is drawn."""
-    numbers = jnp.arange(chains, dtype=jnp.int32)
-    return jax.vmap(lambda n: keys.stream(key, keys.START, n))(numbers)
-
-
-def initialised(function: Callable[[jax.Array], Any], chain_keys: jax.Array) -> Parameters:
-    """Call an initialiser once per chain, under ``vmap``."""
-    remedy = (
-        "Draw with jax.random from its key, or make all starts outside and pass ja.stacked(starts)."
-    )
-    return jax.vmap(lambda key: Parameters.of(traced("params", function, key, remedy=remedy)))(
-        chain_keys
-    )
 
 
 def check_start(move: Move, starts: Parameters) -> None:

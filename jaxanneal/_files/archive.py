@@ -5,10 +5,11 @@ which is the end of the file, is a checksum of all bytes before it.
 """
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
-import tempfile
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -58,19 +59,18 @@ def write(
         if isinstance(array, jax.Array) and not array.is_fully_addressable
     }
     # In the same folder, because a file can be renamed only within one file system.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    name = path.parent / f".{path.name}.{os.getpid()}.{threading.get_ident()}"
+    handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with os.fdopen(handle, "w+b") as file:
             _write_members(file, header, arrays, shared)
             _seal(file)
             file.flush()
             os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)  # a temporary file is its owner's alone
         os.replace(name, path)
     except BaseException:
-        os.unlink(name)
+        with contextlib.suppress(FileNotFoundError):  # Ctrl-C after it was renamed
+            os.unlink(name)
         raise
     _sync_directory(path.parent)
 
@@ -155,9 +155,11 @@ def _named_damage() -> Iterator[None]:
     """Give the errors of zipfile, NumPy and JSON, which are of many kinds, one name."""
     try:
         yield
-    except Damaged:
+    except (Damaged, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # the disk's, not the file's
+            raise
         raise Damaged(f"{type(error).__name__}: {error}") from error
 
 

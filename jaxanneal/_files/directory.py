@@ -33,7 +33,8 @@ class Directory:
         _refuse_older(path)
         self._lock = _locked(path)
         for half in path.glob(".save_*"):  # of a run that was killed while saving
-            half.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                half.unlink()
 
     def close(self) -> None:
         """Let another run have the directory."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxanneal._chain import keys
 from jaxanneal._chain.energy import as_array, describe, traced
@@ -64,6 +65,10 @@ class Own(Method):
         if theirs != mine:
             remedy = "To change it, start anew with params=ja.stacked(result.chains.params)."
             raise ValueError(refusal("method", f"a state of {theirs}", f"{mine}", remedy))
+        numbers = [jax.tree.leaves(method.own) for method in (self, bound)]
+        if len(numbers[0]) == len(numbers[1]) and not all(map(np.array_equal, *numbers)):
+            temperatures = self._temperatures(self._tree(state[0]))  # new numbers hold from here on
+            return state[0], temperatures, temperatures
         return state
 
     def temperatures_of(self, chain: jax.Array, state: Any, step: jax.Array) -> jax.Array:
@@ -100,7 +105,9 @@ class Own(Method):
 
     def _exchanged(self, key: jax.Array, energies: jax.Array, state: Any) -> Any:
         leaves, temperatures, _ = state
-        old = jax.tree.unflatten(jax.tree.structure(jax.eval_shape(self._first)), leaves)
+        old = self._tree(leaves)
+        # Of one dtype, whatever the energy's own: a state that holds them has that of init.
+        energies = energies.astype(float)
         new = traced("method.exchange", users_object(self).exchange, key, old, energies)
         remedy = "exchange returns a state made like that of init: same structure, shapes, dtypes."
         if jax.tree.structure(new) != jax.tree.structure(old):
@@ -112,7 +119,9 @@ class Own(Method):
                 where = f"method.exchange: state{jax.tree_util.keystr(path)}"
                 raise TypeError(refusal(where, describe(a), describe(b), remedy))
         new_leaves = tuple(jnp.asarray(leaf) for leaf in jax.tree.leaves(new))
-        return new_leaves, self._temperatures(new), temperatures
+        # What is no temperature stays, so that the host sees it whatever the chunks are.
+        sound = jnp.all(jnp.isfinite(temperatures) & (temperatures >= 0))
+        return new_leaves, jnp.where(sound, self._temperatures(new), temperatures), temperatures
 
     def _temperatures(self, tree: Any) -> jax.Array:
         """Return the temperature of each chain by the user's state."""
@@ -128,6 +137,10 @@ class Own(Method):
             remedy = "Return for example jnp.full(self.chains, temperature)."
             raise TypeError(refusal("method.temperatures", expected, describe(returned), remedy))
         return jnp.broadcast_to(temperatures.astype(float), self.shape)
+
+    def _tree(self, leaves: Any) -> Any:
+        """Return the user's state with these leaves."""
+        return jax.tree.unflatten(jax.tree.structure(jax.eval_shape(self._first)), leaves)
 
     def _first(self) -> Any:
         def array(path: Any, leaf: Any) -> jax.Array:
@@ -160,7 +173,11 @@ def as_own(method: Any) -> Own:
     every = at_least_one(f"{path}.exchange_every", every, "Use 1 to exchange after every move.")
     leaves = jax.tree.leaves(method)
     if len(leaves) != 1 or leaves[0] is not method:
-        return Own(strong(method), every, chains)
+        numbers = strong(method)
+        if not isinstance(numbers.chains, int | np.integer):
+            remedy = "Declare it with dataclasses.field(metadata={'static': True})."
+            raise TypeError(refusal(f"{path}.chains", "a static field", "a traced one", remedy))
+        return Own(numbers, every, chains)
     try:
         hash(method)
     except TypeError:

@@ -12,39 +12,23 @@ from jaxanneal._chain.energy import evaluate
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import refusal, strong
 from jaxanneal._engine.blocks import over_chains
-from jaxanneal._engine.compile import Program
+from jaxanneal._engine.compile import Keyed, Program
 from jaxanneal._engine.history import RECORDS
 from jaxanneal._pytree import pytree_dataclass
-from jaxanneal._run.fingerprint import program_digest
+from jaxanneal._run.fingerprint import calls_back, program_digest
 
 
-class Optimizer:
-    """An optax optimiser as a dictionary key.
+def as_optimizer(optimizer: Any, starts: Parameters, free: tuple[bool, ...]) -> Keyed:
+    """Return the optimiser as a dictionary key, by default ``optax.adam(1e-2)``.
 
     An optax optimiser is a pair of closures, new objects in each call of ``optax.adam(1e-2)``. Two
-    of them are equal here if they compute the same.
-
-    Args:
-        transformation: The optimiser.
-        digest: What tells it apart.
-    """
-
-    def __init__(self, transformation: Any, digest: str):
-        self.transformation, self.digest = transformation, digest
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Optimizer) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
-
-def as_optimizer(optimizer: Any, starts: Parameters) -> Optimizer:
-    """Return the optimiser as a dictionary key, by default ``optax.adam(1e-2)``.
+    of them are equal here if they compute the same. What one computes on the host nobody can see:
+    with a callback in it, it equals itself alone.
 
     Args:
         optimizer: The optimiser, or ``None``.
         starts: Parameters like those that it is going to move, ``[chains, ...]``.
+        free: Whether each of them moves.
 
     Raises:
         TypeError: It is not an optax optimiser.
@@ -55,23 +39,23 @@ def as_optimizer(optimizer: Any, starts: Parameters) -> Optimizer:
         remedy = "Write for example optimizer=optax.adam(1e-2)."
         raise TypeError(refusal("optimizer", "an optax optimiser", repr(optimizer), remedy))
     transformation = optax.with_extra_args_support(optimizer)
-    floating = [leaf for leaf in starts.leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    position = tuple(jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in floating)
+    finest = jax.dtypes.canonicalize_dtype(float)
+    position = tuple(
+        jax.ShapeDtypeStruct(leaf.shape[1:], _finer(leaf.dtype, finest))
+        for leaf in _free(starts.leaves, free)
+    )
 
     def value_of(position: Any) -> jax.Array:
-        return sum((jnp.sum(x, dtype=float) for x in position), jnp.zeros((), float))
+        return sum((jnp.sum(x, dtype=finest) for x in position), jnp.zeros((), finest))
 
-    def step(position: Any, state: Any) -> Any:
+    def first_step(position: Any) -> Any:
         settings = {"value": value_of(position), "grad": position, "value_fn": value_of}
-        return transformation.update(position, state, position, **settings)
+        state = transformation.init(position)
+        return state, transformation.update(position, state, position, **settings)
 
     with jax.numpy_dtype_promotion("standard"):  # optax's Adam needs it
-        state = jax.eval_shape(transformation.init, position)
-        digests = (
-            program_digest(transformation.init, position),
-            program_digest(step, position, state),
-        )
-    return Optimizer(transformation, " ".join(digests))
+        digest = program_digest(first_step, position)
+    return Keyed(transformation, (digest, optimizer if calls_back(digest) else None))
 
 
 _KEPT = 16  # programs, and with them the energies that they were made from
@@ -116,14 +100,14 @@ class Records:
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def begin_program(optimizer: Optimizer, free: tuple[bool, ...], width: int) -> Program:
+def begin_program(optimizer: Keyed, free: tuple[bool, ...], width: int) -> Program:
     """Return the program that makes all chains ready to descend, and an empty record."""
 
     def begin(chain: Chain) -> tuple[Descent, Records]:
         leaves = _free(chain._params.leaves, free)
         position = tuple(leaf.astype(_finer(leaf.dtype, chain.energy.dtype)) for leaf in leaves)
         with jax.numpy_dtype_promotion("standard"):  # optax's Adam needs it
-            state = strong(optimizer.transformation.init(position))
+            state = strong(optimizer.value.init(position))
         no, yes, none = jnp.asarray(False), jnp.asarray(True), jnp.zeros((), jnp.int32)
         empty = jnp.zeros(RECORDS, chain.energy.dtype)
         return Descent(chain, position, state, yes, no, none), Records(empty, empty)
@@ -132,9 +116,7 @@ def begin_program(optimizer: Optimizer, free: tuple[bool, ...], width: int) -> P
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def descent_program(
-    energy: Any, optimizer: Optimizer, free: tuple[bool, ...], width: int
-) -> Program:
+def descent_program(energy: Any, optimizer: Keyed, free: tuple[bool, ...], width: int) -> Program:
     """Return the program that makes the steps from ``first`` up to ``end``, both traced."""
 
     def descend(
@@ -207,7 +189,7 @@ def _step(
     descent: Descent,
     energy: Any,
     args: Any,
-    optimizer: Optimizer,
+    optimizer: Keyed,
     free: tuple[bool, ...],
     limits: Any,
 ) -> Descent:
@@ -219,7 +201,7 @@ def _step(
 
     value, gradient = _differentiated(value_of, position)
     with jax.numpy_dtype_promotion("standard"):  # optax's Adam needs it
-        update, inner = optimizer.transformation.update(
+        update, inner = optimizer.value.update(
             gradient, descent.optimizer, position, value=value, grad=gradient, value_fn=value_of
         )
         moved = jax.tree.map(lambda x, u: x + u, position, update)

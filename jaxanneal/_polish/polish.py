@@ -11,7 +11,7 @@ from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import count, host_array, refusal, refuse_tracing
 from jaxanneal._diagnostics.diagnostics import Diagnostics
 from jaxanneal._engine.blocks import default_width
-from jaxanneal._engine.compile import compile_programs
+from jaxanneal._engine.compile import Keyed, compile_programs
 from jaxanneal._engine.history import History, default_record_every
 from jaxanneal._engine.programs import start_program
 from jaxanneal._engine.sharding import default_device, everywhere, fetch
@@ -25,7 +25,6 @@ from jaxanneal._engine.starts import (
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._polish.descent import (
     Descent,
-    Optimizer,
     Records,
     as_optimizer,
     begin_program,
@@ -96,13 +95,13 @@ def polish(
     Optimization (2006), algorithms 3.5 and 7.4, for ``optax.lbfgs``.
     """
     refuse_tracing("polish", "Polish outside of them; it batches its chains itself.")
-    energy, data, clock = as_energy(energy), as_data(args), Clock()
+    energy, data = as_energy(energy), as_data(args)
     steps = count("steps", steps, 1, "Pass the number of gradient steps.")
     top = count("top", top, 1, "Use 1 for the best state alone.")
     starts, known = _starts(params_or_result, top)
     state = params_or_result.state if isinstance(params_or_result, Result) else None
     box = as_box(bounds, _held(params_or_result), starts)
-    optimizer_key = as_optimizer(optimizer, starts)
+    optimizer_key, clock = as_optimizer(optimizer, starts, box.free), Clock()
     with interruptible() as interruption:
         width = None if state is None else state.width
         run = _Run(energy, optimizer_key, starts, known, box, data, steps, width, clock)
@@ -127,7 +126,7 @@ class _Run:
     def __init__(
         self,
         energy: Any,
-        optimizer: Optimizer,
+        optimizer: Keyed,
         starts: Parameters,
         known: np.ndarray,
         box: Box,

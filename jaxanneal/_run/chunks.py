@@ -26,7 +26,7 @@ class Goal(NamedTuple):
     """When the moves of a run end.
 
     Args:
-        first: Step before the first of them.
+        first: Moves per chain before them.
         steps: Moves per chain.
         target: Stop at this best energy or below.
         patience: Stop after so many steps without improvement.
@@ -100,6 +100,7 @@ class Chunks:
         self.reasons: list[StopReason | None] = [None] * len(goals)
         self.report: Any = None
         self._lasts, self._cold = self.steps, [False] * len(goals)
+        self._tables: dict[Any, np.ndarray] = {}
 
     @property
     def going(self) -> np.ndarray:
@@ -108,6 +109,7 @@ class Chunks:
 
     def inputs(self, length: int) -> tuple[Any, ...]:
         """Return the inputs of a chunk of up to ``length`` moves; of none for the last record."""
+        self._tables = {}
         on_host = is_on_host(self.methods[0])
         if on_host:
             length = min(length, _TABLE - 1)
@@ -125,14 +127,14 @@ class Chunks:
     def take(self, outputs: Any) -> None:
         """Take over what a chunk returned: the state, the record buffer and the report."""
         state, recorder, report = outputs
-        steps = np.asarray(report.step).reshape(-1)  # waits: a failure leaves the last report
+        require_temperatures(report.temperatures)  # or what is wrong would be saved
+        steps = np.asarray(report.step).reshape(-1)
         self.state, self.report = state, report
         self.recorder = self.recorder if recorder is None else recorder
         self.moves, self.steps = np.where(self.going, steps - self.steps, 0), steps
         codes = np.asarray(report.reason).reshape(-1)
         for i in np.flatnonzero(self.going).tolist():
             self.reasons[i] = self._reason(i, int(codes[i]))
-        require_temperatures(report.temperatures, int(steps.max()))
 
     def _reason(self, i: int, code: int) -> StopReason | None:
         if code in _REASONS:
@@ -142,7 +144,7 @@ class Chunks:
         return StopReason.MIN_TEMPERATURE if self._cold[i] else StopReason.STEPS
 
     def _end(self, i: int, length: int) -> tuple[int, bool]:
-        """Return where the next chunk of a run ends, and whether its lowest temperature is there.
+        """Return where the next chunk of a run ends, and whether it reaches min_temperature there.
 
         Steps are looked at as far as a table reaches.
         """
@@ -152,27 +154,29 @@ class Chunks:
         end = min(goal.last, step + length)
         if goal.min_temperature is None:
             return end, False
-        values = tabulate(self.methods[i].cooling, self._coming(i, step))
+        values = self._table(i, step)
         cold = np.flatnonzero(is_cold(values, goal.min_temperature))
         if cold.size == 0:
             return min(end, step + _TABLE), False
         first = step + int(cold[0])
         return (first, True) if first <= end else (end, False)
 
-    def _coming(self, i: int, first: int) -> np.ndarray:
-        """Return the next steps, as many as a table has; none that the run never makes."""
-        return np.minimum(np.arange(first, first + _TABLE), max(self.goals[i].last - 1, 0))
+    def _table(self, i: int, first: int) -> np.ndarray:
+        """Return the temperatures of a run from a step on, evaluated once for runs that share them.
+
+        As many as a table has, and none of a step that the run never makes.
+        """
+        cooling, last = self.methods[i].cooling, max(self.goals[i].last - 1, 0)
+        place = id(cooling), first, last
+        if place not in self._tables:
+            steps = np.minimum(np.arange(first, first + _TABLE), last)
+            self._tables[place] = tabulate(cooling, steps)
+        return self._tables[place]
 
     def _tabulate(self) -> None:
         """Put the coming temperatures into the state: the schedule is the host's to evaluate."""
-        known: dict[Any, np.ndarray] = {}
         firsts = np.maximum(self.steps - 1, 0)  # the temperature of the last move is reported, too
-        rows = []
-        for i, (method, first) in enumerate(zip(self.methods, firsts.tolist(), strict=True)):
-            place = id(method.cooling.function), first, self.goals[i].last
-            if place not in known:
-                known[place] = tabulate(method.cooling, self._coming(i, first))
-            rows.append(known[place])
+        rows = [self._table(i, first) for i, first in enumerate(firsts.tolist())]
         values = np.stack(rows) if self.many else rows[0]
         method = with_table(self.state.method, firsts if self.many else firsts[0], values)
         self.state = replace(self.state, method=method)
@@ -186,7 +190,7 @@ def control(
     Args:
         goals: When each run ends.
         ends: The step at which its chunk ends.
-        lasts: The step at which its last record is made.
+        lasts: The step at which it is over.
         energies: Dtype of the energies.
         many: Whether there is a leading axis of runs.
     """
@@ -205,14 +209,14 @@ def control(
     )
 
 
-def require_temperatures(temperatures: Any, step: int) -> None:
-    """Refuse to go on at temperatures that are none, which a method of one's own may return."""
+def require_temperatures(temperatures: Any) -> None:
+    """Refuse to go on at temperatures that are none, which a function of the user's may return."""
     values = np.asarray(temperatures)
     sound = np.isfinite(values) & (values >= 0)
     if not np.all(sound):
         remedy = "Keep them positive, for example with jnp.maximum(temperature, 1e-6)."
-        expected = f"finite temperatures >= 0 at step {step}"
-        raise ValueError(refusal("method.temperatures", expected, values[~sound].flat[0], remedy))
+        got = values[~sound].flat[0]
+        raise ValueError(refusal("temperatures", "finite temperatures >= 0", got, remedy))
 
 
 def timed(program: Any, inputs: tuple[Any, ...]) -> tuple[Any, float]:

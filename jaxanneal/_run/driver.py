@@ -26,7 +26,7 @@ from jaxanneal._run.progress import Progress, RunBar
 
 
 class RecordedRun(Chunks):
-    """The moves of one run, with their history; without a bar to show they are a pilot's.
+    """The moves of one run, with their history.
 
     Args:
         driver: What the chunks are made with.
@@ -35,7 +35,7 @@ class RecordedRun(Chunks):
         steps: Moves per chain.
         record_every: Moves between records.
         saved: What was saved of these moves, of which ``state`` is a part.
-        pilot: Whether neither patience nor a lowest temperature ends them.
+        pilot: Whether they are a pilot's, which neither patience nor a lowest temperature ends.
     """
 
     def __init__(
@@ -68,13 +68,14 @@ class RecordedRun(Chunks):
         """
         driver = self.driver
         outputs, seconds = timed(chunk_program(driver.setup), self.inputs(length))
+        report = outputs[-1]
+        moves = int(report.step) - int(self.steps[0])
+        driver.best = report.best_energy, report.best
+        driver.evaluations += moves * self.method.chains
         self.take(outputs)
         self.recorder, rows = history.empty(self.recorder)
         self.rows += rows
-        moves = int(self.moves[0])
-        driver.best = self.report.best_energy, self.report.best
         driver.pace.measure(moves, moves, seconds)
-        driver.evaluations += moves * self.method.chains
         self.accepted_before, self.accepted = self.accepted, float(self.report.accepted)
         return self.reasons[0]
 

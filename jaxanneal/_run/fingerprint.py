@@ -34,6 +34,9 @@ _SHOWN, _LETTERS = 4, 120
 COOLING, MOVE = "what the cooling does", "what the move does"
 METHOD = "what the method does"
 
+# Ends the digest of a program that calls Python on the host.
+_CALLS_BACK = " with a callback"
+
 # Steps of a schedule of the user's that are looked at, evenly spread over the run.
 _PROBES = 1024
 
@@ -180,10 +183,16 @@ def program_digest(function: Any, *inputs: Any) -> str:
     # Shapes alone: the text may also name the devices of an array.
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), inputs)
     closed = jax.make_jaxpr(function)(*shapes)
-    sha = hashlib.blake2b(_bare(str(closed)).encode(), digest_size=16)
+    text = str(closed)
+    sha = hashlib.blake2b(_bare(text).encode(), digest_size=16)
     for constant in _constants(closed):
         sha.update(shown(constant).encode())
-    return sha.hexdigest()
+    return sha.hexdigest() + (_CALLS_BACK if "callback[" in text else "")
+
+
+def calls_back(digest: str) -> bool:
+    """Return whether a program of this digest calls Python on the host, which no digest sees."""
+    return digest.endswith(_CALLS_BACK)
 
 
 def _constants(program: Any) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM that end a run with its result, instead of a traceback without one."""
+"""What ends a run from outside, Ctrl-C and SIGTERM, and the clock that tells its seconds."""
 
 import contextlib
 import os

@@ -67,7 +67,7 @@ class Batch:
 
     Args:
         runs: The runs, of one structure.
-        size: Slots of the program.
+        size: Rows of the program.
         params: What the user passed as ``params``.
         driver: Makes the moves of many runs.
     """
@@ -136,10 +136,10 @@ class Batch:
 
     def _calibrated(self, chains: Chain) -> tuple[list[Any], np.ndarray, Chain | None, list[Any]]:
         """Return methods, first factors, chains with the best states, and reasons not to run."""
-        none: list[StopReason | None] = [None] * len(self.rows)
-        zeros = np.zeros(self.energies.shape, jax.dtypes.canonicalize_dtype(float))
+        reasons: list[StopReason | None] = [None] * len(self.rows)
+        factors = np.zeros(self.energies.shape, jax.dtypes.canonicalize_dtype(float))
         if not self.problem.method.needs_calibration:
-            return [job.bound for job in self.jobs], zeros, None, none
+            return [job.bound for job in self.jobs], factors, None, reasons
         pilot_runs = {
             i: pilots(self.energies[i], self.problem.coordinates, run.job.limits.steps)
             for i, run in enumerate(self.runs)
@@ -156,16 +156,16 @@ class Batch:
                 except StopIteration as end:
                     calibrations[i] = end.value
                     del next_pilots[i]
-        methods, factors = [job.bound for job in self.jobs], zeros
+        methods = [job.bound for job in self.jobs]
         for i, result in calibrations.items():
             job = self.jobs[i]
             methods[i] = calibrated(job.problem.method, result, job.limits.steps)
-            none[i] = None if result.reason is StopReason.STEPS else result.reason
+            reasons[i] = None if result.reason is StopReason.STEPS else result.reason
         program = mapped(temperatures_program(), (True,))
         temperatures = np.asarray(self._call(program, self._stacked(methods)))
         for i, result in calibrations.items():
             factors[i] = first_factors(result.rises, temperatures[i])
-        return methods, factors, best, none
+        return methods, factors, best, reasons
 
     def _stacked(self, methods: list[Any]) -> Any:
         ready = {id(method): on_device(method) for method in methods}
@@ -204,10 +204,10 @@ class Batch:
         own = (True, self.own_chains, best is not None or self.own_chains, True, True, True)
         program = mapped(state_program(None), own)
         move = stack([job.problem.move for job in self.jobs])
-        method, kept = self._stacked(methods), chains if best is None else best
+        method, known = self._stacked(methods), chains if best is None else best
         missing = self.problem.total - factors.shape[1]
         factors = np.concatenate([factors, np.repeat(factors[:, :1], missing, axis=1)], axis=1)
-        return self._call(program, self.keys, chains, kept, method, move, factors)
+        return self._call(program, self.keys, chains, known, method, move, factors)
 
     def _goal(self, row: int, method: Any, reason: StopReason | None) -> Goal:
         limits = self.jobs[row].limits

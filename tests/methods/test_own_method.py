@@ -9,6 +9,7 @@ import pytest
 from laws import caught
 
 import jaxanneal as ja
+from jaxanneal._run import chunks
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Gaussian
 
@@ -174,6 +175,13 @@ def test_the_pure_algorithm_takes_it():
     assert (int(state.step), info.temperatures.shape) == (3, (4,))
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Traced(Halving):
+    start: float
+    chains: int
+
+
 class Unhashable(Halving):
     __hash__ = None
 
@@ -191,6 +199,10 @@ def no_exchange():
     [
         (no_exchange, r"method: expected a method, got .* without exchange\. Write for example"),
         (Unhashable, r"method: expected a pytree or a hashable object, got Unhashable\. Register"),
+        (
+            lambda: Traced(1.0, 4),
+            r"Traced\.chains: expected a static field, got a traced one\. Declare it with",
+        ),
         (lambda: changed(chains=0), r"Changed\.chains: expected an integer >= 1, got 0\. Use 1"),
         (
             lambda: changed(temperatures=lambda self, state: jnp.ones(3)),
@@ -218,7 +230,62 @@ def test_what_is_no_method_is_refused_before_anything_compiles(make, text):
 
 def test_temperatures_that_are_none_end_a_run_and_keep_what_was_found():
     method = changed(temperatures=lambda self, state: 5.0 - state["step"].astype(float))
-    text = r"^method\.temperatures: expected finite temperatures >= 0 at step \d+, got -"
+    text = r"^temperatures: expected finite temperatures >= 0, got -1\.0\. Keep them positive"
     with pytest.raises(ValueError, match=text) as raised:
         run(method)
     assert np.isfinite(raised.value.result.energy)
+
+
+def wrong_for_a_while(self, state):
+    step = state["step"].astype(float)
+    return jnp.where((step > 9) & (step < 20), -1.0, 1.0)
+
+
+@pytest.mark.parametrize("look", [0.0, 1e9])
+def test_a_wrong_temperature_is_seen_in_chunks_of_any_length_and_never_saved(
+    look, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(chunks, "LOOK_SECONDS", look)
+    monkeypatch.setattr(chunks, "GROWTH", 1000)
+    method = changed(temperatures=wrong_for_a_while)
+    checkpoint = ja.Checkpoint(tmp_path, every_seconds=1e-9)
+    for _ in range(2):  # the second call goes on from what was sound, and fails again
+        with pytest.raises(ValueError, match=r"^temperatures: expected .* got -1\.0"):
+            run(method, steps=300, checkpoint=checkpoint)
+
+
+def test_new_numbers_of_a_method_hold_from_where_a_run_goes_on():
+    first = run(SpreadCooling(exchange_every=100))
+    method = SpreadCooling(start=5.0, exchange_every=100)
+    again = ja.anneal(energy, state=first.state, method=method, steps=5, record_every=1)
+    np.testing.assert_array_equal(again.history.temperature, 1.0)  # its state has the old one
+    method = Held(4.0)
+    first = run(Held(1.0))
+    again = ja.anneal(energy, state=first.state, method=method, steps=5, record_every=1)
+    np.testing.assert_array_equal(again.history.temperature, 4.0)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """Hold a temperature that no state knows, and the energies in a state."""
+
+    temperature: float
+    chains: int = dataclasses.field(default=4, metadata={"static": True})
+    exchange_every: int = 100
+
+    def init(self):
+        return jnp.zeros(4)
+
+    def temperatures(self, state):
+        return jnp.full(4, self.temperature)
+
+    def exchange(self, key, state, energies):
+        return energies
+
+
+@pytest.mark.usefixtures("float64")
+def test_energies_are_given_in_the_precision_of_settings(tmp_path):
+    method = dataclasses.replace(Held(1.0), exchange_every=2)
+    kept = run(method, checkpoint=ja.Checkpoint(tmp_path))
+    same(kept, run(method))

@@ -8,7 +8,7 @@ import pytest
 
 import jaxanneal as ja
 from jaxanneal._chain.parameters import Parameters
-from jaxanneal._engine.compile import ByIdentity
+from jaxanneal._engine.compile import Keyed
 from jaxanneal._polish import polish
 from jaxanneal._polish.descent import as_optimizer
 
@@ -17,7 +17,7 @@ TRACES = []
 
 
 def key_of(optimizer):
-    return as_optimizer(optimizer, Parameters.of(STARTS))
+    return as_optimizer(optimizer, Parameters.of(STARTS), (True,))
 
 
 def rosenbrock(x):
@@ -68,6 +68,38 @@ def test_optimisers_are_told_apart_by_what_they_compute():
     other = [key_of(optax.sgd(rate)) for rate in (0.1, jnp.full((), 0.1), jnp.full((), 0.2))]
     assert len({*same, *other}) == 1 + len(other)
     assert key_of(optax.sgd(jnp.full((), 0.2))) == other[-1]  # by value, not by object
+
+
+def by_callback(rate):
+    """Return gradient descent whose steps are made on the host."""
+
+    def update(gradient, state, params=None):
+        step = lambda g: np.float32(-rate) * g  # noqa: E731
+        host = lambda g: jax.pure_callback(step, g, g, vmap_method="sequential")  # noqa: E731
+        return jax.tree.map(host, gradient), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def test_what_an_optimiser_computes_on_the_host_is_its_own():
+    first, second = by_callback(0.0), by_callback(0.5)
+    assert key_of(first) == key_of(first) != key_of(second)
+    moved = [float(ja.polish(bowl, 2.0, each, steps=1).energy) for each in (first, second)]
+    assert moved == [2.0, 0.5]
+
+
+def bowl(x):
+    return 0.5 * x**2
+
+
+def test_an_optimiser_for_the_leaves_that_move_is_read_with_these():
+    start = {"x": np.float32([1.0]), "held": np.float32([3.0])}
+    move = ja.moves.PerLeaf({"x": ja.moves.Gaussian(), "held": None})
+    both = lambda p: jnp.sum(p["x"] ** 2 + p["held"] ** 2)  # noqa: E731
+    run = ja.anneal(both, start, key=0, move=move, steps=20)
+    masked = optax.masked(optax.sgd(0.1), (True,))
+    polished = ja.polish(both, run, masked, steps=50)
+    assert polished.energy <= run.energy and polished.params["held"] == 3.0
 
 
 def test_an_optimiser_may_hold_itself_and_what_has_no_hash():
@@ -141,7 +173,7 @@ def test_an_energy_without_a_hash_is_the_same_program_by_identity():
     energy = Energy()
     assert ja.polish(energy, 1.0, steps=2).energy < 1.0
     assert ja.polish(energy, 1.0, steps=2).compile_seconds == 0.0
-    assert isinstance(polish.as_energy(energy), ByIdentity)
+    assert isinstance(polish.as_energy(energy), Keyed)
 
 
 def untraceable(x):
