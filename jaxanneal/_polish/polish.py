@@ -104,11 +104,11 @@ def polish(
     optimizer_key, clock = as_optimizer(optimizer, starts, box.free), Clock()
     with interruptible() as interruption:
         width = None if state is None else state.width
-        run = _Run(energy, optimizer_key, starts, known, box, data, steps, width, clock)
-        return run.descend(interruption)
+        call = _Call(energy, optimizer_key, starts, known, box, data, steps, width, clock)
+        return call.descend(interruption)
 
 
-class _Run:
+class _Call:
     """One call: its programs, and what they make of the starts.
 
     Args:
