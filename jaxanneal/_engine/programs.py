@@ -14,7 +14,7 @@ from jaxanneal._engine.chunk import run_chunk
 from jaxanneal._engine.compile import Program
 from jaxanneal._engine.history import History
 from jaxanneal._engine.setup import Setup
-from jaxanneal._engine.sharding import Axes, Spread, by_chain, everywhere
+from jaxanneal._engine.sharding import Spread, axes_of, by_chain, everywhere
 from jaxanneal._engine.starts import initial_parameters
 from jaxanneal._engine.state import LANES, State, initial_state, refreshed, start_chains
 
@@ -60,7 +60,7 @@ def state_program(spread: Spread | None) -> Program:
     ) -> State:
         merged = Chain(chains._params, chains.energy, best._best_params, best.best_energy)
         inputs = (key, merged, method, move, log_factor)
-        return initial_state(*jax.tree.map(jnp.copy, inputs), axes=_axes(spread))
+        return initial_state(*jax.tree.map(jnp.copy, inputs), axes=axes_of(spread))
 
     takes = (False, True, True, False, False, True)
     return Program(make, (), spread, takes, _STATE)
@@ -81,7 +81,7 @@ def refresh_program(spread: Spread | None) -> Program:
 
     def refresh(state: State, now: Chain, best: Chain) -> State:
         state, now, best = jax.tree.map(jnp.copy, (state, now, best))
-        return refreshed(state, now, best, _axes(spread))
+        return refreshed(state, now, best, axes_of(spread))
 
     return Program(refresh, (), spread, (_STATE, True, True), _STATE)
 
@@ -98,10 +98,6 @@ def placed(state: State, spread: Spread | None) -> State:
     """Return a state on the devices where a run takes place."""
     put = lambda chains, part: (by_chain if chains else everywhere)(part, spread)  # noqa: E731
     return jax.tree.map(put, _STATE, state)
-
-
-def _axes(spread: Spread | None) -> Axes:
-    return None if spread is None else spread.axes
 
 
 def row_shapes(setup: Setup, state: Any, args: Parameters) -> History:

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from jaxanneal._engine.sharding import Axes, Spread
+from jaxanneal._engine.sharding import Axes, Spread, axes_of
 
 
 class Layout(NamedTuple):
@@ -37,4 +37,4 @@ class Setup(NamedTuple):
     @property
     def axes(self) -> Axes:
         """Axes of the mesh over which chains are spread."""
-        return None if self.spread is None else self.spread.axes
+        return axes_of(self.spread)

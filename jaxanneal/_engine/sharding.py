@@ -91,6 +91,11 @@ def _over(devices: Any, names: Any, axes: Any) -> Spread:
     return Spread(Mesh(devices, tuple(names)), tuple(axes))
 
 
+def axes_of(spread: Spread | None) -> Axes:
+    """Return the axes of the mesh over which chains are spread."""
+    return None if spread is None else spread.axes
+
+
 def lanes(chains: int, width: int, spread: Spread | None) -> int:
     """Return the number of lanes in whole blocks of ``width``, as many blocks on every device."""
     parts = width * (1 if spread is None else spread.devices)

@@ -90,7 +90,7 @@ class ParallelTempering(Method):
     # The engine's view: temperatures, exchanges, and which replica stands where in the results.
 
     has_rungs = True
-    counted = {"temperatures": "rungs"}  # noqa: RUF012  # new values have a count of their own
+    count_of = {"temperatures": "rungs"}  # noqa: RUF012
     adapts_throughout = False  # step sizes settle in the warm-up
 
     @property

@@ -1,5 +1,6 @@
 """What the engine asks of a method; what is said here is right where chains stay in their slots."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -26,6 +27,7 @@ class Method:
         has_rungs: Whether slots are rungs of ladders, between which chains travel as replicas.
         adapts_throughout: Whether step sizes follow a falling temperature to the end.
         needs_calibration: Whether the temperatures are still to be found.
+        count_of: By the name of a setting that is an array, that of the setting which counts it.
     """
 
     chains: Any
@@ -34,6 +36,7 @@ class Method:
     has_rungs = False
     adapts_throughout = True
     needs_calibration: Any = False
+    count_of: Mapping[str, str] = {}
 
     @property
     def shape(self) -> tuple[int, ...]:

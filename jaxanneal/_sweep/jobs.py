@@ -107,12 +107,10 @@ class Jobs:
             with jax.default_device(default_device()):
                 known = Problem(*inputs, settings.block, None, self.clock)
             self._problems[place] = known
-            self._once(
-                ("move", method.chains, id(settings.move)), settings.move, lambda: known.move
-            )
+            move, data = known.move, known.data
+            self._once(("move", method.chains, id(settings.move)), settings.move, lambda: move)
             # One object for data that is the same: then a batch shares it.
-            place = "data", _identity(settings.args)
-            known.data = self._once(place, settings.args, lambda: known.data)
+            known.data = self._once(("data", _identity(settings.args)), settings.args, lambda: data)
             return known
         problem = copy.copy(known)
         problem.method, problem.data = method, self._data_of(settings.args)

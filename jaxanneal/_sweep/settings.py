@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from jaxanneal._chain.move import Symmetric, Unregistered
 from jaxanneal._checks import refusal
+from jaxanneal._methods.protocol import Method
 from jaxanneal._methods.schedule import Function
 from jaxanneal.cooling import Geometric
 
@@ -124,9 +125,9 @@ def _rebuilt(node: Any, new: dict[str, Any]) -> Any:
         return node._replace(**new)  # pyright: ignore[reportAttributeAccessIssue]
     if isinstance(node, list | tuple):
         return type(node)(new.get(str(index), value) for index, value in enumerate(node))
-    for name, count in getattr(node, "counted", {}).items():
-        if name in new:
-            new = {count: None} | new
+    method: Any = node  # of which another array may have another length
+    count_of = method.count_of if isinstance(method, Method) else {}
+    new = {count: None for name, count in count_of.items() if name in new} | new
     return dataclasses.replace(node, **new)
 
 
