@@ -13,6 +13,22 @@ def static(**kwargs: Any) -> Any:
     return dataclasses.field(metadata={"static": True}, **kwargs)
 
 
+class Unseen:
+    """A value that goes along with a structure and is no part of it: equal to any other."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unseen)
+
+    def __hash__(self) -> int:
+        return hash(Unseen)
+
+    def __repr__(self) -> str:
+        return "Unseen"
+
+
 @dataclass_transform(
     eq_default=False, frozen_default=True, field_specifiers=(dataclasses.field, static)
 )
@@ -50,6 +66,11 @@ def pytree_dataclass(cls: type[T]) -> type[T]:
 def pytree_subclass(cls: type[T]) -> type[T]:
     """Do the same for a class that keeps the constructor of its parent, as type checkers see it."""
     return pytree_dataclass(cls)
+
+
+def shapes_of_one(tree: Any) -> Any:
+    """Return the shapes of one of many that lie along a leading axis."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), tree)
 
 
 def replace(tree: T, **changes: Any) -> T:

@@ -17,7 +17,9 @@ from scipy import stats
 
 import jaxanneal as ja
 from jaxanneal._chain.move import as_move
+from jaxanneal._engine import programs
 from jaxanneal._methods.ladder.groups import as_integers
+from jaxanneal._polish import descent
 from jaxanneal.moves import _perturbation
 
 # A test gives a false alarm with probability 1e-6. Two-sided, 5 standard errors are passed with
@@ -183,9 +185,22 @@ SWAP_TWINS = {  # numbered as in oracle (f)
 
 
 @contextmanager
+def programs_of_their_own() -> Iterator[None]:
+    """Keep what is compiled in this context apart, whose library computes something else."""
+    modules = (programs, descent)
+    kept = [x for module in modules for x in vars(module).values() if hasattr(x, "cache_clear")]
+    forget = lambda: [function.cache_clear() for function in kept]  # noqa: E731
+    forget()
+    try:
+        yield
+    finally:
+        forget()
+
+
+@contextmanager
 def broken(twin: Twin) -> Iterator[None]:
     """Replace parts of the library while it is traced."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, programs_of_their_own():
         for name in ("_every", "_some") if twin else ():
             # JAX keeps the traces of branches, those with another twin or with none.
             branch = getattr(_perturbation, name)

@@ -151,9 +151,13 @@ def init_chain(params: Any, *, energy: Energy, args: tuple[Any, ...] = ()) -> Ch
     if not any(leaf.size for leaf in parameters.leaves):
         remedy = "Pass arrays; Python integers, bools, strings and functions are held fixed."
         raise TypeError(refusal("params", "at least one parameter", repr(params), remedy))
-    value = evaluate(energy, parameters.tree, as_args(args))
-    value = jnp.where(jnp.isfinite(value), value, jnp.inf)
+    value = start_energy(evaluate(energy, parameters.tree, as_args(args)))
     return Chain(parameters, value, parameters, value)
+
+
+def start_energy(value: jax.Array) -> jax.Array:
+    """Return the energy of a start: infinite where it is not finite, to be left at once."""
+    return jnp.where(jnp.isfinite(value), value, jnp.inf)
 
 
 def annealing_step(
@@ -208,8 +212,10 @@ def annealing_step(
     if not isinstance(chain, Chain):
         remedy = "Make it with ja.init_chain(params, energy=energy)."
         raise TypeError(refusal("chain", "a Chain", type(chain).__name__, remedy))
+    data = as_args(args)
+    value_of = lambda new: evaluate(energy, new.tree, data)  # noqa: E731
     inputs = (keys.as_key(key), chain, as_temperature(temperature))
-    chain, info, _ = transition(*inputs, energy, as_move(move), as_args(args), factor)
+    chain, info, _ = transition(*inputs, value_of, as_move(move), factor)
     return chain, info
 
 
@@ -217,15 +223,14 @@ def transition(
     key: jax.Array,
     chain: Chain,
     temperature: ArrayLike,
-    energy: Energy,
+    value_of: Callable[[Parameters], jax.Array],
     move: Move,
-    args: tuple[Any, ...],
     factor: ArrayLike,
 ) -> tuple[Chain, StepInfo, jax.Array]:
     """Make one step, and also return its log acceptance probability: step sizes adapt by it."""
     old = chain._params
     new, log_hastings = propose(jax.random.fold_in(key, keys.PROPOSAL), old, move, factor)
-    value = evaluate(energy, new.tree, args)
+    value = value_of(new)
     finite = jnp.isfinite(value)
     delta = value - chain.energy
     temperature = jnp.asarray(temperature, value.dtype)

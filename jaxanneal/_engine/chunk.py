@@ -4,15 +4,13 @@ The ``while_loop`` over rounds stands here, and nowhere else. A method decides t
 exchanges; the engine knows neither ladders nor schedules.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine.history import Recorder, record
 from jaxanneal._engine.round import LONGEST, advance
-from jaxanneal._engine.setup import Setup
+from jaxanneal._engine.setup import Data, Setup
 from jaxanneal._engine.sharding import Axes
 from jaxanneal._engine.state import State, Watch, best_of_all, best_state
 from jaxanneal._methods.protocol import next_multiple
@@ -70,13 +68,13 @@ GOING, TARGET_REACHED, PATIENCE_OVER = range(3)
 
 
 def run_chunk(
-    state: State, recorder: Recorder, args: Parameters, control: Control, setup: Setup
+    state: State, recorder: Recorder, data: Data, control: Control, setup: Setup
 ) -> tuple[State, Recorder, Report]:
     """Run until ``control.end``, until the record buffer is full, or until a reason to stop.
 
     One compilation serves every length: the number of rounds is decided on the device.
     """
-    data, axes = args.tree, setup.axes
+    axes = setup.axes
 
     def recorded(recorder: Recorder, state: State) -> Recorder:
         return record(recorder, state, data, setup)
@@ -147,7 +145,7 @@ def _judged(state: State, control: Control, axes: Axes) -> tuple[Watch, jax.Arra
     return watch, reason.astype(jnp.int32)
 
 
-def one_exchange(state: State, args: tuple[Any, ...], setup: Setup) -> State:
+def one_exchange(state: State, data: Data, setup: Setup) -> State:
     """Run to the end of the method's round: the moves up to the next exchange, and the exchange."""
     end = state.method.next_exchange(state.step)
 
@@ -157,6 +155,6 @@ def one_exchange(state: State, args: tuple[Any, ...], setup: Setup) -> State:
     def part(state: State) -> State:
         stop = jnp.minimum(end, state.method.next_stop(state.step))
         stop = jnp.minimum(stop, next_multiple(state.step, jnp.asarray(LONGEST, jnp.int32)))
-        return advance(state, stop, args, setup)
+        return advance(state, stop, data, setup)
 
     return jax.lax.while_loop(going, part, state)

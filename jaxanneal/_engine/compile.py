@@ -61,32 +61,6 @@ def compiler_options(
     return _CUDA
 
 
-class Keyed:
-    """A value as a dictionary key: equal to another one of the same key, such as a digest or id."""
-
-    def __init__(self, value: Any, key: Any):
-        self.value, self.key = value, key
-
-    def __call__(self, *args: Any) -> Any:
-        """Call the value."""
-        return self.value(*args)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Keyed) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-
-def hashable(function: Any) -> Any:
-    """Return ``function``, by identity if it cannot be a dictionary key: a module with arrays."""
-    try:
-        hash(function)
-    except TypeError:
-        return Keyed(function, id(function))
-    return function
-
-
 class Compilation(NamedTuple):
     """A program that has been traced.
 

@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxanneal._chain.energy import recordable, traced
 from jaxanneal._checks import host_array
 from jaxanneal._engine.blocks import over_chains
-from jaxanneal._engine.setup import Layout, Setup
+from jaxanneal._engine.setup import Data, Layout, Setup
 from jaxanneal._engine.sharding import from_owner, gather
 from jaxanneal._engine.state import State
 from jaxanneal._pytree import pytree_dataclass, replace
@@ -110,13 +109,13 @@ def layout(state: State, observed: Any, steps: int, record_every: int | None) ->
     return Layout(summarise, int(np.clip(_BUFFER_BYTES // row, 4, _BUFFER_RECORDS))), every
 
 
-def observe_slots(state: State, args: tuple[Any, ...], setup: Setup) -> Any:
+def observe_slots(state: State, data: Data, setup: Setup) -> Any:
     """Observe every chain, or in parallel tempering the coldest rung of each ladder."""
     observe, axes = setup.observe, setup.axes
     if observe is None:
         return None
     method, params, mine = state.method, state.chains._params, state.lanes
-    see = lambda p: recordable(traced("observe", observe, p.tree, *args))  # noqa: E731
+    see = lambda params: observe(data.observe, params, data.args)  # noqa: E731
     if not method.has_rungs:
         seen = over_chains(see, params, setup.width)
         result = jax.tree.map(lambda x: gather(x, axes)[: method.chains], seen)
@@ -145,16 +144,16 @@ def new_recorder(row: Any, step: int, accepted: Any, layout: Layout) -> Recorder
     return Recorder(rows, none, at, host_array(counts))
 
 
-def record(recorder: Recorder, state: State, args: tuple[Any, ...], setup: Setup) -> Recorder:
+def record(recorder: Recorder, state: State, data: Data, setup: Setup) -> Recorder:
     """Add one row to the buffer."""
-    row = make_row(recorder.step, recorder.accepted, state, args, setup)
+    row = make_row(recorder.step, recorder.accepted, state, data, setup)
     put = jax.lax.dynamic_update_index_in_dim  # `at[].set` scatters, which takes longer to compile
     rows = jax.tree.map(lambda x, value: put(x, value, recorder.count, 0), recorder.rows, row)
     return Recorder(rows, recorder.count + 1, state.step, state.accepted)
 
 
 def make_row(
-    since: jax.Array, accepted: jax.Array, state: State, args: tuple[Any, ...], setup: Setup
+    since: jax.Array, accepted: jax.Array, state: State, data: Data, setup: Setup
 ) -> History:
     """Return one record of the run as it stands."""
     method, count, axes = state.method, state.method.chains, setup.axes
@@ -169,7 +168,7 @@ def make_row(
     }
     fields = {name: x.reshape(method.shape) for name, x in fields.items()}
     fields["temperature"] = jnp.broadcast_to(temperature, method.shape)
-    observed = observe_slots(state, args, setup)
+    observed = observe_slots(state, data, setup)
     replica = replicas(state)
     if setup.layout.summarise:
         fields = {name: summary(x) for name, x in fields.items()}

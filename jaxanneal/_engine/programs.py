@@ -8,17 +8,18 @@ import jax
 import jax.numpy as jnp
 
 from jaxanneal._chain.chain import Chain
+from jaxanneal._chain.computation import Computation
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine import history
 from jaxanneal._engine.chunk import run_chunk
 from jaxanneal._engine.compile import Program
 from jaxanneal._engine.history import History
-from jaxanneal._engine.setup import Setup
+from jaxanneal._engine.setup import Data, Setup
 from jaxanneal._engine.sharding import Spread, axes_of, by_chain, everywhere
-from jaxanneal._engine.starts import initial_parameters
+from jaxanneal._engine.starts import drawn
 from jaxanneal._engine.state import LANES, State, initial_state, refreshed, start_chains
 
-# Programs kept, and with them the energies that they were made from.
+# Programs kept, and with them what they compute: those that are used no more are dropped.
 _KEPT = 64
 
 # Which parts of a state have a leading axis of chains.
@@ -28,17 +29,21 @@ _STATE = State(**_PARTS)
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def initialiser_program(function: Any, chains: int) -> Program:
+def initialiser_program(initialiser: Computation, chains: int) -> Program:
     """Return the program that makes the starts of all chains from the run key."""
-    return Program(lambda key: initial_parameters(function, key, chains))
+
+    def starts(constants: Any, key: jax.Array) -> Parameters:
+        return drawn(lambda key: initialiser(constants, key), key, chains)
+
+    return Program(starts)
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def start_program(energy: Any, width: int, spread: Spread | None) -> Program:
+def start_program(energy: Computation, width: int, spread: Spread | None) -> Program:
     """Return the program that evaluates the start of every lane."""
 
-    def start(lanes: Parameters, args: Parameters) -> Chain:
-        return start_chains(lanes, energy, args.tree, width)
+    def start(lanes: Parameters, data: Data) -> Chain:
+        return start_chains(lanes, Setup(energy, width).value_of(data), width)
 
     return Program(start, (), spread, (True, False), True)
 
@@ -100,16 +105,16 @@ def placed(state: State, spread: Spread | None) -> State:
     return jax.tree.map(put, _STATE, state)
 
 
-def row_shapes(setup: Setup, state: Any, args: Parameters) -> History:
+def row_shapes(setup: Setup, state: Any, data: Data) -> History:
     """Return the shapes of one record of the history."""
     row = lambda state, data: history.make_row(  # noqa: E731
-        state.step, state.accepted, state, data.tree, setup._replace(spread=None)
+        state.step, state.accepted, state, data, setup._replace(spread=None)
     )
-    return jax.eval_shape(row, state, args)
+    return jax.eval_shape(row, state, data)
 
 
-def observed_shapes(setup: Setup, state: Any, args: Parameters) -> Any:
+def observed_shapes(setup: Setup, state: Any, data: Data) -> Any:
     """Return the shapes of what ``observe`` returns at one record."""
     alone = setup._replace(spread=None)
-    observed = lambda state, data: history.observe_slots(state, data.tree, alone)  # noqa: E731
-    return jax.eval_shape(observed, state, args)
+    observed = lambda state, data: history.observe_slots(state, data, alone)  # noqa: E731
+    return jax.eval_shape(observed, state, data)

@@ -5,16 +5,16 @@ nothing here knows ladders or schedules.
 """
 
 import functools
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
 from jaxanneal._chain import keys
-from jaxanneal._chain.chain import Chain, Energy, transition
+from jaxanneal._chain.chain import Chain, transition
 from jaxanneal._chain.move import is_mixed, largest_factor_of, target_of
 from jaxanneal._chain.step_size import adapted, tried
-from jaxanneal._engine.setup import Setup
+from jaxanneal._engine.setup import Data, Setup
 from jaxanneal._engine.sharding import gather
 from jaxanneal._engine.state import State, first_lane
 from jaxanneal._pytree import pytree_dataclass, replace
@@ -43,7 +43,7 @@ class Lane:
 def advance(
     state: State,
     stop: jax.Array,
-    args: tuple[Any, ...],
+    data: Data,
     setup: Setup,
 ) -> State:
     """Make the moves up to step ``stop``, then the exchange if one is due there.
@@ -54,7 +54,7 @@ def advance(
     first = first_lane(state, axes)
     none = jnp.zeros(state.nonfinite.shape, jnp.int8)
     lanes = Lane(state.chains, state.log_factor, none, state.nonfinite)
-    lanes = _all_blocks(state, lanes, first, stop - state.step, args, setup)
+    lanes = _all_blocks(state, lanes, first, stop - state.step, data, setup)
     method, count = state.method, state.method.chains
     by_chain = lambda x: gather(x, axes)[:count]  # noqa: E731
     factors = gather(lanes.log_factor, axes)
@@ -83,19 +83,19 @@ def _all_blocks(
     lanes: Lane,
     first: jax.Array,
     moves: jax.Array,
-    args: tuple[Any, ...],
+    data: Data,
     setup: Setup,
 ) -> Lane:
     """Let every block take all its moves before the next one does: a block stays in cache."""
-    energy, width = setup.energy, setup.width
+    value_of, width = setup.value_of(data), setup.width
     if state.lanes == width:
-        return _block(state, lanes, numbers(first, width), moves, args, energy)
+        return _block(state, lanes, numbers(first, width), moves, value_of)
 
     def one_block(index: jax.Array, lanes: Lane) -> Lane:
         begin = index * width
         cut = lambda x: jax.lax.dynamic_slice_in_dim(x, begin, width)  # noqa: E731
         number = numbers(first + begin, width)
-        moved = _block(state, jax.tree.map(cut, lanes), number, moves, args, energy)
+        moved = _block(state, jax.tree.map(cut, lanes), number, moves, value_of)
         put = lambda x, part: jax.lax.dynamic_update_slice_in_dim(x, part, begin, 0)  # noqa: E731
         return jax.tree.map(put, lanes, moved)
 
@@ -115,8 +115,7 @@ def _block(
     lanes: Lane,
     number: jax.Array,
     moves: jax.Array,
-    args: tuple[Any, ...],
-    energy: Energy,
+    value_of: Callable[..., jax.Array],
 ) -> Lane:
     method = state.method
     chain = jnp.where(number < method.chains, number, 0)  # padding runs at the heat of chain 0
@@ -130,7 +129,7 @@ def _block(
         # Without the barrier one chain alone gets other last bits: XLA folds its one temperature.
         temperatures = method.temperatures_of(chain, state.exchange, step)
         temperatures = jax.lax.optimization_barrier(temperatures)
-        one_step = functools.partial(_step, state, step, args, energy, largest)
+        one_step = functools.partial(_step, state, step, value_of, largest)
         return jax.vmap(one_step)(chain_keys, temperatures, lanes)
 
     return jax.lax.fori_loop(0, moves, one_move, lanes)
@@ -139,8 +138,7 @@ def _block(
 def _step(
     state: State,
     step: jax.Array,
-    args: tuple[Any, ...],
-    energy: Energy,
+    value_of: Callable[..., jax.Array],
     largest: jax.Array,
     key: jax.Array,
     temperature: jax.Array,
@@ -157,9 +155,8 @@ def _step(
         jax.random.fold_in(key, step),
         old,
         temperature,
-        energy,
+        value_of,
         state.move,
-        args,
         jnp.exp(log_used),
     )
     if target is not None:

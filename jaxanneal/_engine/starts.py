@@ -1,6 +1,7 @@
 """Where chains start: one tree for all, a stacked tree, or an initialiser."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -97,10 +98,7 @@ def initial_parameters(params: Any, key: Any, chains: int) -> Parameters:
                 )
                 raise ValueError(refusal(path, expected, describe(leaf), remedy))
     elif is_initialiser(params):
-        remedy = "Draw with jax.random from its key, or pass ja.stacked(starts), made outside."
-        start = lambda key: Parameters.of(traced("params", params, key, remedy=remedy))  # noqa: E731
-        numbers = jnp.arange(chains, dtype=jnp.int32)
-        starts = jax.vmap(lambda n: start(keys.stream(key, keys.START, n)))(numbers)
+        starts = drawn(lambda key: start_of(params, key), key, chains)
     else:
         one = Parameters.of(params, warn=True)
         starts = one.with_leaves(
@@ -110,6 +108,18 @@ def initial_parameters(params: Any, key: Any, chains: int) -> Parameters:
         remedy = "Pass arrays; Python integers, bools, strings and functions are held fixed."
         raise TypeError(refusal("params", "at least one parameter", _shown(params), remedy))
     return starts
+
+
+def start_of(initialiser: Any, key: jax.Array) -> Parameters:
+    """Return the start of one chain; the key is the user's to consume."""
+    remedy = "Draw with jax.random from its key, or pass ja.stacked(starts), made outside."
+    return Parameters.of(traced("params", initialiser, key, remedy=remedy))
+
+
+def drawn(start: Callable[[jax.Array], Parameters], key: jax.Array, chains: int) -> Parameters:
+    """Return the starts of all chains, ``[chains, ...]``, each of a key of its own."""
+    numbers = jnp.arange(chains, dtype=jnp.int32)
+    return jax.vmap(lambda n: start(keys.stream(key, keys.START, n)))(numbers)
 
 
 def check_start(move: Move, starts: Parameters) -> None:

@@ -1,11 +1,12 @@
 """The state of a run: what it needs to go on, and what it reports at the end."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxanneal._chain.chain import Chain, Energy, init_chain
+from jaxanneal._chain.chain import Chain, start_energy
 from jaxanneal._chain.move import Move
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine.blocks import over_chains, pad, padded_count
@@ -67,10 +68,10 @@ class State:
         return self.log_factor.shape[0]
 
 
-def start_chains(lanes: Parameters, energy: Energy, args: tuple[Any, ...], width: int) -> Chain:
+def start_chains(lanes: Parameters, value_of: Callable[..., jax.Array], width: int) -> Chain:
     """Evaluate the start of every lane, in whole blocks of ``width``."""
     # The energy alone: what else leaves a block is copied there, and compiled for.
-    see = lambda p: init_chain(p, energy=energy, args=args).energy  # noqa: E731
+    see = lambda params: start_energy(value_of(params))  # noqa: E731
     energies = over_chains(see, lanes, width)
     return Chain(lanes, energies, lanes, energies)
 
@@ -122,12 +123,12 @@ def best_of_all(state: State, axes: Axes) -> jax.Array:
 
 
 def evaluated_again(
-    state: State, args: tuple[Any, ...], energy: Energy, width: int, axes: Axes = None
+    state: State, value_of: Callable[..., jax.Array], width: int, axes: Axes = None
 ) -> State:
     """Evaluate current and best states again, for other data; what held no longer is forgotten."""
     chains = state.chains
-    now = start_chains(chains._params, energy, args, width)
-    best = start_chains(chains._best_params, energy, args, width)
+    now = start_chains(chains._params, value_of, width)
+    best = start_chains(chains._best_params, value_of, width)
     return refreshed(state, now, best, axes)
 
 

@@ -7,8 +7,8 @@
   key is consumed, and energies are those of the chains, float ``[chains]``.
 - ``exchange_every``: moves between exchanges, 1 where it is missing.
 
-Registered as a pytree, with ``chains`` static, its numbers are traced; otherwise the object is part
-of the structure, and another one compiles again.
+Registered as a pytree, with ``chains`` static, its numbers are traced. A program is kept by what
+the three functions compute, so that another object of the same kind compiles nothing.
 """
 
 import functools
@@ -19,44 +19,69 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._chain import keys
+from jaxanneal._chain.computation import Traced, trace
 from jaxanneal._chain.energy import as_array, describe, traced
+from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import at_least_one, count, refusal, strong
 from jaxanneal._methods.protocol import Method, next_multiple
-from jaxanneal._pytree import pytree_dataclass, static
+from jaxanneal._pytree import Unseen, pytree_dataclass, static
 
 MEMBERS = ("chains", "init", "temperatures", "exchange")
 
 
 @pytree_dataclass
-class Plain:
-    """An object that is no pytree, as part of the structure."""
+class Functions:
+    """The functions of a user's method as they were traced.
 
-    value: Any = static()
+    The state of a method is here the tuple of its leaves.
+
+    Args:
+        numbers: The numbers of the user's object.
+        first: Computes of them the first state.
+        temperatures: Computes of them and a state the temperature of each chain.
+        exchange: Computes of them, a key, a state and energies the state after an exchange.
+        given: The structure of the user's object, which is no part of this one's.
+    """
+
+    numbers: tuple[Any, ...]
+    first: Traced
+    temperatures: Traced
+    exchange: Traced
+    given: Unseen = static()
+
+    @property
+    def method(self) -> Any:
+        """The method as the user made it."""
+        return self.given.value.combine(self.numbers)
+
+    @property
+    def __name__(self) -> str:
+        return type(self.method).__name__
 
 
 @pytree_dataclass
 class Own(Method):
     """A user's method as the engine sees it.
 
-    Its state is kept as the tuple of the leaves, whose structure ``init`` knows, so that it can be
-    saved and loaded whatever classes it is made of; beside it stand the temperatures of all chains
-    from now on, and those before the last exchange.
+    Its state is kept as the tuple of the leaves, so that it can be saved and loaded whatever
+    classes it is made of; beside it stand the temperatures of all chains from now on, and those
+    before the last exchange.
 
     Args:
-        own: The user's method, or :class:`Plain` around it.
+        own: What the user's method computes.
         exchange_every: Moves between exchanges, int ``[]``.
         chains: Number of chains.
     """
 
-    own: Any
+    own: Functions
     exchange_every: jax.Array
     chains: int = static()
 
     def init(self) -> tuple[Any, ...]:
         """Return the leaves of the first state, and its temperatures twice."""
-        first = self._first()
+        first = self.own.first(self.own.numbers)
         temperatures = self._temperatures(first)
-        return tuple(jax.tree.leaves(first)), temperatures, temperatures
+        return first, temperatures, temperatures
 
     def carried(self, state: Any, bound: Any) -> Any:
         """Return the state of a run, or refuse one that this method does not have."""
@@ -67,7 +92,7 @@ class Own(Method):
             raise ValueError(refusal("method", f"a state of {theirs}", f"{mine}", remedy))
         numbers = [jax.tree.leaves(method.own) for method in (self, bound)]
         if len(numbers[0]) == len(numbers[1]) and not all(map(np.array_equal, *numbers)):
-            temperatures = self._temperatures(self._tree(state[0]))  # new numbers hold from here on
+            temperatures = self._temperatures(state[0])  # new numbers hold from here on
             return state[0], temperatures, temperatures
         return state
 
@@ -105,82 +130,95 @@ class Own(Method):
 
     def _exchanged(self, key: jax.Array, energies: jax.Array, state: Any) -> Any:
         leaves, temperatures, _ = state
-        old = self._tree(leaves)
         # Of one dtype, whatever the energy's own: a state that holds them has that of init.
-        energies = energies.astype(float)
-        new = traced("method.exchange", users_object(self).exchange, key, old, energies)
-        remedy = "exchange returns a state made like that of init: same structure, shapes, dtypes."
-        if jax.tree.structure(new) != jax.tree.structure(old):
-            expected, given = (jax.tree.map(describe, tree) for tree in (old, new))
-            raise TypeError(refusal("method.exchange", f"{expected}", f"{given}", remedy))
-        pairs = zip(jax.tree_util.tree_leaves_with_path(old), jax.tree.leaves(new), strict=True)
-        for (path, a), b in pairs:
-            if jnp.shape(a) != jnp.shape(b) or jnp.result_type(a) != jnp.result_type(b):
-                where = f"method.exchange: state{jax.tree_util.keystr(path)}"
-                raise TypeError(refusal(where, describe(a), describe(b), remedy))
-        new_leaves = tuple(jnp.asarray(leaf) for leaf in jax.tree.leaves(new))
+        new = self.own.exchange(self.own.numbers, key, leaves, energies.astype(float))
         # What is no temperature stays, so that the host sees it whatever the chunks are.
         sound = jnp.all(jnp.isfinite(temperatures) & (temperatures >= 0))
-        return new_leaves, jnp.where(sound, self._temperatures(new), temperatures), temperatures
+        return new, jnp.where(sound, self._temperatures(new), temperatures), temperatures
 
-    def _temperatures(self, tree: Any) -> jax.Array:
+    def _temperatures(self, leaves: Any) -> jax.Array:
         """Return the temperature of each chain by the user's state."""
-        returned = traced("method.temperatures", users_object(self).temperatures, tree)
-        temperatures = as_array(returned)
-        shapes = ((), self.shape)
-        if (
-            temperatures is None
-            or temperatures.shape not in shapes
-            or jnp.iscomplexobj(temperatures)
-        ):
-            expected = f"a temperature for all chains, or one for each of {self.chains}"
-            remedy = "Return for example jnp.full(self.chains, temperature)."
-            raise TypeError(refusal("method.temperatures", expected, describe(returned), remedy))
-        return jnp.broadcast_to(temperatures.astype(float), self.shape)
-
-    def _tree(self, leaves: Any) -> Any:
-        """Return the user's state with these leaves."""
-        return jax.tree.unflatten(jax.tree.structure(jax.eval_shape(self._first)), leaves)
-
-    def _first(self) -> Any:
-        def array(path: Any, leaf: Any) -> jax.Array:
-            as_leaf = as_array(leaf)
-            if as_leaf is None:
-                where = f"method.init(){jax.tree_util.keystr(path)}"
-                remedy = "The state of a method is a pytree of arrays."
-                raise TypeError(refusal(where, "an array", describe(leaf), remedy))
-            return jax.lax.convert_element_type(as_leaf, as_leaf.dtype)  # a weak one would retrace
-
-        return jax.tree_util.tree_map_with_path(array, users_object(self).init())
+        return self.own.temperatures(self.own.numbers, leaves)
 
 
 def users_object(method: Any) -> Any:
     """Return a method as the user made it."""
-    own = getattr(method, "own", method)
-    return own.value if isinstance(own, Plain) else own
+    return method.own.method if isinstance(method, Own) else method
 
 
 def as_own(method: Any) -> Own:
     """Return a user's method as the engine sees it.
 
     Raises:
-        TypeError: Its number of chains is no integer, or it is neither a pytree nor hashable.
+        TypeError: Its number of chains is no integer, or a member of it returns something else than
+            it should.
         ValueError: It has less than one chain.
     """
     path = type(method).__name__
     chains = count(f"{path}.chains", method.chains, 1, "Use 1 for a single chain.")
     every = getattr(method, "exchange_every", 1)
     every = at_least_one(f"{path}.exchange_every", every, "Use 1 to exchange after every move.")
-    leaves = jax.tree.leaves(method)
-    if len(leaves) != 1 or leaves[0] is not method:
-        numbers = strong(method)
-        if not isinstance(numbers.chains, int | np.integer):
-            remedy = "Declare it with dataclasses.field(metadata={'static': True})."
-            raise TypeError(refusal(f"{path}.chains", "a static field", "a traced one", remedy))
-        return Own(numbers, every, chains)
-    try:
-        hash(method)
-    except TypeError:
-        remedy = "Register its class with jax.tree_util.register_dataclass, or make it frozen."
-        raise TypeError(refusal("method", "a pytree or a hashable object", path, remedy)) from None
-    return Own(Plain(method), every, chains)
+    parts = Parameters.of_args(strong(method))
+    given, numbers = parts.structure.combine, parts.leaves
+    if not isinstance(given(numbers).chains, int | np.integer):
+        remedy = "Declare it with dataclasses.field(metadata={'static': True})."
+        raise TypeError(refusal(f"{path}.chains", "a static field", "a traced one", remedy))
+    state = jax.eval_shape(lambda x: _first(given(x)), numbers)
+    leaves, tree = tuple(jax.tree.leaves(state)), jax.tree.structure(state).unflatten
+
+    def temperatures(numbers: Any, leaves: Any) -> jax.Array:
+        return _temperatures(given(numbers), tree(leaves), chains)
+
+    def exchange(numbers: Any, key: jax.Array, leaves: Any, energies: jax.Array) -> Any:
+        return tuple(jax.tree.leaves(_exchanged(given(numbers), key, tree(leaves), energies)))
+
+    energies = jax.ShapeDtypeStruct((chains,), jax.dtypes.canonicalize_dtype(float))
+    functions = Functions(
+        numbers,
+        trace(lambda x: tuple(jax.tree.leaves(_first(given(x)))), numbers),
+        trace(temperatures, numbers, leaves),
+        trace(exchange, numbers, keys.as_key(0), leaves, energies),
+        Unseen(parts.structure),
+    )
+    return Own(functions, every, chains)
+
+
+def _first(method: Any) -> Any:
+    def array(path: Any, leaf: Any) -> jax.Array:
+        as_leaf = as_array(leaf)
+        if as_leaf is None:
+            where = f"method.init(){jax.tree_util.keystr(path)}"
+            remedy = "The state of a method is a pytree of arrays."
+            raise TypeError(refusal(where, "an array", describe(leaf), remedy))
+        return jax.lax.convert_element_type(as_leaf, as_leaf.dtype)  # a weak one would retrace
+
+    return jax.tree_util.tree_map_with_path(array, method.init())
+
+
+def _exchanged(method: Any, key: jax.Array, old: Any, energies: jax.Array) -> Any:
+    new = traced("method.exchange", method.exchange, key, old, energies)
+    remedy = "exchange returns a state made like that of init: same structure, shapes, dtypes."
+    if jax.tree.structure(new) != jax.tree.structure(old):
+        expected, given = (jax.tree.map(describe, tree) for tree in (old, new))
+        raise TypeError(refusal("method.exchange", f"{expected}", f"{given}", remedy))
+    pairs = zip(jax.tree_util.tree_leaves_with_path(old), jax.tree.leaves(new), strict=True)
+    for (path, a), b in pairs:
+        if jnp.shape(a) != jnp.shape(b) or jnp.result_type(a) != jnp.result_type(b):
+            where = f"method.exchange: state{jax.tree_util.keystr(path)}"
+            raise TypeError(refusal(where, describe(a), describe(b), remedy))
+    return jax.tree.map(jnp.asarray, new)
+
+
+def _temperatures(method: Any, state: Any, chains: int) -> jax.Array:
+    """Return the temperature of each chain by the user's state, float ``[chains]``."""
+    returned = traced("method.temperatures", method.temperatures, state)
+    temperatures = as_array(returned)
+    if (
+        temperatures is None
+        or temperatures.shape not in ((), (chains,))
+        or jnp.iscomplexobj(temperatures)
+    ):
+        expected = f"a temperature for all chains, or one for each of {chains}"
+        remedy = "Return for example jnp.full(self.chains, temperature)."
+        raise TypeError(refusal("method.temperatures", expected, describe(returned), remedy))
+    return jnp.broadcast_to(temperatures.astype(float), (chains,))

@@ -8,27 +8,18 @@ import jax.numpy as jnp
 import optax
 
 from jaxanneal._chain.chain import Chain
+from jaxanneal._chain.computation import Computation, Traced, trace
 from jaxanneal._chain.energy import evaluate
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import refusal, strong
 from jaxanneal._engine.blocks import over_chains
-from jaxanneal._engine.compile import Keyed, Program
+from jaxanneal._engine.compile import Program
 from jaxanneal._engine.history import RECORDS
 from jaxanneal._pytree import pytree_dataclass
-from jaxanneal._run.fingerprint import calls_back, program_digest
 
 
-def as_optimizer(optimizer: Any, starts: Parameters, free: tuple[bool, ...]) -> Keyed:
-    """Return the optimiser as a dictionary key, by default ``optax.adam(1e-2)``.
-
-    An optax optimiser is a pair of closures, new objects in each call of ``optax.adam(1e-2)``. Two
-    of them are equal here if they compute the same. What one computes on the host nobody can see:
-    with a callback in it, it equals itself alone.
-
-    Args:
-        optimizer: The optimiser, or ``None``.
-        starts: Parameters like those that it is going to move, ``[chains, ...]``.
-        free: Whether each of them moves.
+def as_optimizer(optimizer: Any) -> Any:
+    """Return the optimiser, by default ``optax.adam(1e-2)``.
 
     Raises:
         TypeError: It is not an optax optimiser.
@@ -38,27 +29,10 @@ def as_optimizer(optimizer: Any, starts: Parameters, free: tuple[bool, ...]) -> 
     if not isinstance(optimizer, optax.GradientTransformation):
         remedy = "Write for example optimizer=optax.adam(1e-2)."
         raise TypeError(refusal("optimizer", "an optax optimiser", repr(optimizer), remedy))
-    transformation = optax.with_extra_args_support(optimizer)
-    finest = jax.dtypes.canonicalize_dtype(float)
-    position = tuple(
-        jax.ShapeDtypeStruct(leaf.shape[1:], _finer(leaf.dtype, finest))
-        for leaf in _free(starts.leaves, free)
-    )
-
-    def value_of(position: Any) -> jax.Array:
-        return sum((jnp.sum(x, dtype=finest) for x in position), jnp.zeros((), finest))
-
-    def first_step(position: Any) -> Any:
-        settings = {"value": value_of(position), "grad": position, "value_fn": value_of}
-        state = transformation.init(position)
-        return state, transformation.update(position, state, position, **settings)
-
-    with jax.numpy_dtype_promotion("standard"):  # optax's Adam needs it
-        digest = program_digest(first_step, position)
-    return Keyed(transformation, (digest, optimizer if calls_back(digest) else None))
+    return optax.with_extra_args_support(optimizer)
 
 
-_KEPT = 16  # programs, and with them the energies that they were made from
+_KEPT = 16  # programs
 
 # Ulps within which two evaluations of one state may differ, by the order of their sums.
 _ROUNDING = 8
@@ -99,38 +73,64 @@ class Records:
     best_energy: jax.Array
 
 
-@functools.lru_cache(maxsize=_KEPT)
-def begin_program(optimizer: Keyed, free: tuple[bool, ...], width: int) -> Program:
-    """Return the program that makes all chains ready to descend, and an empty record."""
+def traced_begin(optimizer: Any, free: tuple[bool, ...], chain: Any) -> Traced:
+    """Return what makes one chain ready to descend, and an empty record, as it was traced."""
 
     def begin(chain: Chain) -> tuple[Descent, Records]:
         leaves = _free(chain._params.leaves, free)
         position = tuple(leaf.astype(_finer(leaf.dtype, chain.energy.dtype)) for leaf in leaves)
         with jax.numpy_dtype_promotion("standard"):  # optax's Adam needs it
-            state = strong(optimizer.value.init(position))
+            state = strong(optimizer.init(position))
         no, yes, none = jnp.asarray(False), jnp.asarray(True), jnp.zeros((), jnp.int32)
         empty = jnp.zeros(RECORDS, chain.energy.dtype)
         return Descent(chain, position, state, yes, no, none), Records(empty, empty)
 
-    return Program(lambda chains: over_chains(begin, chains, width))
+    return trace(begin, chain)
+
+
+def traced_step(
+    energy: Any,
+    optimizer: Any,
+    free: tuple[bool, ...],
+    descent: Any,
+    limits: Any,
+    args: Parameters,
+) -> Traced:
+    """Return one gradient step of one chain as it was traced: of the energy and the optimiser."""
+
+    def step(descent: Descent, limits: Any, leaves: Any) -> Descent:
+        return _step(descent, energy, args.structure.combine(leaves), optimizer, free, limits)
+
+    return trace(step, descent, limits, args.leaves)
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def descent_program(energy: Any, optimizer: Keyed, free: tuple[bool, ...], width: int) -> Program:
+def begin_program(begin: Computation, width: int) -> Program:
+    """Return the program that makes all chains ready to descend, and an empty record."""
+
+    def begin_all(constants: Any, chains: Chain) -> tuple[Descent, Records]:
+        return over_chains(lambda chain: begin(constants, chain), chains, width)
+
+    return Program(begin_all)
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def descent_program(step: Computation, width: int) -> Program:
     """Return the program that makes the steps from ``first`` up to ``end``, both traced."""
 
     def descend(
         descent: Descent,
         records: Records,
         limits: Any,
-        data: Parameters,
+        constants: Any,
+        args: Any,
         first: jax.Array,
         end: jax.Array,
         every: jax.Array,
     ) -> tuple[Descent, Records]:
         def one_step(index: jax.Array, carry: tuple[Descent, Records]) -> tuple[Descent, Records]:
             descent, records = carry
-            descent = _step(descent, energy, data.tree, optimizer, free, limits)
+            descent = step(constants, descent, limits, args)
             # The step has looked at the state that `index` steps led to, its start included.
             row = jnp.maximum(index - 1, 0) // every
             seen = descent.chain.energy, descent.chain.best_energy
@@ -189,7 +189,7 @@ def _step(
     descent: Descent,
     energy: Any,
     args: Any,
-    optimizer: Keyed,
+    optimizer: Any,
     free: tuple[bool, ...],
     limits: Any,
 ) -> Descent:
@@ -201,7 +201,7 @@ def _step(
 
     value, gradient = _differentiated(value_of, position)
     with jax.numpy_dtype_promotion("standard"):  # optax's Adam needs it
-        update, inner = optimizer.value.update(
+        update, inner = optimizer.update(
             gradient, descent.optimizer, position, value=value, grad=gradient, value_fn=value_of
         )
         moved = jax.tree.map(lambda x, u: x + u, position, update)

@@ -11,9 +11,10 @@ from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import count, host_array, refusal, refuse_tracing
 from jaxanneal._diagnostics.diagnostics import Diagnostics
 from jaxanneal._engine.blocks import default_width
-from jaxanneal._engine.compile import Keyed, compile_programs
+from jaxanneal._engine.compile import compile_programs
 from jaxanneal._engine.history import History, default_record_every
 from jaxanneal._engine.programs import start_program
+from jaxanneal._engine.setup import Data
 from jaxanneal._engine.sharding import default_device, everywhere, fetch
 from jaxanneal._engine.starts import (
     Stacked,
@@ -30,13 +31,16 @@ from jaxanneal._polish.descent import (
     begin_program,
     descent_program,
     settle_program,
+    traced_begin,
+    traced_step,
 )
+from jaxanneal._pytree import shapes_of_one
 from jaxanneal._result.box import Box, as_box
 from jaxanneal._result.distinct import distinct_best
 from jaxanneal._result.result import Result
 from jaxanneal._run import chunks
 from jaxanneal._run.interrupt import Clock, Interruption, interruptible
-from jaxanneal._run.problem import as_data, as_energy
+from jaxanneal._run.problem import as_data, require_energy, traced_energy
 from jaxanneal._warn import warn
 
 
@@ -95,16 +99,17 @@ def polish(
     Optimization (2006), algorithms 3.5 and 7.4, for ``optax.lbfgs``.
     """
     refuse_tracing("polish", "Polish outside of them; it batches its chains itself.")
-    energy, data = as_energy(energy), as_data(args)
+    require_energy(energy)
+    data = as_data(args)
     steps = count("steps", steps, 1, "Pass the number of gradient steps.")
     top = count("top", top, 1, "Use 1 for the best state alone.")
     starts, known = _starts(params_or_result, top)
     state = params_or_result.state if isinstance(params_or_result, Result) else None
     box = as_box(bounds, _held(params_or_result), starts)
-    optimizer_key, clock = as_optimizer(optimizer, starts, box.free), Clock()
+    transformation, clock = as_optimizer(optimizer), Clock()
     with interruptible() as interruption:
         width = None if state is None else state.width
-        call = _Call(energy, optimizer_key, starts, known, box, data, steps, width, clock)
+        call = _Call(energy, transformation, starts, known, box, data, steps, width, clock)
         return call.descend(interruption)
 
 
@@ -112,7 +117,7 @@ class _Call:
     """One call: its programs, and what they make of the starts.
 
     Args:
-        energy: The energy, hashable.
+        energy: The energy.
         optimizer: The optimiser.
         starts: Where the chains start, ``[chains, ...]``.
         known: Their energies as a Result has them, NaN where none has, float ``[chains]``.
@@ -126,7 +131,7 @@ class _Call:
     def __init__(
         self,
         energy: Any,
-        optimizer: Keyed,
+        optimizer: Any,
         starts: Parameters,
         known: np.ndarray,
         box: Box,
@@ -135,7 +140,7 @@ class _Call:
         width: int | None,
         clock: Clock,
     ):
-        self.starts, self.data, self.steps, self.clock = starts, data, steps, clock
+        self.starts, self.args, self.steps, self.clock = starts, data, steps, clock
         self.known, self.box = known, box
         self.every = default_record_every(steps)
         self.limits = (box.lower, box.upper)
@@ -143,31 +148,38 @@ class _Call:
         size = sum(leaf.nbytes for leaf in starts.leaves) // self.chains
         own = default_width(self.chains, size, default_device().platform)
         # In the width of the run that found them, energies of the starts are those of that run.
-        self.evaluate = start_program(energy, own if width is None else width, None)
-        self.begin = begin_program(optimizer, box.free, own)
-        self.step = descent_program(energy, optimizer, box.free, own)
+        known_width = own if width is None else width
         self.settle = settle_program()
-        self._prepare()
+        self._prepare(energy, optimizer, known_width, own)
 
-    def _prepare(self) -> None:
+    def _prepare(self, energy: Any, optimizer: Any, known_width: int, width: int) -> None:
         """Trace everything, so that a mistake shows before anything compiles; then compile."""
+        traced = traced_energy(energy, shapes_of_one(self.starts), self.args)
+        self.data = Data(self.args.leaves, traced.constants)
+        self.evaluate = start_program(traced.computation, known_width, None)
         evaluate = self.evaluate.prepare(self.starts, self.data)
         chains = self.evaluate.shapes(self.starts, self.data)
-        begin = self.begin.prepare(chains)
-        inputs = self.begin.shapes(chains)
+        self.begins = traced_begin(optimizer, self.box.free, shapes_of_one(chains))
+        self.begin = begin_program(self.begins.computation, width)
+        begin = self.begin.prepare(self.begins.constants, chains)
+        inputs = self.begin.shapes(self.begins.constants, chains)
+        descent = shapes_of_one(inputs[0])
+        parts = (energy, optimizer, self.box.free, descent, self.limits, self.args)
+        self.steps_of = traced_step(*parts)
+        self.step = descent_program(self.steps_of.computation, width)
         step = self.step.prepare(*inputs, *self._control(0, 0))
         settle = self.settle.prepare(self.known, chains, chains, chains)
         self.clock.compiling += compile_programs(evaluate, begin, step, settle)
 
     def _control(self, first: int, end: int) -> tuple[Any, ...]:
         numbers = (host_array(number, np.int32) for number in (first, end, self.every))
-        return self.limits, self.data, *numbers
+        return self.limits, self.steps_of.constants, self.args.leaves, *numbers
 
     def descend(self, interruption: Interruption) -> Result[Any]:
         """Make the steps, unless Ctrl-C ends them, and return the result."""
         start: Chain = self.evaluate(self.starts, self.data)
         require_finite(start, self.chains)
-        descent, records = self.begin(start)
+        descent, records = self.begin(self.begins.constants, start)
         step, pace = 0, chunks.Pace()
         while step < self.steps and not interruption.requested:
             end = min(step + pace.length(chunks.LOOK_SECONDS), self.steps)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxanneal._chain.energy import describe
 from jaxanneal._chain.move import Move
+from jaxanneal._chain.own_move import as_given
 from jaxanneal._chain.parameters import Parameters, Structure, per_parameter
 from jaxanneal._checks import refusal
 from jaxanneal.moves._bounds import as_bounds, check_bounds
@@ -49,7 +50,7 @@ def as_box(bounds: Any, held: Any, starts: Parameters) -> Box:
         ends = iter(zip(held.lower, held.upper, strict=True))
         limits = {index: next(ends) if is_free else None for index, is_free in enumerate(held.free)}
     elif held is not None:
-        _collect(held, _marked(one), one, limits)
+        _collect(as_given(held), _marked(one), one, limits)
     pair = as_bounds("bounds", bounds)
     if pair is not None:
         sides = [per_parameter(f"bounds[{side}]", pair[side], one) for side in range(2)]

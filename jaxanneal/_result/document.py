@@ -27,7 +27,7 @@ from jaxanneal._methods.ladder.adaptation import Ladder
 from jaxanneal._methods.ladder.free_energy import Weights
 from jaxanneal._methods.ladder.ladders import Ladders
 from jaxanneal._methods.ladder.rung_energies import RungEnergies
-from jaxanneal._methods.own_method import Own, Plain
+from jaxanneal._methods.own_method import Own
 from jaxanneal._methods.schedule import Table
 from jaxanneal._result.box import Box, as_box
 from jaxanneal._result.continuation import Continuation, NotSaved, digest
@@ -37,7 +37,7 @@ from jaxanneal.moves._perturbation import _Auto
 
 _MADE_BY_NAME: tuple[type[Any], ...] = (
     *(cooling.Geometric, cooling.Linear, cooling.Logarithmic, Table),
-    *(SimulatedAnnealing, Own, Plain, ParallelTempering, Ladders, Ladder, Weights, RungEnergies),
+    *(SimulatedAnnealing, Own, ParallelTempering, Ladders, Ladder, Weights, RungEnergies),
     *(moves.Gaussian, moves.Uniform, moves.Laplace, moves.StudentT, moves.Flip),
     *(moves.IntegerStep, moves.PerLeaf, _Auto, _Frozen, NotSaved),
     *(History, Summary, Diagnostics, Continuation, State, Watch, Box),

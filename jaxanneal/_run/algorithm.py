@@ -1,5 +1,6 @@
 """The whole algorithm as pure functions, for loops that are not ours."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -7,13 +8,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxanneal._chain.chain import Energy
-from jaxanneal._chain.energy import as_args
+from jaxanneal._chain.energy import as_args, evaluate
 from jaxanneal._chain.keys import as_key
 from jaxanneal._chain.move import Move, as_move
+from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import count, refusal
 from jaxanneal._engine import chunk
 from jaxanneal._engine.blocks import default_width, pad, padded_count
-from jaxanneal._engine.setup import Setup
+from jaxanneal._engine.setup import Data, Setup
 from jaxanneal._engine.sharding import default_device
 from jaxanneal._engine.starts import check_start, initial_parameters, one_chain
 from jaxanneal._engine.state import (
@@ -25,7 +27,7 @@ from jaxanneal._engine.state import (
 )
 from jaxanneal._methods.schedule import require_traceable
 from jaxanneal._pytree import pytree_dataclass
-from jaxanneal._run.problem import as_energy, as_method
+from jaxanneal._run.problem import as_method, require_energy
 from jaxanneal.moves._per_leaf import natural_move
 
 
@@ -94,11 +96,13 @@ def algorithm(energy: Energy, method: Any, move: Any = None, steps: int | None =
 
     Reference: Kirkpatrick, Gelatt and Vecchi, Science 220, 671 (1983).
     """
-    energy = as_energy(energy)
+    require_energy(energy)
     bound = _bound(as_method(method, None), steps)
     if bound.cooling is not None:
         require_traceable(bound.cooling)
     given = None if move is None else as_move(move)
+
+    value_of = functools.partial(_value_of, energy)
 
     def width_of(starts: Any) -> int:
         each = sum(leaf.nbytes for leaf in jax.tree.leaves(starts)) // bound.chains
@@ -112,21 +116,28 @@ def algorithm(energy: Energy, method: Any, move: Any = None, steps: int | None =
         width = width_of(starts)
         total = padded_count(bound.chains, width)
         lanes = jax.tree.map(lambda x: pad(x, total), starts)
-        chains = start_chains(lanes, energy, as_args(args), width)
+        chains = start_chains(lanes, value_of(args), width)
         return initial_state(key, chains, bound, used, jnp.zeros(total, dtype=float))
 
     def step(state: State, args: tuple[Any, ...] = ()) -> tuple[State, RoundInfo]:
-        new = chunk.one_exchange(state, as_args(args), Setup(energy, _width(state)))
+        value = value_of(args)
+        setup = Setup(lambda _, params, __: value(params), _width(state))
+        new = chunk.one_exchange(state, Data(), setup)
         return new, _info(state, new)
 
     def refresh(state: State, args: tuple[Any, ...] = ()) -> State:
-        return evaluated_again(state, as_args(args), energy, _width(state))
+        return evaluated_again(state, value_of(args), _width(state))
 
     def _width(state: State) -> int:
         chains = jax.tree.map(lambda x: x[: bound.chains], state.chains._params.leaves)
         return width_of(chains)
 
     return Algorithm(init, step, refresh)
+
+
+def _value_of(energy: Energy, args: Any) -> Callable[[Parameters], jax.Array]:
+    data = as_args(args)
+    return lambda params: evaluate(energy, params.tree, data)
 
 
 def _bound(method: Any, steps: int | None) -> Any:

@@ -11,8 +11,9 @@ from jaxanneal._checks import host_array, refusal
 from jaxanneal._engine.chunk import PATIENCE_OVER, TARGET_REACHED, Control
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import NEVER
-from jaxanneal._methods.schedule import Function, Table, is_cold, tabulate
+from jaxanneal._methods.schedule import Table, is_cold, tabulate
 from jaxanneal._pytree import replace
+from jaxanneal.cooling import Geometric, Linear, Logarithmic
 
 LOOK_SECONDS, GROWTH = 0.5, 8  # how often the host looks at the clock, Ctrl-C, the callback
 
@@ -232,8 +233,8 @@ def on_device(method: Any) -> Any:
 
 
 def is_on_host(method: Any) -> bool:
-    """Return whether the temperatures of a method are the host's to evaluate."""
-    return isinstance(method.cooling, Function)
+    """Return whether the temperatures of a method are the host's to evaluate: by a user's code."""
+    return not isinstance(method.cooling, Geometric | Linear | Logarithmic | Table | None)
 
 
 def with_table(method: Any, first: Any, values: np.ndarray) -> Any:

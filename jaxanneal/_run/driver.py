@@ -7,11 +7,12 @@ import jax
 import numpy as np
 
 from jaxanneal._chain.chain import Chain
+from jaxanneal._chain.computation import Traced
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine import history
 from jaxanneal._engine.compile import Compilation, compile_programs
 from jaxanneal._engine.programs import chunk_program, row_shapes
-from jaxanneal._engine.setup import Setup
+from jaxanneal._engine.setup import Data, Setup
 from jaxanneal._engine.sharding import agreed, alone, fetch, take_from_shard
 from jaxanneal._engine.state import State, chains_by_slot
 from jaxanneal._engine.stop_reason import StopReason
@@ -56,7 +57,7 @@ class RecordedRun(Chunks):
         if saved is not None:
             step, accepted = saved.recorded
             recorder = replace(recorder, step=step, accepted=accepted)
-        super().__init__(state, recorder, driver.args, [method], [goal], many=False)
+        super().__init__(state, recorder, driver.data, [method], [goal], many=False)
         self.driver, self.method, self.first, self.pilot = driver, method, first, pilot
         self.rows: list[Any] = [] if saved is None else [saved.rows]
         self.accepted = self.accepted_before = float(np.mean(np.asarray(state.accepted)))
@@ -120,8 +121,10 @@ class Driver:
 
     Args:
         setup: The static part of the call.
-        args: The data.
+        data: What its programs are given.
         limits: When to stop, what to show.
+        args: The user's data.
+        move: The move, with the user's own objects.
         clock: The call's clock.
         interruption: Whether somebody asked to stop.
         evaluations: Energy evaluations before this driver.
@@ -130,13 +133,16 @@ class Driver:
     def __init__(
         self,
         setup: Setup,
-        args: Parameters,
+        data: Data,
         limits: Limits,
+        args: Parameters,
+        move: Any,
         clock: Clock,
         interruption: Interruption,
         evaluations: int,
     ):
-        self.setup, self.args, self.limits = setup, args, limits
+        self.setup, self.data, self.limits = setup, data, limits
+        self.args, self.move = args, move
         self.clock, self.interruption = clock, interruption
         self.evaluations = evaluations
         self.pace = Pace()
@@ -145,10 +151,15 @@ class Driver:
         self.current: RecordedRun | None = None
         self.best: tuple[Any, Parameters] | None = None
 
+    @property
+    def energy(self) -> Traced:
+        """The energy as it was traced."""
+        return Traced(self.data.energy, self.setup.energy)
+
     def prepare(self, state: Any) -> Compilation:
         """Trace the chunk for a state of this kind."""
         self.template = state
-        inputs = (state, self.recorder(state, 0), self.args, self.control(state, 0, 0, 0, 1))
+        inputs = (state, self.recorder(state, 0), self.data, self.control(state, 0, 0, 0, 1))
         return chunk_program(self.setup).prepare(*inputs)
 
     def compile_all(self) -> None:
@@ -259,7 +270,7 @@ class Driver:
 
     def recorder(self, state: Any, step: int) -> history.Recorder:
         """Return an empty buffer for records."""
-        row = row_shapes(self.setup, state, self.args)
+        row = row_shapes(self.setup, state, self.data)
         return history.new_recorder(row, step, state.accepted, self.setup.layout)
 
     def control(

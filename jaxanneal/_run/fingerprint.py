@@ -7,7 +7,6 @@ checkpoint's own numbers, and where the chains lie.
 
 import hashlib
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -15,16 +14,16 @@ import jax.numpy as jnp
 import jaxlib
 import numpy as np
 
-from jaxanneal._chain.energy import evaluate
-from jaxanneal._chain.keys import as_key
-from jaxanneal._chain.move import is_mixed, largest_factor_of, propose, target_of
+from jaxanneal._chain.computation import Traced, trace
+from jaxanneal._chain.own_move import OwnMove, as_given
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import refusal
 from jaxanneal._engine.compile import TRACED
 from jaxanneal._engine.sharding import default_device, own
-from jaxanneal._methods.own_method import users_object
+from jaxanneal._methods.own_method import Own, users_object
 from jaxanneal._methods.protocol import NEVER
 from jaxanneal._methods.schedule import Function, bind, tabulate
+from jaxanneal._pytree import replace
 from jaxanneal._version import __version__
 
 # So many numbers and letters are shown as they are, and of longer arrays and texts a digest.
@@ -34,7 +33,7 @@ _SHOWN, _LETTERS = 4, 120
 COOLING, MOVE = "what the cooling does", "what the move does"
 METHOD = "what the method does"
 
-# Ends the digest of a program that calls Python on the host.
+# Ends the digest of a program that calls Python on the host, which no digest sees.
 _CALLS_BACK = " with a callback"
 
 # Steps of a schedule of the user's that are looked at, evenly spread over the run.
@@ -65,15 +64,13 @@ def fingerprint(driver: Any, method: Any, origin: dict[str, str], first: int = 0
     named = ("steps", "target", "patience", "record_every")
     parts |= {name: _given(getattr(limits, name)) for name in named}
     parts |= {"block": str(setup.width), "layout of the history": str(setup.layout)}
-    parts |= origin | numbers("method", method) | numbers("args", args.tree)
+    parts |= origin | numbers("method", users_object(method)) | numbers("args", args.tree)
     parts[COOLING] = cooling_digest(method, first, limits.steps)
     parts[METHOD] = method_digest(method)
-    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), state.chains._params)
-    parts["energy"] = energy_digest(setup.energy, one, args)
-    parts[MOVE] = move_digest(state.key, one, state.move)
+    parts["energy"] = traced_digest(driver.energy)
+    parts[MOVE] = move_digest(state.move)
     if setup.observe is not None:
-        observe: Any = setup.observe
-        parts["observe"] = program_digest(lambda p, a: observe(p.tree, *a.tree), one, args)
+        parts["observe"] = traced_digest(Traced(driver.data.observe, setup.observe))
     return parts
 
 
@@ -97,12 +94,14 @@ def _given(limit: Any) -> str:
 
 def from_start(key: jax.Array, starts: Parameters, move: Any) -> dict[str, str]:
     """Return the parts of a run that begins at starts ``[chains, ...]``."""
-    return {"key": shown(key)} | numbers("move", move) | numbers("params", starts.tree)
+    given = numbers("move", as_given(move))
+    return {"key": shown(key)} | given | numbers("params", starts.tree)
 
 
 def from_state(state: Any, move: Any) -> dict[str, str]:
     """Return the parts of a run that goes on from a state."""
-    return numbers("move", move) | numbers("state", state)
+    state = replace(state, move=as_given(state.move))
+    return numbers("move", as_given(move)) | numbers("state", state)
 
 
 def numbers(name: str, tree: Any) -> dict[str, str]:
@@ -150,66 +149,29 @@ def cooling_digest(method: Any, first: int, steps: int) -> str:
 
 def method_digest(method: Any) -> str:
     """Return a digest of what a method of the user's own does; "none" for one of the library."""
-    if users_object(method) is method:
+    if not isinstance(method, Own):
         return "none"
-
-    def from_start(method: Any, key: Any, step: Any, energies: Any) -> Any:
-        state = method.init()
-        return state, method.after_round(key, state, step, energies, energies, step)
-
-    energies = jax.ShapeDtypeStruct((method.chains,), jax.dtypes.canonicalize_dtype(float))
-    step = jax.ShapeDtypeStruct((), np.int32)
-    return program_digest(from_start, method, as_key(0), step, energies)
+    own = method.own
+    return short(", ".join(map(traced_digest, (own.first, own.temperatures, own.exchange))))
 
 
-def energy_digest(energy: Any, one: Parameters, args: Parameters) -> str:
-    """Return a digest of what an energy computes for one chain."""
-    return program_digest(lambda p, a: evaluate(energy, p.tree, a.tree), one, args)
-
-
-def move_digest(key: Any, one: Parameters, move: Any) -> str:
-    """Return a digest of what a move does to one chain, and of how it adapts."""
-
-    def move_and_adaptation(key: Any, one: Parameters, move: Any, factor: Any) -> Any:
-        adaptation = (of(move, one.tree) for of in (target_of, largest_factor_of, is_mixed))
-        return propose(key, one, move, factor), *adaptation
-
-    factor = jax.ShapeDtypeStruct((), jax.dtypes.canonicalize_dtype(float))
-    return program_digest(move_and_adaptation, key, one, move, factor)
+def move_digest(move: Any) -> str:
+    """Return a digest of what a move of the user's does; "none" for one of the library."""
+    if not isinstance(move, OwnMove):
+        return "none"
+    parts = [traced_digest(x) for x in (move.proposal, move.rate, move.largest) if x is not None]
+    return short(", ".join([*parts, f"mixed: {move.is_mixed}"]))
 
 
 def program_digest(function: Any, *inputs: Any) -> str:
-    """Return a digest of what a function computes, its constants included."""
-    # Shapes alone: the text may also name the devices of an array.
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), inputs)
-    closed = jax.make_jaxpr(function)(*shapes)
-    text = str(closed)
-    sha = hashlib.blake2b(_bare(text).encode(), digest_size=16)
-    for constant in _constants(closed):
-        sha.update(shown(constant).encode())
-    return sha.hexdigest() + (_CALLS_BACK if "callback[" in text else "")
+    """Return a digest of what a function computes, with the arrays that it closes over."""
+    return traced_digest(trace(function, *inputs))
 
 
-def calls_back(digest: str) -> bool:
-    """Return whether a program of this digest calls Python on the host, which no digest sees."""
-    return digest.endswith(_CALLS_BACK)
-
-
-def _constants(program: Any) -> Iterator[Any]:
-    """Yield the arrays that a traced function closes over, which its text does not show."""
-    yield from getattr(program, "consts", ())
-    inner = getattr(program, "jaxpr", program)
-    for equation in inner.eqns:
-        for value in equation.invars:
-            if np.size(getattr(value, "val", ())):
-                yield value.val
-        for value in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program):
-            if _is_program(value):
-                yield from _constants(value)
-
-
-def _is_program(value: Any) -> bool:
-    return hasattr(value, "eqns") or hasattr(value, "jaxpr")
+def traced_digest(traced: Traced) -> str:
+    """Return a digest of a traced function and of the arrays that it closes over."""
+    text = ", ".join([traced.computation.digest, *map(shown, traced.constants)])
+    return _digest(text.encode()) + (_CALLS_BACK if traced.computation.calls_back else "")
 
 
 def shown(leaf: Any) -> str:

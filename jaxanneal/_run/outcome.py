@@ -16,6 +16,7 @@ from jaxanneal._engine.sharding import everywhere
 from jaxanneal._engine.state import State, chains_by_slot
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import Method
+from jaxanneal._pytree import replace
 from jaxanneal._result.continuation import Continuation
 from jaxanneal._result.result import Result
 from jaxanneal._run.checkpoint import Saves
@@ -29,6 +30,9 @@ def outcome(
     seconds = driver.clock.seconds + driver.clock.earlier
     with driver.clock.preparing():
         chains, health, setup = chains_by_slot(state), diagnose(state, history), driver.setup
+    # A program returns the move of the call that it was compiled for, which computes the same.
+    own = jax.tree.unflatten(jax.tree.structure(driver.move), jax.tree.leaves(state.move))
+    state = replace(state, move=own)
     assert driver.best is not None
     energy, best = driver.best
     if setup.spread is not None:  # every device has it; the user gets it on one
@@ -46,7 +50,7 @@ def outcome(
         seconds=seconds,
         compile_seconds=driver.clock.compiling,
         state=Continuation(
-            state, method, setup.energy, driver.args, setup.width, driver.evaluations
+            state, method, driver.energy, driver.args, setup.width, driver.evaluations
         ),
         fixed=len(chains._params.structure.fixed),
     )

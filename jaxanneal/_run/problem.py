@@ -6,21 +6,23 @@ import jax
 import numpy as np
 
 from jaxanneal._chain.chain import Chain
-from jaxanneal._chain.energy import as_args
+from jaxanneal._chain.computation import Traced, trace
+from jaxanneal._chain.energy import as_args, evaluate, recordable, traced
 from jaxanneal._chain.keys import as_key
 from jaxanneal._chain.move import Move, as_move
+from jaxanneal._chain.own_move import traced_move
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import count, refusal
 from jaxanneal._engine import history
 from jaxanneal._engine.blocks import default_width, pad
-from jaxanneal._engine.compile import compile_programs, hashable
+from jaxanneal._engine.compile import Program, compile_programs
 from jaxanneal._engine.programs import (
     initialiser_program,
     observed_shapes,
     start_program,
     state_program,
 )
-from jaxanneal._engine.setup import Setup
+from jaxanneal._engine.setup import Data, Setup
 from jaxanneal._engine.sharding import (
     Spread,
     as_spread,
@@ -36,12 +38,14 @@ from jaxanneal._engine.starts import (
     is_initialiser,
     one_chain,
     require_finite,
+    start_of,
 )
 from jaxanneal._engine.state import State
 from jaxanneal._methods import SimulatedAnnealing
 from jaxanneal._methods.own_method import MEMBERS, as_own
 from jaxanneal._methods.protocol import Method
 from jaxanneal._methods.schedule import Function, require_traceable, tabulate
+from jaxanneal._pytree import shapes_of_one
 from jaxanneal._run.chunks import on_device
 from jaxanneal._run.driver import Driver
 from jaxanneal._run.interrupt import Clock, Interruption
@@ -83,7 +87,8 @@ class Problem:
         sharding: Any,
         clock: Clock,
     ):
-        self.energy, self.clock, data = as_energy(energy), clock, as_data(args)
+        self.clock, args = clock, as_data(args)
+        require_energy(energy)
         if params is None or key is None:
             missing = "params" if params is None else "key"
             remedy = (
@@ -98,9 +103,12 @@ class Problem:
         one = one_chain(self.starts)
         self.move: Move = natural_move(one) if move is None else as_move(move)
         check_start(self.move, self.starts)
+        self.move = traced_move(self.move, one)
         self.width = as_width(block, self.method.chains, self.starts)
         self.spread = as_spread(sharding, -(-self.method.chains // self.width))
-        self.data = everywhere(data, self.spread)
+        self.args = everywhere(args, self.spread)
+        self.energy = everywhere(traced_energy(energy, one, self.args), self.spread)
+        self.data = Data(self.args.leaves, self.energy.constants)
         self.total = lanes(self.method.chains, self.width, self.spread)
         padded = jax.tree.map(lambda x: pad(x, self.total), self.starts)
         self.lanes = by_chain(padded, self.spread)
@@ -108,9 +116,15 @@ class Problem:
     def _starts(self, params: Any) -> Parameters:
         if not is_initialiser(params):
             return initial_parameters(params, self.key, self.method.chains)
-        program = initialiser_program(hashable(params), self.method.chains)
-        self.clock.compiling += compile_programs(program.prepare(self.key))
-        return program(self.key)
+        initialiser = trace(lambda key: start_of(params, key), self.key)
+        program = initialiser_program(initialiser.computation, self.method.chains)
+        self.clock.compiling += compile_programs(program.prepare(initialiser.constants, self.key))
+        return program(initialiser.constants, self.key)
+
+    @property
+    def start_program(self) -> Program:
+        """The program that evaluates the starts."""
+        return start_program(self.energy.computation, self.width, self.spread)
 
     def prepare(self, limits: Limits, interruption: Interruption) -> Driver:
         """Trace everything, so that a mistake shows before anything compiles.
@@ -124,15 +138,15 @@ class Problem:
         """
         method = self.bound(self.method, limits.steps)
         check_schedule(method, 0, limits.steps)
-        start = start_program(self.energy, self.width, self.spread)
+        start = self.start_program
         traced_start = start.prepare(self.lanes, self.data)
         chains = start.shapes(self.lanes, self.data)
         inputs = self._state_inputs(method, chains, chains, self._factors())
         make = state_program(self.spread)
         traced_make = make.prepare(*inputs)
         state = make.shapes(*inputs)
-        setup, limits = make_setup(self.energy, self.width, self.spread, state, self.data, limits)
-        driver = Driver(setup, self.data, limits, self.clock, interruption, 0)
+        call = make_call(self.energy, self.args, self.width, self.spread, state, limits)
+        driver = Driver(*call, self.args, self.move, self.clock, interruption, 0)
         driver.traced = (driver.prepare(state), traced_start, traced_make)
         return driver
 
@@ -142,7 +156,7 @@ class Problem:
         Raises:
             ValueError: No chain starts at a finite energy.
         """
-        chains = start_program(self.energy, self.width, self.spread)(self.lanes, self.data)
+        chains = self.start_program(self.lanes, self.data)
         driver.evaluations += self.method.chains
         require_finite(chains, self.method.chains)
         with self.clock.preparing():
@@ -186,12 +200,24 @@ class Problem:
         return key, chains, best, method, move, factors
 
 
-def as_energy(energy: Any) -> Any:
-    """Return the energy as a dictionary key, or refuse what cannot be called."""
+def require_energy(energy: Any) -> None:
+    """Refuse an energy that cannot be called."""
     if not callable(energy):
         remedy = "Pass the function itself, energy(params, *args) -> real scalar."
         raise TypeError(refusal("energy", "a function", type(energy).__name__, remedy))
-    return hashable(energy)
+
+
+def traced_energy(energy: Any, one: Any, args: Parameters) -> Traced:
+    """Return what the energy computes of one chain and of the arrays of the data.
+
+    Args:
+        energy: The user's energy.
+        one: The tree of one chain.
+        args: The data, whose functions and texts are a part of what is computed.
+    """
+    require_energy(energy)
+    value = lambda p, leaves: evaluate(energy, p.tree, args.structure.combine(leaves))  # noqa: E731
+    return trace(value, Parameters.of(one), args.leaves)
 
 
 def as_data(args: Any) -> Parameters:
@@ -240,12 +266,27 @@ def as_width(block: Any, chains: int, starts: Parameters) -> int:
     return count("block", block, 1, "Leave it out for a width that suits the device.")
 
 
-def make_setup(
-    energy: Any, width: int, spread: Spread | None, state: Any, data: Parameters, limits: Limits
-) -> tuple[Setup, Limits]:
-    """Return the static part of a call, for a state or its shapes, and limits with a thinning."""
-    observe = None if limits.observe is None else hashable(limits.observe)
-    setup = Setup(energy, width, spread, observe)
+def traced_observe(observe: Any, one: Parameters, args: Parameters) -> Traced:
+    """Return what ``observe`` returns for one chain and the arrays of the data, as arrays."""
+
+    def see(params: Parameters, leaves: Any) -> Any:
+        data = args.structure.combine(leaves)
+        return recordable(traced("observe", observe, params.tree, *data))
+
+    return trace(see, one, args.leaves)
+
+
+def make_call(
+    energy: Traced, args: Parameters, width: int, spread: Spread | None, state: Any, limits: Limits
+) -> tuple[Setup, Data, Limits]:
+    """Return the static part of a call, for a state or its shapes, its data, and its thinning."""
+    setup = Setup(energy.computation, width, spread)
+    data = Data(args.leaves, energy.constants)
+    if limits.observe is not None:
+        one = shapes_of_one(state.chains._params)
+        observe = everywhere(traced_observe(limits.observe, one, args), spread)
+        setup = setup._replace(observe=observe.computation)
+        data = data._replace(observe=observe.constants)
     observed = observed_shapes(setup, state, data)
     layout, every = history.layout(state, observed, limits.steps, limits.record_every)
-    return setup._replace(layout=layout), limits._replace(record_every=every)
+    return setup._replace(layout=layout), data, limits._replace(record_every=every)

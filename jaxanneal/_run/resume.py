@@ -1,28 +1,34 @@
 """Going on from an earlier run."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxanneal._chain.chain import Chain
+from jaxanneal._chain.computation import Traced
 from jaxanneal._chain.move import as_move
+from jaxanneal._chain.own_move import OwnMove, traced_move
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import count, refusal
 from jaxanneal._engine.compile import Program, compile_programs
 from jaxanneal._engine.programs import copy_program, placed, refresh_program, start_program
+from jaxanneal._engine.setup import Data
 from jaxanneal._engine.sharding import Spread, as_spread, everywhere, fetch, lanes
-from jaxanneal._engine.starts import check_start, require_finite
+from jaxanneal._engine.starts import check_start, one_chain, require_finite
 from jaxanneal._engine.state import State, chains_by_slot, with_lanes
+from jaxanneal._methods.own_method import Functions
 from jaxanneal._methods.protocol import NEVER, Method
 from jaxanneal._pytree import replace
 from jaxanneal._result.continuation import Continuation, NotSaved, digest
 from jaxanneal._run.chunks import on_device
 from jaxanneal._run.driver import Driver
+from jaxanneal._run.fingerprint import shown
 from jaxanneal._run.interrupt import Clock, Interruption
 from jaxanneal._run.limits import Limits
-from jaxanneal._run.problem import as_data, as_energy, as_method, check_schedule, make_setup
+from jaxanneal._run.problem import as_data, as_method, check_schedule, make_call, traced_energy
 
 # Units in the last place within which another program, or another machine, may find an energy.
 _ROUNDING = 64
@@ -41,27 +47,25 @@ def resume(
     interruption: Interruption,
 ) -> tuple[Driver, State, Method]:
     """Return a driver and a copy of the state of an earlier call; all of it is preparation."""
-    if not isinstance(state, Continuation):
-        remedy = "Pass state=result.state of an earlier run."
-        raise TypeError(refusal("state", "a run's state", type(state).__name__, remedy))
-    energy, old, width = as_energy(energy), state.engine_state, state.width
+    _require_state(state)
+    old, width = state.engine_state, state.width
     spread = as_spread(sharding, -(-state.method.chains // width))
-    data = everywhere(as_data(args), spread)
-    _require_precision(old)
+    args, traced = _again(energy, args, old, spread)
+    data = Data(args.leaves, traced.constants)
+    start = start_program(traced.computation, width, spread)
     _require_room(block, state, limits)
     new_method, new_move = _renewed(state, method, move)
     check_schedule(new_method, int(old.step), limits.steps)
-    new = _taken_over(state, new_method, new_move)
-    new = placed(with_lanes(new, width, lanes(new_method.chains, width, spread)), spread)
-    same = _equal(data, state.args) and _same_energy(energy, state, new, data, spread)
+    new = _taken_over(state, new_method, new_move, spread)
+    same = _equal(args, state.args) and _same_energy(traced, state, new, data, start)
     copy, inputs = copy_program(spread), (new,)
     if not same:
-        both = _evaluated(start_program(energy, width, spread), new.chains, data)
+        both = _evaluated(start, new.chains, data)
         copy, inputs = refresh_program(spread), (new, *both)
     traced_copy = copy.prepare(*inputs)
     ready = copy.shapes(*inputs)  # other data may have energies of another precision
-    setup, limits = make_setup(energy, width, spread, ready, data, limits)
-    driver = Driver(setup, data, limits, clock, interruption, state.evaluations)
+    call = make_call(traced, args, width, spread, ready, limits)
+    driver = Driver(*call, args, new_move, clock, interruption, state.evaluations)
     compile_programs(traced_copy, driver.prepare(ready))
     new = copy(*inputs)
     if not same:
@@ -71,21 +75,35 @@ def resume(
     return driver, new, new_method
 
 
-def _evaluated(program: Program, chains: Chain, data: Parameters) -> tuple[Chain, Chain]:
+def _require_state(state: Any) -> None:
+    if not isinstance(state, Continuation):
+        remedy = "Pass state=result.state of an earlier run."
+        raise TypeError(refusal("state", "a run's state", type(state).__name__, remedy))
+
+
+def _again(energy: Any, args: Any, old: State, spread: Spread | None) -> tuple[Parameters, Traced]:
+    """Return data and energy of this call, where it takes place."""
+    data = everywhere(as_data(args), spread)
+    one = one_chain(old.chains._params)
+    return data, everywhere(traced_energy(energy, one, data), spread)
+
+
+def _evaluated(program: Program, chains: Chain, data: Data) -> tuple[Chain, Chain]:
     """Evaluate current and best states by the program of the starts: it is compiled already."""
     compile_programs(program.prepare(chains._params, data))
     return program(chains._params, data), program(chains._best_params, data)
 
 
-def _taken_over(state: Continuation, method: Any, move: Any) -> State:
-    """Return the state of the run as method and move go on with it."""
+def _taken_over(state: Continuation, method: Any, move: Any, spread: Spread | None) -> State:
+    """Return the state of the run, where it takes place, as method and move go on with it."""
     old = state.engine_state
     exchange = method.carried(old.exchange, state.method)
     new = replace(old, method=on_device(method), move=move, exchange=exchange)
     if int(method.warmup_end()) == int(old.step) < int(old.method.warmup_end()):
         exchange = method.restarted(exchange, old.accepted)  # the warm-up ends here
         new = replace(new, exchange=exchange)
-    return new
+    total = lanes(method.chains, state.width, spread)
+    return placed(with_lanes(new, state.width, total), spread)
 
 
 def _require_precision(state: State) -> None:
@@ -96,6 +114,7 @@ def _require_precision(state: State) -> None:
 
 
 def _require_room(block: Any, state: Continuation, limits: Limits) -> None:
+    _require_precision(state.engine_state)
     remedy = "Start anew with params=ja.stacked(result.chains.params)."
     if block is not None and count("block", block, 1, "Leave it out.") != state.width:
         raise ValueError(refusal("block", f"{state.width}, as in the run", block, remedy))
@@ -112,7 +131,8 @@ def _renewed(state: Continuation, method: Any, move: Any) -> tuple[Any, Any]:
         new_method = as_method(method, None)
         if type(new_method) is type(state.method):
             new_method = new_method.keep_bound(state.method, int(old.step))
-    new_move = old.move if move is None else as_move(move)
+    one = one_chain(old.chains._params)
+    new_move = old.move if move is None else traced_move(as_move(move), one)
     _require_given("move", new_move)
     on_the_device = on_device(new_method)
     for part in ("cooling", "own"):  # what no file holds of a method
@@ -135,11 +155,7 @@ def _require_given(name: str, value: Any) -> None:
 
 
 def _same_energy(
-    energy: Any,
-    state: Continuation,
-    new: State,
-    data: Parameters,
-    spread: Spread | None,
+    energy: Traced, state: Continuation, new: State, data: Data, start: Program
 ) -> bool:
     """Return whether this is the energy of the run; after loading, whether it has its values.
 
@@ -147,8 +163,10 @@ def _same_energy(
     they are no part of the run, whose numbers are those of a run that was never saved.
     """
     if not isinstance(state.energy, NotSaved):
-        return energy == state.energy
-    now, best = _evaluated(start_program(energy, state.width, spread), new.chains, data)
+        old = state.energy
+        known = energy.computation == old.computation
+        return known and _same_arrays(energy.constants, old.constants)
+    now, best = _evaluated(start, new.chains, data)
     pairs = ((new.chains.best_energy, best.energy), (new.chains.energy, now.energy))
     count = state.method.chains
     return all(_agree(fetch(known)[:count], fetch(again)[:count]) for known, again in pairs)
@@ -174,7 +192,9 @@ def _require_same(name: str, old: Any, new: Any) -> None:
 
 def _described(one: Any, other: Any) -> str:
     """Return in words what of ``one`` is of another structure than ``other``."""
-    kind = type(one).__name__
+    kind = getattr(one, "__name__", type(one).__name__)
+    if type(one) is type(other) and isinstance(one, OwnMove | Functions):
+        return f"{kind} (its functions compute something else)"
     if type(one) is not type(other):
         return kind
     if not dataclasses.is_dataclass(one):
@@ -192,10 +212,13 @@ def _described(one: Any, other: Any) -> str:
 
 
 def _equal(a: Parameters, b: Parameters | str) -> bool:
-    """Compare data by value, after loading with what was saved of it."""
-    if isinstance(b, str):
-        return digest(a) == b
-    if jax.tree.structure(a) != jax.tree.structure(b):
-        return False
-    same = all(x is y for x, y in zip(a.leaves, b.leaves, strict=True))
-    return same or digest(a) == digest(b)
+    """Compare the arrays of data by value, after loading with what was saved of it.
+
+    What else is in the data is a part of what the energy computes.
+    """
+    return digest(a) == b if isinstance(b, str) else _same_arrays(a.leaves, b.leaves)
+
+
+def _same_arrays(a: Sequence[Any], b: Sequence[Any]) -> bool:
+    pairs = zip(a, b, strict=False)
+    return len(a) == len(b) and all(x is y or shown(x) == shown(y) for x, y in pairs)

@@ -9,14 +9,15 @@ import numpy as np
 
 from jaxanneal._chain import keys
 from jaxanneal._chain.chain import Chain
+from jaxanneal._chain.computation import trace
 from jaxanneal._chain.step_size import first_factors
 from jaxanneal._checks import numbers_on_host
 from jaxanneal._diagnostics.diagnostics import acceptance_rate
-from jaxanneal._engine.compile import hashable, is_overflow
-from jaxanneal._engine.programs import start_program, state_program
+from jaxanneal._engine.compile import is_overflow
+from jaxanneal._engine.programs import state_program
 from jaxanneal._engine.setup import Setup
 from jaxanneal._engine.sharding import default_device
-from jaxanneal._engine.starts import check_start, is_initialiser, require_finite
+from jaxanneal._engine.starts import check_start, is_initialiser, require_finite, start_of
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import NEVER
 from jaxanneal._run.calibrate import (
@@ -37,6 +38,7 @@ from jaxanneal._sweep.programs import (
     first_size,
     lanes_program,
     mapped,
+    own_args,
     stack,
     temperatures_program,
 )
@@ -78,9 +80,10 @@ class Batch:
         self.problem, self.driver = runs[0].job.problem, driver
         self.params = params
         self.failed: dict[int, str] = {}
-        data = [job.problem.data for job in self.jobs]
-        self.own_data = driver.own_data
-        self.data = stack(data) if self.own_data else data[0]
+        self.own_data, self.data = driver.own_data, self.problem.data
+        if self.own_data:
+            args = stack([job.problem.data.args for job in self.jobs])
+            self.data = self.data._replace(args=args)
         self.keys = keys.from_data(jnp.asarray(np.stack([run.words for run in self.rows])))
         self.evaluations = np.zeros(size, np.int64)
 
@@ -105,15 +108,17 @@ class Batch:
         problem, own_starts = self.problem, is_initialiser(self.params)
         starts, count = problem.lanes, problem.method.chains
         if own_starts:
-            make = lanes_program(hashable(self.params), count, problem.total)
-            starts = self._call(mapped(make, (True,)), self.keys)
+            initialiser = trace(lambda key: start_of(self.params, key), problem.key)
+            make = lanes_program(initialiser.computation, count, problem.total)
+            program = mapped(make, (False, True))
+            starts = self._call(program, initialiser.constants, self.keys)
             for i, run in enumerate(self.runs):
                 mine = jax.tree.map(lambda x, i=i: x[i, :count], starts)
                 self._or_fail(i, lambda run=run, mine=mine: check_start(run.job.problem.move, mine))
-        program = start_program(problem.energy, problem.width, None)
+        program = problem.start_program
         self.own_chains = own_starts or self.own_data
         if self.own_chains:
-            program = mapped(program, (own_starts, self.own_data))
+            program = mapped(program, (own_starts, own_args(self.own_data)))
         chains = self._call(program, starts, self.data)
         self.evaluations += count
         energies = np.atleast_2d(np.asarray(chains.energy))[:, :count]
@@ -263,7 +268,7 @@ def outcomes(
     """
     problem = runs[0].job.problem
     own_data = any(run.job.problem.data is not problem.data for run in runs)
-    setup = Setup(problem.energy, problem.width)
+    setup = Setup(problem.energy.computation, problem.width)
     driver = BatchDriver(setup, own_data, interruption, clock)
     size = first_size(problem, len(runs))
     count = min(size, _FIRST) if default_device().platform == "cpu" else size

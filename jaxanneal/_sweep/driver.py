@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxanneal._engine import history
@@ -11,10 +10,11 @@ from jaxanneal._engine.programs import row_shapes
 from jaxanneal._engine.setup import Setup
 from jaxanneal._engine.sharding import default_device
 from jaxanneal._engine.state import State
+from jaxanneal._pytree import shapes_of_one
 from jaxanneal._run import chunks
 from jaxanneal._run.chunks import Chunks, Goal, Pace, timed
 from jaxanneal._run.interrupt import Clock, Interruption
-from jaxanneal._sweep.programs import mapped, moves_program, prepare, require_memory
+from jaxanneal._sweep.programs import mapped, moves_program, own_args, prepare, require_memory
 
 
 class Interrupted(Exception):
@@ -51,7 +51,8 @@ class BatchDriver:
             The states, the moves made by each run, and why each stopped.
         """
         runs = Chunks(state, self._recorder(state, data), data, methods, goals, many=True)
-        program = mapped(moves_program(self.setup), (True, False, self.own_data, True), donate=(0,))
+        batched = (True, False, own_args(self.own_data), True)
+        program = mapped(moves_program(self.setup), batched, donate=(0,))
         while runs.going.any():
             if self.interruption.requested:
                 raise Interrupted
@@ -68,9 +69,10 @@ class BatchDriver:
         return runs.state, runs.steps.astype(np.int64), runs.reasons
 
     def _recorder(self, state: State, data: Any) -> history.Recorder:
-        one = lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype)  # noqa: E731
-        shapes = jax.tree.map(one, state)
-        row = row_shapes(self.setup, shapes, jax.tree.map(one, data) if self.own_data else data)
+        shapes = shapes_of_one(state)
+        if self.own_data:
+            data = data._replace(args=shapes_of_one(data.args))
+        row = row_shapes(self.setup, shapes, data)
         return history.new_recorder(row, 0, shapes.accepted, self.setup.layout)
 
 

@@ -7,8 +7,7 @@ import jax
 
 from jaxanneal._chain.keys import as_key
 from jaxanneal._chain.parameters import Parameters
-from jaxanneal._engine.compile import signature
-from jaxanneal._engine.starts import Stacked, is_initialiser, one_chain
+from jaxanneal._engine.starts import Stacked, is_initialiser
 from jaxanneal._run import fingerprint
 from jaxanneal._run.fingerprint import numbers, short, shown
 from jaxanneal._sweep.jobs import Job
@@ -54,13 +53,11 @@ def _starts(params: Any, key: jax.Array) -> dict[str, str]:
 
 def _functions(jobs: list[Job]) -> dict[str, str]:
     """Return what the functions of all configurations compute."""
-    key, one = as_key(0), Parameters.of(one_chain(jobs[0].problem.starts))
-    energy = jobs[0].problem.energy
-    data, moves = ([(getattr(job.problem, n), 0) for job in jobs] for n in ("data", "move"))
+    energies, moves = ([(getattr(job.problem, n), 0) for job in jobs] for n in ("energy", "move"))
     methods, runs = ([(job.bound, n * job.limits.steps) for job in jobs] for n in (0, 1))
     return {
-        "energy": _of_each(data, lambda data, _: fingerprint.energy_digest(energy, one, data)),
-        fingerprint.MOVE: _of_each(moves, lambda move, _: fingerprint.move_digest(key, one, move)),
+        "energy": _of_each(energies, lambda energy, _: fingerprint.traced_digest(energy)),
+        fingerprint.MOVE: _of_each(moves, lambda move, _: fingerprint.move_digest(move)),
         fingerprint.METHOD: _of_each(methods, lambda method, _: fingerprint.method_digest(method)),
         fingerprint.COOLING: _of_each(
             runs, lambda method, steps: fingerprint.cooling_digest(method, 0, steps)
@@ -77,17 +74,12 @@ def _of_each(inputs: list[tuple[Any, int]], digest: Callable[[Any, int], str]) -
         digest: Returns the digest of both.
     """
     by_object: dict[Any, str] = {}
-    by_kind: dict[Any, str] = {}
     for tree, steps in inputs:
-        if (id(tree), steps) in by_object:
-            continue
-        kind = signature(tree), steps
-        if kind not in by_kind:
+        if (id(tree), steps) not in by_object:
             try:
-                by_kind[kind] = digest(tree, steps)
+                by_object[id(tree), steps] = digest(tree, steps)
             except Exception as error:  # the runs tell of it, each of its own
-                by_kind[kind] = f"none, but {type(error).__name__}"
-        by_object[id(tree), steps] = by_kind[kind]
+                by_object[id(tree), steps] = f"none, but {type(error).__name__}"
     if len(set(by_object.values())) == 1:
         return by_object.popitem()[1]
     each = (f"{index}: {by_object[id(tree), n]}" for index, (tree, n) in enumerate(inputs))

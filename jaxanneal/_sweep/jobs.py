@@ -6,15 +6,18 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxanneal._chain.computation import Traced
 from jaxanneal._chain.move import as_move, check_of
+from jaxanneal._chain.own_move import traced_move
 from jaxanneal._engine.compile import signature
+from jaxanneal._engine.setup import Data
 from jaxanneal._engine.sharding import default_device, everywhere
 from jaxanneal._engine.starts import one_chain
 from jaxanneal._methods.protocol import NEVER
 from jaxanneal._run.chunks import is_on_host, on_device
 from jaxanneal._run.interrupt import Clock
 from jaxanneal._run.limits import Limits, as_limits
-from jaxanneal._run.problem import Problem, as_data, as_method, check_schedule
+from jaxanneal._run.problem import Problem, as_data, as_method, check_schedule, traced_energy
 from jaxanneal._sweep.settings import Settings
 from jaxanneal.moves._per_leaf import natural_move
 
@@ -76,7 +79,7 @@ class Jobs:
         bound, kind = self._bound(problem, limits.steps)
         parts = (problem.move, problem.data)
         kinds = [self._kind(part) for part in parts]
-        kinds += [problem.width, self._shared_data(problem)]
+        kinds += [problem.energy.computation, problem.width, self._shared_data(problem)]
         return Job(number, problem, limits, bound, (kind, *kinds))
 
     def _bound(self, problem: Problem, steps: int) -> tuple[Any, Any]:
@@ -94,7 +97,7 @@ class Jobs:
 
     def _shared_data(self, problem: Problem) -> Any:
         """Return what tells batches apart that each share one copy of large data."""
-        size = sum(leaf.nbytes for leaf in problem.data.leaves)
+        size = sum(leaf.nbytes for leaf in problem.data.args)
         return id(problem.data) if size > _COPIED_BYTES else None
 
     def _problem(self, settings: Settings) -> Problem:
@@ -107,13 +110,19 @@ class Jobs:
             with jax.default_device(default_device()):
                 known = Problem(*inputs, settings.block, None, self.clock)
             self._problems[place] = known
-            move, data = known.move, known.data
+            move, args = known.move, known.args
             self._once(("move", method.chains, id(settings.move)), settings.move, lambda: move)
-            # One object for data that is the same: then a batch shares it.
-            known.data = self._once(("data", _identity(settings.args)), settings.args, lambda: data)
-            return known
+            self._once(("args", _identity(settings.args)), settings.args, lambda: args)
+            place = "energy", method.chains, signature(args)
+            self._once(place, args, lambda energy=known.energy: energy)
         problem = copy.copy(known)
-        problem.method, problem.data = method, self._data_of(settings.args)
+        problem.method, problem.args = method, self._args_of(settings.args)
+        problem.energy = self._energy_of(problem)
+        # One object for data that is the same: then a batch shares it.
+        place = "data", id(problem.args), id(problem.energy)
+        problem.data = self._once(
+            place, problem, lambda: Data(problem.args.leaves, problem.energy.constants)
+        )
         problem.move = self._move_of(settings.move, problem)
         return problem
 
@@ -125,13 +134,20 @@ class Jobs:
             checked = natural_move(one) if move is None else as_move(move)
             check_of(checked, one)
             check_of(checked, problem.starts.tree)
-            return checked
+            return traced_move(checked, one)
 
         return self._once(("move", count, id(move)), move, check)
 
-    def _data_of(self, args: Any) -> Any:
-        place = "data", _identity(args)
+    def _args_of(self, args: Any) -> Any:
+        place = "args", _identity(args)
         return self._once(place, args, lambda: everywhere(as_data(args), None))
+
+    def _energy_of(self, problem: Problem) -> Traced:
+        """Return the energy for the data of a configuration, traced once for data of one kind."""
+        args, count = problem.args, problem.method.chains
+        one = self._once(("one chain", count), None, lambda: one_chain(problem.starts))
+        energy = lambda: everywhere(traced_energy(self.energy, one, args), None)  # noqa: E731
+        return self._once(("energy", count, signature(args)), args, energy)
 
     def _check_schedule(self, bound: Any, steps: int) -> None:
         cooling = bound.cooling

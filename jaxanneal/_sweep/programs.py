@@ -9,14 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxanneal._chain.computation import Computation
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._diagnostics.diagnostics import accepted_by
 from jaxanneal._engine.blocks import pad, padded_count
 from jaxanneal._engine.compile import Program, compile_programs
 from jaxanneal._engine.programs import chunk_program
-from jaxanneal._engine.setup import Setup
+from jaxanneal._engine.setup import Data, Setup
 from jaxanneal._engine.sharding import default_device
-from jaxanneal._engine.starts import initial_parameters
+from jaxanneal._engine.starts import drawn
 from jaxanneal._engine.state import State, best_state
 from jaxanneal._pytree import replace
 from jaxanneal._run.calibrate import first_temperatures
@@ -27,7 +28,7 @@ _KEPT = 64
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def mapped(program: Program, batched: tuple[bool, ...], donate: tuple[int, ...] = ()) -> Program:
+def mapped(program: Program, batched: tuple[Any, ...], donate: tuple[int, ...] = ()) -> Program:
     """Return a program that applies another one to each of many runs.
 
     Not under ``vmap`` on a CPU: the last bits of a run depend on the width of its batch, and here
@@ -35,17 +36,22 @@ def mapped(program: Program, batched: tuple[bool, ...], donate: tuple[int, ...] 
 
     Args:
         program: The program of one run.
-        batched: For each input whether it has a leading axis of runs, or is shared by all.
+        batched: For each input, or part of it, whether it has a leading axis of runs, or is shared
+            by all.
         donate: Inputs whose buffers are taken over.
     """
 
     def over_runs(*inputs: Any) -> Any:
+        leaves, structure = jax.tree.flatten(inputs)
+        flags = jax.tree.map(lambda own, x: jax.tree.map(lambda _: own, x), batched, inputs)
+        places = list(zip(leaves, jax.tree.leaves(flags), strict=True))
+
         def one(rows: Sequence[Any]) -> Any:
             own = iter(rows)
-            pairs = zip(inputs, batched, strict=True)
-            return program.jitted(*(next(own) if is_own else x for x, is_own in pairs))
+            merged = [next(own) if is_own else x for x, is_own in places]
+            return program.jitted(*jax.tree.unflatten(structure, merged))
 
-        rows = [x for x, is_own in zip(inputs, batched, strict=True) if is_own]
+        rows = [x for x, is_own in places if is_own]
         if default_device().platform == "cpu":
             return jax.lax.map(one, rows)
         return jax.vmap(one)(rows)
@@ -54,13 +60,19 @@ def mapped(program: Program, batched: tuple[bool, ...], donate: tuple[int, ...] 
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def lanes_program(function: Any, chains: int, total: int) -> Program:
+def lanes_program(initialiser: Computation, chains: int, total: int) -> Program:
     """Return the program that makes the starts of all lanes from the run key."""
 
-    def lanes(key: jax.Array) -> Parameters:
-        return jax.tree.map(lambda x: pad(x, total), initial_parameters(function, key, chains))
+    def lanes(constants: Any, key: jax.Array) -> Parameters:
+        starts = drawn(lambda key: initialiser(constants, key), key, chains)
+        return jax.tree.map(lambda x: pad(x, total), starts)
 
     return Program(lanes)
+
+
+def own_args(own: bool) -> Data:
+    """Return which data each run has for itself: what functions close over is shared by all."""
+    return Data(own, False, False)
 
 
 @functools.lru_cache(maxsize=_KEPT)

@@ -14,7 +14,7 @@ from jaxanneal._engine.starts import Stacked, is_initialiser
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.own_method import users_object
 from jaxanneal._run.interrupt import Clock, Interruption, interruptible
-from jaxanneal._run.problem import as_energy, as_method
+from jaxanneal._run.problem import as_method, require_energy
 from jaxanneal._run.progress import SweepBar
 from jaxanneal._sweep.batch import Outcome, Run, by_structure, error_text, outcomes
 from jaxanneal._sweep.driver import Interrupted
@@ -124,7 +124,7 @@ def sweep(
 
 
 def _require(energy: Any, params: Any, key: Any) -> None:
-    as_energy(energy)
+    require_energy(energy)
     for name, value in (("params", params), ("key", key)):
         if value is None:
             raise TypeError(refusal(name, "a value", None, f"Pass {name}= to ja.sweep."))

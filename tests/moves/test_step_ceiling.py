@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from laws import programs_of_their_own
 
 import jaxanneal as ja
 from jaxanneal._chain.move import largest_factor_of
@@ -75,7 +76,7 @@ def recovery_law(energy):
 
 def test_a_quenched_box_recovers_and_the_twin_without_a_ceiling_fails():
     recovery_law(bowl)
-    with pytest.MonkeyPatch.context() as patch:
+    with programs_of_their_own(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(round, "largest_factor_of", lambda move, params: jnp.asarray(jnp.inf, float))
         with pytest.raises(AssertionError):
             recovery_law(other_bowl)

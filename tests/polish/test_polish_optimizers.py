@@ -8,16 +8,24 @@ import pytest
 
 import jaxanneal as ja
 from jaxanneal._chain.parameters import Parameters
-from jaxanneal._engine.compile import Keyed
-from jaxanneal._polish import polish
-from jaxanneal._polish.descent import as_optimizer
+from jaxanneal._polish.descent import as_optimizer, traced_begin, traced_step
 
 STARTS = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
 TRACES = []
 
 
 def key_of(optimizer):
-    return as_optimizer(optimizer, Parameters.of(STARTS), (True,))
+    """Return what a call of polish computes with an optimiser."""
+    transformation, chain = as_optimizer(optimizer), ja.init_chain(STARTS[0], energy=quadratic)
+    begin = traced_begin(transformation, (True,), chain)
+    descent, limits = jax.eval_shape(begin, chain)[0], ((np.float32(-9),), (np.float32(9),))
+    data = Parameters.of_args(())
+    step = traced_step(quadratic, transformation, (True,), descent, limits, data)
+    return begin.computation, step.computation
+
+
+def quadratic(x):
+    return jnp.sum(x**2)
 
 
 def rosenbrock(x):
@@ -65,9 +73,9 @@ def test_an_equal_optimiser_is_the_same_key_and_another_is_not(name):
 
 def test_optimisers_are_told_apart_by_what_they_compute():
     same = [key_of(optax.sgd(rate)) for rate in (1, 1.0)]
-    other = [key_of(optax.sgd(rate)) for rate in (0.1, jnp.full((), 0.1), jnp.full((), 0.2))]
+    other = [key_of(optax.sgd(rate)) for rate in (0.1, jnp.full((), 0.1))]
     assert len({*same, *other}) == 1 + len(other)
-    assert key_of(optax.sgd(jnp.full((), 0.2))) == other[-1]  # by value, not by object
+    assert key_of(optax.sgd(jnp.full((), 0.2))) == other[-1]  # an array is data
 
 
 def by_callback(rate):
@@ -83,7 +91,7 @@ def by_callback(rate):
 
 def test_what_an_optimiser_computes_on_the_host_is_its_own():
     first, second = by_callback(0.0), by_callback(0.5)
-    assert key_of(first) == key_of(first) != key_of(second)
+    assert key_of(first) == key_of(first) == key_of(by_callback(0.0)) != key_of(second)
     moved = [float(ja.polish(bowl, 2.0, each, steps=1).energy) for each in (first, second)]
     assert moved == [2.0, 0.5]
 
@@ -137,8 +145,9 @@ def scaled(x, data):
 
 
 def test_new_numbers_and_equal_optimisers_compile_nothing():
-    polished(optimizer=None)
     before = len(TRACES)
+    polished(optimizer=None)
+    once = len(TRACES) - before
     for changes in (
         {},
         {"optimizer": None},
@@ -151,10 +160,9 @@ def test_new_numbers_and_equal_optimisers_compile_nothing():
         {"starts": STARTS + 0.5},
         {"starts": jnp.asarray(STARTS)},
     ):
-        found = polished(**changes)
-        assert len(TRACES) == before and found.compile_seconds == 0.0, changes
+        before, found = len(TRACES), polished(**changes)
+        assert found.compile_seconds == 0.0 and len(TRACES) - before == once, changes
     assert polished(optimizer=optax.adam(2e-2)).compile_seconds > 0.0
-    assert len(TRACES) > before
 
 
 @pytest.mark.parametrize("promotion", ["standard", "strict"])
@@ -163,7 +171,7 @@ def test_both_kinds_of_promotion(promotion):
         assert ja.polish(lambda x: x**2, 1.0, steps=3).energy < 1.0
 
 
-def test_an_energy_without_a_hash_is_the_same_program_by_identity():
+def test_an_energy_without_a_hash_is_the_same_program():
     class Energy:
         __hash__ = None
 
@@ -173,7 +181,6 @@ def test_an_energy_without_a_hash_is_the_same_program_by_identity():
     energy = Energy()
     assert ja.polish(energy, 1.0, steps=2).energy < 1.0
     assert ja.polish(energy, 1.0, steps=2).compile_seconds == 0.0
-    assert isinstance(polish.as_energy(energy), Keyed)
 
 
 def untraceable(x):

@@ -165,14 +165,15 @@ def test_sweeps_are_told_apart_by_what_functions_compute(make, tmp_path, monkeyp
     part = (CALLS | MANY)[make]
     told_apart_law(make, part, tmp_path / "whole")
     # A twin that goes by names, as stores did.
-    for digest in ("cooling_digest", "energy_digest", "move_digest", "program_digest"):
+    for digest in ("cooling_digest", "move_digest", "program_digest", "traced_digest"):
         monkeypatch.setattr(fingerprint, digest, lambda *inputs: "a function of that name")
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
         told_apart_law(make, part, tmp_path / "twin")
 
 
 def test_constants_of_nested_functions_belong_to_an_energy(tmp_path, monkeypatch):
-    monkeypatch.setattr(fingerprint, "_constants", lambda program: program.consts)  # a twin
+    forgetful = lambda traced: traced.computation.digest  # noqa: E731
+    monkeypatch.setattr(fingerprint, "traced_digest", forgetful)  # a twin
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
         told_apart_law(jitted, "energy", tmp_path / "twin")
 
