@@ -91,15 +91,14 @@ def step_between(
     """Return the step ``size * noise``, short of whole turns between two mirrors.
 
     A turn of twice the width leads back to the same point, so it is left out before the step is
-    added: a sum of two numbers keeps the digits of the larger one alone, and a chain would end on
-    its lattice. A size beyond a turn is one turn: folded, both are uniform to 1e-8, and the step
-    keeps its own digits. Both are odd in the noise, so a symmetric move stays symmetric.
+    added: a sum of two numbers keeps the digits of the larger one alone. A size beyond a turn is
+    one turn: folded, both are uniform to 1e-8, and the step keeps its own digits. Both are odd in
+    the noise, so a symmetric move stays symmetric.
     """
-    whole = turn(lower, upper, noise.dtype)
-    step = jnp.minimum(size, whole) * noise
-    return jnp.where(
-        jnp.isfinite(whole), jnp.fmod(step, jnp.where(jnp.isfinite(whole), whole, 1)), step
-    )
+    largest = jnp.finfo(noise.dtype).max
+    whole = jnp.minimum(turn(lower, upper, noise.dtype), largest)
+    step = jnp.clip(jnp.minimum(size, whole) * noise, -largest, largest)
+    return jnp.fmod(step, jnp.where(whole > 0, whole, largest))  # equal bounds: a size of zero
 
 
 def turn(lower: jax.Array, upper: jax.Array, dtype: Any) -> jax.Array:
@@ -107,21 +106,25 @@ def turn(lower: jax.Array, upper: jax.Array, dtype: Any) -> jax.Array:
     return 2 * (upper.astype(dtype) - lower.astype(dtype))
 
 
-def reflect(value: jax.Array, lower: jax.Array, upper: jax.Array) -> jax.Array:
-    """Fold ``value`` into ``[lower, upper]`` as if both ends were mirrors.
+def reflect(start: jax.Array, step: jax.Array, lower: jax.Array, upper: jax.Array) -> jax.Array:
+    """Return ``start + step``, folded into ``[lower, upper]`` as if both ends were mirrors.
 
     Maths: the triangle wave of period 2 (upper - lower); one mirror alone where the other end is
-    infinite, none where both are. Between two mirrors the value is at most a turn outside.
+    infinite, none where both are. The start is inside, the step at most a turn.
+
+    What ends inside stays as it is to the last bit. What does not is measured from the wall that it
+    crossed: a fold about any other point would round to the digits of a far wall.
     """
-    lower, upper = lower.astype(value.dtype), upper.astype(value.dtype)
-    has_lower, has_upper = jnp.isfinite(lower), jnp.isfinite(upper)
-    low, high = jnp.where(has_lower, lower, 0), jnp.where(has_upper, upper, 0)
-    width = jnp.where(has_lower & has_upper, high - low, 1)
-    both = low + jnp.abs(width - jnp.abs(width - jnp.abs(value - low)))
-    both = jnp.clip(both, lower, upper)  # rounding may leave the box by one ulp
-    one = jnp.where(has_lower, low + jnp.abs(value - low), value)
-    one = jnp.where(has_upper, high - jnp.abs(high - value), one)
-    return jnp.where(has_lower & has_upper, both, one)
+    lower, upper = lower.astype(start.dtype), upper.astype(start.dtype)
+    value = start + step
+    below, above = value < lower, value > upper
+    wall, other = jnp.where(below, lower, upper), jnp.where(below, upper, lower)
+    past = (start - wall) + step  # not value - wall: the sum of two large floats may be infinite
+    across = other - wall
+    once, twice = wall - past, other + (past + across)
+    folded = jnp.where(jnp.abs(past) <= jnp.abs(across), once, twice)
+    # Rounding may leave the box by one ulp.
+    return jnp.where(below | above, jnp.clip(folded, lower, upper), value)
 
 
 def reflect_integer(value: jax.Array, lower: jax.Array, upper: jax.Array) -> jax.Array:

@@ -150,7 +150,7 @@ class StudentT(Perturbation):
     Batching: one chain; the engine batches it.
 
     Args:
-        df: Degrees of freedom, > 0.
+        df: Degrees of freedom, > 0; 1 is Cauchy.
         scale: s, a scalar or pytree prefix of params.
         bounds: As in :class:`Gaussian`.
         fraction: As in :class:`Gaussian`.
@@ -165,7 +165,7 @@ class StudentT(Perturbation):
 
     Example:
         >>> import jaxanneal as ja
-        >>> new, _ = ja.moves.StudentT(df=1).propose(jax.random.key(0), jnp.zeros(9), 1.0)
+        >>> new, _ = ja.moves.StudentT().propose(jax.random.key(0), jnp.zeros(9), 1.0)
         >>> new.shape
         (9,)
 
@@ -176,7 +176,7 @@ class StudentT(Perturbation):
 
     def __init__(
         self,
-        df: ArrayLike,
+        df: ArrayLike = 1.0,
         scale: Any = 0.1,
         bounds: tuple[Any, Any] | None = None,
         fraction: ArrayLike = 1.0,

@@ -180,7 +180,7 @@ def natural_move(params: Any) -> Move:
     kinds: list[Any] = []
     for path, leaf in zip(parameters.structure.paths(), parameters.leaves, strict=True):
         if jnp.issubdtype(leaf.dtype, jnp.floating):
-            kinds.append(StudentT(df=1))
+            kinds.append(StudentT())
         elif leaf.dtype == jnp.bool_:
             kinds.append(Flip())
         elif leaf.size == 0:

@@ -108,8 +108,9 @@ class Perturbation:
             noise = noise if chosen is None else jnp.where(chosen[index], noise, 0)
             size = factor.astype(noise.dtype) * scales[index].astype(noise.dtype)
             step = size * noise if box is None else step_between(size, noise, *box)
-            new = real(jax.random.fold_in(key, index), leaf, box) + step
-            moved.append(stored(new if box is None else reflect(new, *box), leaf))
+            start = real(jax.random.fold_in(key, index), leaf, box)
+            new = start + step if box is None else reflect(start, step, *box)
+            moved.append(stored(new, leaf))
         return old.with_leaves(moved)
 
     def chosen(self, key: jax.Array, parameters: Parameters) -> list[jax.Array]:
