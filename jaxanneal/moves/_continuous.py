@@ -31,8 +31,11 @@ class Gaussian(Perturbation):
 
     Args:
         scale: Standard deviation s, a scalar or pytree prefix of params, in units of the parameter.
-        bounds: ``(lower, upper)``, each a scalar or prefix, infinite where there is none; proposals
-            are reflected into them, which keeps the move symmetric. ``None``: no bounds.
+        bounds: ``(lower, upper)``, each a scalar or prefix, infinite or ``None`` where there is
+            none; for one flat array also a list of (low, high) pairs, as SciPy has it. Proposals
+            are reflected into them, which keeps the move symmetric; equal bounds hold a parameter.
+            ``None``: no bounds. A list of numbers where params has an array is an array, here and
+            in ``scale``.
         fraction: Each coordinate moves with this probability, at least one does; in (0, 1].
         target_acceptance: Acceptance rate that the factor adapts to; ``"auto"``: 0.44 for one
             coordinate down to 0.234 for many; ``None``: the factor stays 1.

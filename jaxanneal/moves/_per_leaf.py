@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxanneal._chain import keys
 from jaxanneal._chain.energy import describe
 from jaxanneal._chain.move import Move, as_move, check_of, is_mixed, largest_factor_of, target_of
-from jaxanneal._chain.parameters import Parameters
+from jaxanneal._chain.parameters import Parameters, branches
 from jaxanneal._checks import refusal
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal.moves._continuous import StudentT
@@ -138,14 +138,9 @@ class PerLeaf:
 
     def _branches(self, params: Any) -> tuple[Any, list[tuple[Any, Any]]]:
         """Return how the tree is made of its branches, and each with its move."""
-        moves, treedef = jax.tree.flatten(self.moves, is_leaf=_is_part)
-        try:
-            branches = treedef.flatten_up_to(params)
-        except ValueError:
-            expected = f"a pytree prefix of params ({jax.tree.structure(params)})"
-            remedy = "Give each branch of params a move, or None to freeze it."
-            raise ValueError(refusal("PerLeaf", expected, str(treedef), remedy)) from None
-        return treedef, list(zip(moves, branches, strict=True))
+        remedy = "Give each branch of params a move, or None to freeze it."
+        places = branches("PerLeaf", self.moves, params, remedy, _is_part)
+        return jax.tree.structure(self.moves, is_leaf=_is_part), places
 
 
 def _is_fixed(branch: Any) -> bool:
