@@ -67,7 +67,7 @@ def polish(
         steps: Gradient steps, >= 1.
         args: Data passed to the energy, a tuple.
         top: Start from this many of the best distinct states of a Result.
-        bounds: As in :class:`moves.Gaussian`; by default those of the result's move, or those that
+        bounds: As in ``ja.moves.Gaussian``; by default those of the result's move, or those that
             the result was polished in.
             Each step is followed by a projection, which a line search does not know of: expect
             less of ``optax.lbfgs()`` where bounds are active.

@@ -10,7 +10,7 @@ import numpy as np
 from jaxanneal._chain import keys
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import numbers_on_host, refusal, refuse_tracing
-from jaxanneal._engine.starts import Stacked, is_initialiser
+from jaxanneal._engine.starts import Stacked, is_initialiser, stacked_tree
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.own_method import users_object
 from jaxanneal._run.interrupt import Clock, Interruption, interruptible
@@ -136,7 +136,8 @@ def _with_natural_move(base: Settings, params: Any, plan: Plan) -> Settings:
     if base.move is not None or all(name in known for name in plan.columns):
         return base
     if isinstance(params, Stacked):
-        one = jax.tree.map(lambda x: x[0], Parameters.of(params.tree)).tree
+        tree = stacked_tree(params, base.method.chains)
+        one = jax.tree.map(lambda x: x[0], Parameters.of(tree)).tree
     else:
         one = params(keys.as_key(0)) if is_initialiser(params) else params
     return base._replace(move=natural_move(Parameters.of(one).tree))
