@@ -150,7 +150,12 @@ class Problem:
         return chains
 
     def state(
-        self, method: Method, chains: Chain, best: Chain, log_factor: np.ndarray | None = None
+        self,
+        method: Method,
+        chains: Chain,
+        best: Chain,
+        log_factor: np.ndarray | None = None,
+        key: jax.Array | None = None,
     ) -> State:
         """Return the state before the first move.
 
@@ -159,9 +164,11 @@ class Problem:
             chains: Where the chains start.
             best: Chains whose best states are already known.
             log_factor: Logarithm of the step-size factors, float ``[chains]``.
+            key: The run key; ``None``: the problem's own.
         """
         factors = self._factors() if log_factor is None else log_factor
-        return state_program(self.spread)(*self._state_inputs(method, chains, best, factors))
+        inputs = self._state_inputs(method, chains, best, factors, key)
+        return state_program(self.spread)(*inputs)
 
     def bound(self, method: Any, steps: int) -> Any:
         """Return the method bound to ``steps`` moves; a missing ladder is a placeholder."""
@@ -177,11 +184,11 @@ class Problem:
         return np.zeros(self.method.chains, jax.dtypes.canonicalize_dtype(float))
 
     def _state_inputs(
-        self, method: Any, chains: Any, best: Any, factors: np.ndarray
+        self, method: Any, chains: Any, best: Any, factors: np.ndarray, key: Any = None
     ) -> tuple[Any, ...]:
         missing = self.total - factors.shape[0]
         factors = by_chain(np.concatenate([factors, np.repeat(factors[:1], missing)]), self.spread)
-        shared = (self.key, on_device(method), self.move)
+        shared = (self.key if key is None else key, on_device(method), self.move)
         key, method, move = shared if self.spread is None else everywhere(shared, self.spread)
         return key, chains, best, method, move, factors
 

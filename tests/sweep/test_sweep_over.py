@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from laws import enable_x64
 
 import jaxanneal as ja
 from jaxanneal._sweep.plan import as_plan, run_keys, users_key
@@ -164,11 +165,15 @@ def test_draws_are_drawn_with_keys_that_no_run_has():
     assert len(keys) == 2 * 4 + 3 * 4
 
 
-def test_seeds_that_are_equal_modulo_two_to_the_32_make_other_runs():
-    one = np.zeros(1, int)
-    words = [run_keys(users_key(seed), one, one).tolist() for seed in (5, 5 + 2**32, -1)]
-    assert len({str(found) for found in words}) == 3
-    np.testing.assert_array_equal(words[0], run_keys(jax.random.key(5), one, one))
+@pytest.mark.parametrize("double", [False, True])
+def test_the_runs_of_a_seed_are_those_of_its_key(double):
+    with enable_x64(double):
+        one = np.zeros(1, int)
+        for seed in (5, 5 + 2**32, -1, 2**31, -(2**40)):
+            of_seed, of_key = (
+                run_keys(users_key(s), one, one) for s in (seed, jax.random.key(seed))
+            )
+            np.testing.assert_array_equal(of_seed, of_key)
 
 
 def test_lists_and_draws_have_a_dimension_of_configurations():
