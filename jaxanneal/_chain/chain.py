@@ -14,6 +14,7 @@ from jaxanneal._chain.move import Move, as_move, propose
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import number, refusal
 from jaxanneal._pytree import pytree_dataclass
+from jaxanneal._settings import known_settings
 
 Energy = Callable[..., Any]
 
@@ -122,6 +123,7 @@ class StepInfo:
     finite: jax.Array
 
 
+@known_settings
 def init_chain(params: Any, *, energy: Energy, args: tuple[Any, ...] = ()) -> Chain:
     """Evaluate the start of one chain.
 
@@ -156,6 +158,7 @@ def init_chain(params: Any, *, energy: Energy, args: tuple[Any, ...] = ()) -> Ch
     return Chain(parameters, value, parameters, value)
 
 
+@known_settings
 def annealing_step(
     key: jax.Array,
     chain: Chain,
@@ -262,6 +265,7 @@ def log_acceptance(
     return jnp.where(valid, jnp.minimum(ratio, 0.0), -jnp.inf)
 
 
+@known_settings
 def accept(
     key: jax.Array,
     delta_energy: ArrayLike,

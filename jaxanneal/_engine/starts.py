@@ -14,6 +14,7 @@ from jaxanneal._chain.move import Move, check_of
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import refusal
 from jaxanneal._engine.sharding import fetch, take
+from jaxanneal._settings import known_settings
 
 
 class Stacked:
@@ -23,6 +24,7 @@ class Stacked:
         self.tree = tree
 
 
+@known_settings
 def stacked(tree: Any) -> Any:
     """Mark a tree that already has a leading chain axis, or a list of trees: a start per chain.
 

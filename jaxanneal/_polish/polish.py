@@ -37,9 +37,11 @@ from jaxanneal._result.result import Result
 from jaxanneal._run import chunks
 from jaxanneal._run.interrupt import Clock, Interruption, interruptible
 from jaxanneal._run.problem import as_data, as_energy
+from jaxanneal._settings import known_settings
 from jaxanneal._warn import warn
 
 
+@known_settings
 def polish(
     energy: Energy,
     params_or_result: Any,
@@ -47,7 +49,7 @@ def polish(
     steps: int = 500,
     args: tuple[Any, ...] = (),
     top: int = 8,
-    bounds: tuple[Any, Any] | None = None,
+    bounds: Any = None,
 ) -> Result[Any]:
     r"""Descend by gradients from the best chains, and never return a worse state than was given.
 

@@ -18,6 +18,7 @@ from jaxanneal._run.driver import Driver
 from jaxanneal._run.interrupt import Clock, interruptible
 from jaxanneal._run.limits import as_limits
 from jaxanneal._run.problem import Problem
+from jaxanneal._settings import known_settings
 
 # Temperatures of pilots that accept nothing uphill, and everything: below and above every
 # difference of energies, and yet of the same structure as any run, whose program they share.
@@ -166,11 +167,12 @@ def _typical(rises: np.ndarray) -> float:
     return float(np.median(sizes)) if sizes.size else 1.0
 
 
+@known_settings
 def calibrate(
     energy: Energy,
     params: Any,
     *,
-    key: Any,
+    key: Any = None,
     args: tuple[Any, ...] = (),
     move: Any = None,
 ) -> tuple[float, float]:

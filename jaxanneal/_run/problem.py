@@ -30,6 +30,7 @@ from jaxanneal._engine.sharding import (
     lanes,
 )
 from jaxanneal._engine.starts import (
+    Stacked,
     chain_count,
     check_start,
     initial_parameters,
@@ -42,6 +43,7 @@ from jaxanneal._methods import SimulatedAnnealing
 from jaxanneal._methods.own_method import MEMBERS, as_own
 from jaxanneal._methods.protocol import Method
 from jaxanneal._methods.schedule import Function, require_traceable, tabulate
+from jaxanneal._result.result import Result
 from jaxanneal._run.chunks import on_device
 from jaxanneal._run.driver import Driver
 from jaxanneal._run.interrupt import Clock, Interruption
@@ -84,13 +86,7 @@ class Problem:
         clock: Clock,
     ):
         self.energy, self.clock, data = as_energy(energy), clock, as_data(args)
-        if params is None or key is None:
-            missing = "params" if params is None else "key"
-            remedy = (
-                "Only a call with state= needs neither params nor key; a polished result has no "
-                "state, the run that it was polished from has."
-            )
-            raise TypeError(refusal(missing, "a value", None, remedy))
+        _require(params, key)
         self.key = as_key(key)
         self.method: Any = as_method(method, params)
         # Where it runs, like the data: what a user has put elsewhere cannot be mixed.
@@ -191,6 +187,26 @@ class Problem:
         shared = (self.key if key is None else key, on_device(method), self.move)
         key, method, move = shared if self.spread is None else everywhere(shared, self.spread)
         return key, chains, best, method, move, factors
+
+
+def _require(params: Any, key: Any) -> None:
+    """Refuse a call without params or key, and a result in the place of params."""
+    if params is None:
+        remedy = (
+            "Only a call with state= needs none; a polished result has no state, the run that it "
+            "was polished from has."
+        )
+        raise TypeError(refusal("params", "a value", None, remedy))
+    if key is None:
+        remedy = "Pass key=0, or another seed or JAX key; only a call with state= needs none."
+        raise TypeError(refusal("key", "a value", None, remedy))
+    if isinstance(params.tree if isinstance(params, Stacked) else params, Result):
+        expected = "parameters, or a function key -> params"
+        remedy = (
+            "Pass result.params to start at its best state, ja.stacked(result.chains.params) at "
+            "its chains; ja.anneal(energy, state=result.state) goes on."
+        )
+        raise TypeError(refusal("params", expected, "a Result", remedy))
 
 
 def as_energy(energy: Any) -> Any:

@@ -16,6 +16,7 @@ from jaxanneal._methods.own_method import users_object
 from jaxanneal._run.interrupt import Clock, Interruption, interruptible
 from jaxanneal._run.problem import as_energy, as_method
 from jaxanneal._run.progress import SweepBar
+from jaxanneal._settings import known_settings
 from jaxanneal._sweep.batch import Outcome, Run, by_structure, error_text, outcomes
 from jaxanneal._sweep.driver import Interrupted
 from jaxanneal._sweep.figure import register_accessor
@@ -29,6 +30,7 @@ from jaxanneal._warn import warn
 from jaxanneal.moves._per_leaf import natural_move
 
 
+@known_settings
 def sweep(
     energy: Callable[..., Any],
     params: Any = None,

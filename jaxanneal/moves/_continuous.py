@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 
 from jaxanneal._checks import positive
 from jaxanneal._pytree import pytree_dataclass, pytree_subclass
+from jaxanneal._settings import known_settings
 from jaxanneal.moves import _noise
 from jaxanneal.moves._perturbation import Perturbation
 
@@ -17,6 +18,7 @@ from jaxanneal.moves._perturbation import Perturbation
 _LARGEST = 1e30
 
 
+@known_settings
 @pytree_subclass
 class Gaussian(Perturbation):
     r"""Add independent normal noise to the coordinates.
@@ -66,6 +68,7 @@ class Gaussian(Perturbation):
         return jax.random.normal(key, shape, jnp.float64)
 
 
+@known_settings
 @pytree_subclass
 class Uniform(Perturbation):
     r"""Add independent uniform noise to the coordinates.
@@ -104,6 +107,7 @@ class Uniform(Perturbation):
         return jax.random.uniform(key, shape, jnp.float64, minval=-1.0, maxval=1.0)
 
 
+@known_settings
 @pytree_subclass
 class Laplace(Perturbation):
     r"""Add independent Laplace noise to the coordinates: mostly small steps, some large.
@@ -143,6 +147,7 @@ class Laplace(Perturbation):
         return jax.random.laplace(key, shape, jnp.float64)
 
 
+@known_settings
 @pytree_dataclass
 class StudentT(Perturbation):
     r"""Add independent Student t noise to the coordinates; ``df=1`` is Cauchy (fast annealing).
@@ -181,7 +186,7 @@ class StudentT(Perturbation):
         self,
         df: ArrayLike = 1.0,
         scale: Any = 0.1,
-        bounds: tuple[Any, Any] | None = None,
+        bounds: Any = None,
         fraction: ArrayLike = 1.0,
         target_acceptance: ArrayLike | str | None = "auto",
     ):

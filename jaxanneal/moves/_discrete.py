@@ -13,11 +13,13 @@ from jaxanneal._chain import keys
 from jaxanneal._chain.parameters import Parameters, require_kind
 from jaxanneal._checks import number, refusal
 from jaxanneal._pytree import pytree_dataclass
+from jaxanneal._settings import known_settings
 from jaxanneal.moves._bounds import FARTHEST, as_bounds, check_bounds, limits_of, reflect_integer
 
 _PER_LEAF = "Use ja.moves.PerLeaf, with a move for each kind of leaf."
 
 
+@known_settings
 @pytree_dataclass
 class Flip:
     """Flip exactly one site, chosen uniformly among all sites of all bool leaves.
@@ -57,6 +59,7 @@ class Flip:
         require_kind(params, jnp.bool_, "bool", _PER_LEAF)
 
 
+@known_settings
 @pytree_dataclass
 class IntegerStep:
     """Move exactly one site, chosen uniformly among all integer sites, by up to ``width``.
@@ -91,7 +94,7 @@ class IntegerStep:
     width: jax.Array
     bounds: Any
 
-    def __init__(self, width: ArrayLike = 1, bounds: tuple[Any, Any] | None = None):
+    def __init__(self, width: ArrayLike = 1, bounds: Any = None):
         remedy = "Use 1 for the smallest step."
         valid = lambda x: (x >= 1) & (x < 2**29)  # noqa: E731
         path, expected = "IntegerStep.width", "an integer >= 1"

@@ -14,6 +14,7 @@ from jaxanneal._chain.move import Move, as_move, check_of, is_mixed, largest_fac
 from jaxanneal._chain.parameters import Parameters, branches
 from jaxanneal._checks import refusal
 from jaxanneal._pytree import pytree_dataclass
+from jaxanneal._settings import known_settings
 from jaxanneal.moves._continuous import StudentT
 from jaxanneal.moves._discrete import Flip
 
@@ -32,6 +33,7 @@ class _Frozen:
         return "None"
 
 
+@known_settings
 @pytree_dataclass
 class PerLeaf:
     r"""Give each part of a mixed tree a move of its own; all of them act in the same step.

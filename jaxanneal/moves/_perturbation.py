@@ -57,7 +57,7 @@ class Perturbation:
     def __init__(
         self,
         scale: Any = 0.1,
-        bounds: tuple[Any, Any] | None = None,
+        bounds: Any = None,
         fraction: ArrayLike = 1.0,
         target_acceptance: ArrayLike | str | None = "auto",
     ):
