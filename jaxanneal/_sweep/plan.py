@@ -15,7 +15,7 @@ from jaxanneal._engine.compile import Program, compile_programs
 
 _LAST = 2**31 - 1
 
-_REMEDY = "Write for example over={'move.scale': [0.1, 1.0]}."
+_REMEDY = "Write for example over={'method.cooling.start': [1.0, 10.0]}."
 
 
 class Plan(NamedTuple):

@@ -17,6 +17,7 @@ from jaxanneal._pytree import pytree_dataclass
 from jaxanneal._settings import known_settings
 from jaxanneal.moves._continuous import StudentT
 from jaxanneal.moves._discrete import Flip
+from jaxanneal.moves._perturbation import Perturbation
 
 
 @jax.tree_util.register_static
@@ -165,6 +166,16 @@ def _part(where: Any, part: Any) -> Any:
         expected = "a move, a symmetric function (key, params) -> params, or None"
         remedy = "Write for example {'w': ja.moves.Gaussian(), 's': ja.moves.Flip()}."
         raise TypeError(refusal(path, expected, repr(part), remedy)) from None
+
+
+def adapting_scales(move: Any) -> np.ndarray:
+    """Return those scales of a move that its adapted factor multiplies, float ``[...]``."""
+    if isinstance(move, PerLeaf):
+        parts = jax.tree.leaves(move.moves, is_leaf=_is_part)
+        return np.concatenate([adapting_scales(part) for part in parts])
+    if not isinstance(move, Perturbation) or move.target_acceptance is None:
+        return np.zeros(0)
+    return np.concatenate([np.ravel(scale) for scale in jax.tree.leaves(move.scale)])
 
 
 def natural_move(params: Any) -> Move:
