@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 
 from jaxanneal._checks import number, positive, refusal
 from jaxanneal._pytree import pytree_dataclass
+from jaxanneal._settings import known_settings
 
 __all__ = ["Geometric", "Linear", "Logarithmic"]
 
@@ -37,6 +38,7 @@ def _done(schedule: Any, step: ArrayLike) -> jax.Array:
     return jnp.minimum(jnp.asarray(step).astype(schedule.steps.dtype) / schedule.steps, 1.0)
 
 
+@known_settings
 @pytree_dataclass
 class Geometric:
     r"""Cool from ``start`` to ``end`` by one factor per step, then hold ``end``.
@@ -81,6 +83,7 @@ class Geometric:
         return self.start * (self.end / self.start) ** _done(self, step)
 
 
+@known_settings
 @pytree_dataclass
 class Linear:
     r"""Cool from ``start`` to ``end`` by one amount per step, then hold ``end``.
@@ -127,6 +130,7 @@ class Linear:
         return self.start * (1 - done) + self.end * done
 
 
+@known_settings
 @pytree_dataclass
 class Logarithmic:
     r"""Cool as slowly as the convergence theorem asks: too slowly for most uses.

@@ -39,6 +39,7 @@ LIBRARY = House(
     "cooling",
     "_files",
     "_chain",
+    "_settings",
     "_checks",
     "_pytree",
     "_warn",

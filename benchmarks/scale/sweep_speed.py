@@ -91,4 +91,4 @@ def _single(pairs: list[tuple[float, float]], c: int) -> float:
 
 def _settings(start: float, scale: float) -> tuple[ja.SimulatedAnnealing, Any]:
     cooling = ja.cooling.Geometric(start, _END)
-    return ja.SimulatedAnnealing(_CHAINS, cooling), ja.moves.Gaussian(scale)
+    return ja.SimulatedAnnealing(_CHAINS, cooling), ja.moves.Gaussian(scale, target_acceptance=None)

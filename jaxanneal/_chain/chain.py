@@ -14,6 +14,7 @@ from jaxanneal._chain.move import Move, as_move, propose
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import number, refusal
 from jaxanneal._pytree import pytree_dataclass
+from jaxanneal._settings import known_settings
 
 Energy = Callable[..., Any]
 
@@ -122,6 +123,7 @@ class StepInfo:
     finite: jax.Array
 
 
+@known_settings
 def init_chain(params: Any, *, energy: Energy, args: tuple[Any, ...] = ()) -> Chain:
     """Evaluate the start of one chain.
 
@@ -160,6 +162,7 @@ def start_energy(value: jax.Array) -> jax.Array:
     return jnp.where(jnp.isfinite(value), value, jnp.inf)
 
 
+@known_settings
 def annealing_step(
     key: jax.Array,
     chain: Chain,
@@ -267,6 +270,7 @@ def log_acceptance(
     return jnp.where(valid, jnp.minimum(ratio, 0.0), -jnp.inf)
 
 
+@known_settings
 def accept(
     key: jax.Array,
     delta_energy: ArrayLike,

@@ -79,9 +79,9 @@ def _split(key: jax.Array, shape: Sequence[int]) -> jax.Array:
 
 def _seed(seed: jax.Array) -> jax.Array:
     low = seed.astype(jnp.uint32)
-    # In 32 bits a negative seed has the same words as in 64.
-    wide = jnp.iinfo(seed.dtype).bits == 64
-    high = (seed >> 32 if wide else jnp.where(seed < 0, -1, 0)).astype(jnp.uint32)
+    # As JAX's own key types have it: in 32 bits there is no upper word, of a negative seed neither.
+    high = seed >> 32 if jnp.iinfo(seed.dtype).bits == 64 else jnp.zeros_like(seed)
+    high = high.astype(jnp.uint32)
     return from_words(jnp.stack([high, low]))
 
 

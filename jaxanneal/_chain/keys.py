@@ -28,6 +28,7 @@ def as_key(key: Any) -> jax.Array:
     """Return a key of our own type, made of an int seed, a typed key or a raw ``uint32`` key.
 
     A seed, its typed threefry key and its raw key make the same; one of our own type stays itself.
+    So, as in JAX, seeds count modulo 2^32 where double precision is off.
 
     Args:
         key: Its words are read; it stays the caller's, who must not use it for anything else.
@@ -44,8 +45,7 @@ def as_key(key: Any) -> jax.Array:
     if isinstance(key, int | np.integer) and not isinstance(key, bool):
         if not -(2**63) <= int(key) < 2**63:
             raise ValueError(refusal("key", "a seed of at most 64 bits", key, remedy))
-        # By hand: without double precision JAX keeps the lower 32 bits of a seed alone.
-        return _of_words(np.array([int(key) >> 32 & 0xFFFFFFFF, int(key) & 0xFFFFFFFF], np.uint32))
+        return _of_words(seed_words(key))
     if not isinstance(key, jax.Array | np.ndarray):
         raise TypeError(refusal("key", expected, repr(key), remedy))
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
@@ -66,6 +66,18 @@ def as_key(key: Any) -> jax.Array:
     return _of_words(jnp.concatenate([name, words]))
 
 
+def seed_words(seed: int | np.integer) -> np.ndarray:
+    """Return the words of ``jax.random.key(seed)``, ``uint32 [2]``, without compiling for them.
+
+    JAX drops the upper 32 bits without double precision, and has none of narrower NumPy integers.
+    """
+    wide = jax.dtypes.canonicalize_dtype(np.int64) == np.int64
+    if isinstance(seed, np.integer):
+        wide = wide and seed.itemsize == 8
+    high = int(seed) >> 32 & 0xFFFFFFFF if wide else 0
+    return np.array([high, int(seed) & 0xFFFFFFFF], np.uint32)
+
+
 def _of_words(words: Any) -> jax.Array:
     return from_data(from_words(jnp.asarray(words)))
 
@@ -82,3 +94,12 @@ def stream(key: jax.Array, purpose: int, index: jax.typing.ArrayLike) -> jax.Arr
     consumed.
     """
     return jax.random.fold_in(jax.random.fold_in(key, purpose), index)
+
+
+@jax.jit  # or each of its operations would be compiled by itself, for the first run of a process
+def calibration_key(key: jax.Array, pilot: jax.typing.ArrayLike) -> jax.Array:
+    """Return the key of one pilot of a calibration, the run key of that short run.
+
+    Batching: ``pilot`` and ``key`` may be batched under ``vmap``. The run key is folded.
+    """
+    return stream(key, CALIBRATION, pilot)

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxanneal._checks import refusal
 from jaxanneal._warn import warn as warn_user
@@ -177,10 +178,7 @@ def _parents(tree: Any, path: tuple[Any, ...]) -> list[Any]:
     nodes, node = [], tree
     for key in path:
         nodes.append(node)
-        # One level at a time as JAX sees it: a node may give its children any names, or none.
-        is_child = lambda child, node=node: child is not node  # noqa: E731
-        children, _ = jax.tree_util.tree_flatten_with_path(node, is_leaf=is_child)
-        node = next(child for where, child in children if where == (key,))
+        node = next(child for where, child in _children(node)[0] if where == (key,))
     return nodes
 
 
@@ -207,21 +205,81 @@ def per_parameter(path: str, prefix: Any, parameters: Parameters) -> tuple[Any, 
         ValueError: ``prefix`` is no prefix of the tree, or a leaf does not broadcast.
     """
     structure = parameters.structure
-    given, nodes = jax.tree.flatten(prefix)
     # With the parameters themselves: a node that checks its children need not bear other leaves.
     held = {index for index, _ in structure.fixed}
     marked = Structure(structure.treedef, tuple((index, index) for index in sorted(held)))
-    try:
-        branches = nodes.flatten_up_to(marked.combine(parameters.leaves))
-    except ValueError:
-        expected = f"a scalar or a pytree prefix of params ({structure.treedef})"
-        remedy = "Give one value for all parameters, or one for each branch of the tree."
-        raise ValueError(refusal(path, expected, nodes, remedy)) from None
-    counts = [len(jax.tree.leaves(branch)) for branch in branches]
-    spread = [value for value, n in zip(given, counts, strict=True) for _ in range(n)]
+    remedy = "Give one value for all parameters, or one for each branch of the tree."
+    pairs = branches(path, prefix, marked.combine(parameters.leaves), remedy)
+    spread = [value for value, branch in pairs for _ in jax.tree.leaves(branch)]
     values = [value for index, value in enumerate(spread) if index not in held]
     places = zip(values, parameters.leaves, structure.paths(), strict=True)
     return tuple(_broadcast(path, value, leaf, where) for value, leaf, where in places)
+
+
+def branches(
+    path: str, prefix: Any, tree: Any, remedy: str, is_leaf: Any = None, where: str = "params"
+) -> list[tuple[Any, Any]]:
+    """Return each leaf of a pytree prefix of a tree with the branch that it stands for.
+
+    A list or tuple of numbers at an array of the tree is an array, unless ``is_leaf`` says what
+    the leaves of the prefix are.
+
+    Args:
+        path: What ``prefix`` is called in an error.
+        prefix: A pytree prefix of ``tree``.
+        tree: The user's tree, or a branch of it.
+        remedy: What to do about another tree.
+        is_leaf: As in ``jax.tree.map``.
+        where: What ``tree`` is called in an error.
+
+    Raises:
+        ValueError: It is no prefix.
+    """
+    if jax.tree_util.all_leaves([prefix], is_leaf):
+        return [(prefix, tree)]
+    if is_leaf is None and isinstance(prefix, list | tuple) and jax.tree_util.all_leaves([tree]):
+        try:
+            return [(_stacked(prefix), tree)]
+        except (TypeError, ValueError):  # lists of several lengths, or of what is no number
+            pass
+    (given, kind), (own, own_kind) = _children(prefix), _children(tree)
+    if kind != own_kind:
+        expected = f"a scalar or a pytree prefix of {where}, {outline(tree)}"
+        raise ValueError(refusal(path, expected, outline(prefix), remedy))
+    places = zip(given, own, strict=True)
+    named = ((jax.tree_util.keystr(key), part, branch) for (key, part), (_, branch) in places)
+    return [
+        pair
+        for name, part, branch in named
+        for pair in branches(path + name, part, branch, remedy, is_leaf, where + name)
+    ]
+
+
+def _stacked(numbers: Any) -> Any:
+    """Return nested lists of numbers as an array."""
+    if not isinstance(numbers, list | tuple):
+        return numbers
+    parts = [_stacked(part) for part in numbers]
+    traced = any(isinstance(part, Tracer) for part in parts)
+    return jnp.stack(parts) if traced else np.stack([np.asarray(part) for part in parts])
+
+
+def _children(node: Any) -> tuple[list[tuple[Any, Any]], Any]:
+    """Return the children of a node, each with its key, and what the node is beside them."""
+    # One level at a time as JAX sees it: a node may give its children any names, or none.
+    return jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda child: child is not node)
+
+
+def outline(node: Any) -> str:
+    """Return what a node of a user's tree is, in words."""
+    if node is None:
+        return "None"
+    if isinstance(node, jax.Array | np.ndarray | np.generic | int | float):
+        return f"an array of shape {np.shape(node)}" if np.ndim(node) else "a number"
+    kind = "a " + type(node).__name__
+    if isinstance(node, Mapping):
+        return f"{kind} with the keys {', '.join(map(repr, node))}"
+    return f"{kind} of {len(node)}" if type(node) in (list, tuple) else kind
 
 
 def _broadcast(path: str, value: Any, leaf: Any, where: str) -> Any:

@@ -5,8 +5,10 @@ import os
 import jax
 
 from jaxanneal._checks import count, refusal
+from jaxanneal._settings import known_settings
 
 
+@known_settings
 def use_host_devices(n: int | None = None) -> None:
     """Give JAX one device per CPU core, so that all cores work on blocks of chains of their own.
 

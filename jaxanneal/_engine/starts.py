@@ -15,6 +15,7 @@ from jaxanneal._chain.move import Move, check_of
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import refusal
 from jaxanneal._engine.sharding import fetch, take
+from jaxanneal._settings import known_settings
 
 
 class Stacked:
@@ -24,14 +25,18 @@ class Stacked:
         self.tree = tree
 
 
+@known_settings
 def stacked(tree: Any) -> Any:
-    """Mark a tree that already has a leading chain axis, one start for each chain.
+    """Mark a tree that already has a leading chain axis, or a list of trees: a start per chain.
 
     Maths: chain c starts at ``tree[c]``.
-    Batching: every array leaf is ``[chains, ...]``.
+    Batching: every array leaf is ``[chains, ...]``; those of the trees of a list are stacked.
 
     Args:
-        tree: The starts of all chains, such as ``result.chains.params``.
+        tree: The starts of all chains, such as ``result.chains.params``, or a list of them, trees
+            of one structure. A list of arrays with one leading axis could be either: then the
+            method's number of chains tells, and where it does not, the list is refused. A tuple is
+            always one tree.
 
     Returns:
         A marker to pass as ``params``.
@@ -56,8 +61,45 @@ def chain_count(params: Any) -> int | None:
     """Return the number of chains that ``params`` itself fixes, if it does."""
     if not isinstance(params, Stacked):
         return None
-    leaves = Parameters.of(params.tree).leaves
+    leaves = Parameters.of(stacked_tree(params, None)).leaves
     return leaves[0].shape[0] if leaves and leaves[0].ndim else None
+
+
+def stacked_tree(params: Stacked, chains: int | None) -> Any:
+    """Return the tree with a leading chain axis that was meant, made of a list of trees if it was.
+
+    Args:
+        params: What the user marked.
+        chains: The number of chains, ``None`` where only the starts can tell it.
+
+    Raises:
+        ValueError: The list may be starts, and may be one tree.
+    """
+    tree = params.tree
+    if type(tree) is not list or not tree:
+        return tree
+    first, *others = starts = [Parameters.of(one) for one in tree]
+    kinds = [[(leaf.shape, leaf.dtype) for leaf in one.leaves] for one in starts]
+    if any(one.structure != first.structure for one in others) or kinds != kinds[:1] * len(tree):
+        return tree
+    axes, count = {leaf.shape[:1] for leaf in first.leaves}, len(tree)
+    if len(axes) == 1 and axes != {()}:  # it may be one tree
+        ((axis,),) = axes
+        is_known = chains is not None and (chains == axis) != (chains == count)
+        if not is_known and (count > 1 or chains == axis):
+            expected = "starts of one meaning"
+            got = (
+                f"a list of {count} alike with a leading axis of {axis}: {count} starts, or {axis}"
+            )
+            remedy = (
+                "Write ja.stacked(jax.tree.map(lambda *x: jnp.stack(x), *starts)) for a list of "
+                "starts, ja.stacked(tuple(tree)) for one tree, or pass a method with as many chains"
+            )
+            raise ValueError(refusal("params", expected, got, f"{remedy}."))
+        if chains != count:
+            return tree
+    stacks = zip(*(one.leaves for one in starts), strict=True)
+    return first.with_leaves(jnp.stack(stack) for stack in stacks).tree
 
 
 def is_initialiser(params: Any) -> bool:
@@ -87,7 +129,7 @@ def initial_parameters(params: Any, key: Any, chains: int) -> Parameters:
         ValueError: A stacked tree disagrees with the number of chains.
     """
     if isinstance(params, Stacked):
-        starts = Parameters.of(params.tree, warn=True)
+        starts = Parameters.of(stacked_tree(params, chains), warn=True)
         for path, leaf in zip(starts.structure.paths(), starts.leaves, strict=True):
             if leaf.ndim == 0 or leaf.shape[0] != chains:
                 expected = f"a leading axis of {chains} chains"

@@ -15,8 +15,10 @@ from jaxanneal._methods.ladder.ladders import Ladders, at, carried, first_ladder
 from jaxanneal._methods.ladder.swaps import swap_phase
 from jaxanneal._methods.protocol import NEVER, Method, next_multiple
 from jaxanneal._pytree import pytree_dataclass, replace, static
+from jaxanneal._settings import known_settings
 
 
+@known_settings
 @pytree_dataclass
 class ParallelTempering(Method):
     r"""Run replicas on a ladder of temperatures; neighbours swap, so that cold ones cross barriers.

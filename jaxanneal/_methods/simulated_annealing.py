@@ -10,9 +10,11 @@ from jaxanneal._checks import count, positive, refusal
 from jaxanneal._methods.protocol import Method
 from jaxanneal._methods.schedule import as_cooling, bind
 from jaxanneal._pytree import pytree_dataclass, replace, static
+from jaxanneal._settings import known_settings
 from jaxanneal.cooling import Geometric
 
 
+@known_settings
 @pytree_dataclass
 class SimulatedAnnealing(Method):
     r"""Anneal independent chains, all at the temperature of one cooling schedule.

@@ -41,9 +41,11 @@ from jaxanneal._result.result import Result
 from jaxanneal._run import chunks
 from jaxanneal._run.interrupt import Clock, Interruption, interruptible
 from jaxanneal._run.problem import as_data, require_energy, traced_energy
+from jaxanneal._settings import known_settings
 from jaxanneal._warn import warn
 
 
+@known_settings
 def polish(
     energy: Energy,
     params_or_result: Any,
@@ -51,7 +53,7 @@ def polish(
     steps: int = 500,
     args: tuple[Any, ...] = (),
     top: int = 8,
-    bounds: tuple[Any, Any] | None = None,
+    bounds: Any = None,
 ) -> Result[Any]:
     r"""Descend by gradients from the best chains, and never return a worse state than was given.
 
@@ -71,8 +73,8 @@ def polish(
         steps: Gradient steps, >= 1.
         args: Data passed to the energy, a tuple.
         top: Start from this many of the best distinct states of a Result.
-        bounds: ``(lower, upper)``, each a scalar or prefix; by default those of the result's move,
-            or those that the result was polished in.
+        bounds: As in ``ja.moves.Gaussian``; by default those of the result's move, or those that
+            the result was polished in.
             Each step is followed by a projection, which a line search does not know of: expect
             less of ``optax.lbfgs()`` where bounds are active.
 

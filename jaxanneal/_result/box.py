@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jaxanneal._chain.energy import describe
 from jaxanneal._chain.move import Move
 from jaxanneal._chain.own_move import as_given
-from jaxanneal._chain.parameters import Parameters, Structure, per_parameter
+from jaxanneal._chain.parameters import Parameters, Structure
 from jaxanneal._checks import refusal
-from jaxanneal.moves._bounds import as_bounds, check_bounds
+from jaxanneal.moves._bounds import as_bounds, check_bounds, limits_of
 from jaxanneal.moves._per_leaf import PerLeaf
 from jaxanneal.moves._perturbation import Perturbation
 
@@ -53,8 +53,7 @@ def as_box(bounds: Any, held: Any, starts: Parameters) -> Box:
         _collect(as_given(held), _marked(one), one, limits)
     pair = as_bounds("bounds", bounds)
     if pair is not None:
-        sides = [per_parameter(f"bounds[{side}]", pair[side], one) for side in range(2)]
-        given = enumerate(zip(*sides, strict=True))
+        given = enumerate(zip(*limits_of("bounds", pair, one), strict=True))
         limits = {index: None if _frozen(limits, index) else both for index, both in given}
     free = tuple(
         jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.size > 0 and not _frozen(limits, index)

@@ -201,7 +201,9 @@ class Decoder:
         fields = {}
         for name, field in document["fields"].items():
             name = _FORMER.get((document["made"], name), name)
-            if name == "bounds" and field is not None:  # (lower, upper), each a prefix of params
+            if name == "bounds" and "tuple" in (
+                field or ()
+            ):  # (lower, upper), each a prefix of params
                 fields[name] = tuple(self.decode(side, like) for side in field["tuple"])
             else:
                 fields[name] = self.decode(field, self.like if name == "move" else like)

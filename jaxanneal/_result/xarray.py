@@ -22,6 +22,7 @@ _LONG_NAMES = {
     "warmup": "whether the record belongs to the warm-up",
     "replica_at_rung": "number of the replica at the rung",
     "ladder_temperature": "temperature of the rung",
+    "diagnostics.nonfinite": "proposals without a finite energy, of the chain that ended there",
 }
 _UNITS = {name: "energy" for name in (*_FIELDS[:3], "ladder_temperature")}
 
@@ -167,7 +168,7 @@ def _diagnosed(health: Any, axes: tuple[str, ...]) -> dict[str, Any]:
         f"diagnostics.{name}": ((of,), getattr(health, name)) for name, of in named.items()
     }
     return variables | {
-        "diagnostics.nonfinite": (("ladder", "replica"), lost),
+        "diagnostics.nonfinite": (axes, lost),
         "diagnostics.barrier": ((), health.barrier),
     }
 

@@ -28,6 +28,7 @@ from jaxanneal._engine.state import (
 from jaxanneal._methods.schedule import require_traceable
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal._run.problem import as_method, require_energy
+from jaxanneal._settings import known_settings
 from jaxanneal.moves._per_leaf import natural_move
 
 
@@ -65,6 +66,7 @@ class Algorithm(NamedTuple):
     refresh: Callable[..., State]
 
 
+@known_settings
 def algorithm(energy: Energy, method: Any, move: Any = None, steps: int | None = None) -> Algorithm:
     r"""Return the whole multi-chain algorithm as pure functions, for your own ``jit`` and ``scan``.
 

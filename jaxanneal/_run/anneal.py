@@ -25,10 +25,12 @@ from jaxanneal._run.outcome import outcome, rescuing
 from jaxanneal._run.problem import Problem
 from jaxanneal._run.progress import RunBar
 from jaxanneal._run.resume import resume
+from jaxanneal._settings import known_settings
 
 Params = TypeVar("Params")
 
 
+@known_settings
 def anneal(
     energy: Callable[..., Any],
     params: Callable[[jax.Array], Params] | Params | None = None,

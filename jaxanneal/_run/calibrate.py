@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._chain.chain import Chain, Energy
+from jaxanneal._chain.keys import calibration_key
 from jaxanneal._chain.step_size import spread_factors
 from jaxanneal._checks import refuse_tracing
 from jaxanneal._engine.sharding import fetch
@@ -17,6 +18,7 @@ from jaxanneal._run.driver import Driver
 from jaxanneal._run.interrupt import Clock, interruptible
 from jaxanneal._run.limits import as_limits
 from jaxanneal._run.problem import Problem
+from jaxanneal._settings import known_settings
 
 # Temperatures of pilots that accept nothing uphill, and everything: below and above every
 # difference of energies, and yet of the same structure as any run, whose program they share.
@@ -52,11 +54,13 @@ class Pilot(NamedTuple):
         log_factor: Logarithms of the step-size factors, float ``[chains]``.
         temperature: In units of energy.
         moves: Moves per chain.
+        number: Its place among the pilots of one calibration, each of which has a key of its own.
     """
 
     log_factor: np.ndarray
     temperature: float
     moves: int
+    number: int
 
 
 class Seen(NamedTuple):
@@ -86,17 +90,17 @@ def pilots(
     """
     moves = int(np.clip(steps // 8, 32, _PILOT))
     spread = spread_factors(len(energies))
-    seen = yield Pilot(spread, _BLIND, 1)
+    seen = yield Pilot(spread, _BLIND, 1, 0)
     starts = np.asarray(energies, dtype=np.float64)
     rises = np.asarray(seen.energy, dtype=np.float64) - np.where(np.isfinite(starts), starts, 0)
     rises[np.asarray(seen.nonfinite) > 0] = np.inf
     rises[~np.isfinite(starts)] = np.nan
     if seen.reason is StopReason.STEPS:
-        seen = yield Pilot(spread, _GREEDY, moves // 4)
+        seen = yield Pilot(spread, _GREEDY, moves // 4, 1)
     if seen.reason is StopReason.STEPS:  # again, with the step size that fell farthest
         fell = int(np.argmin(seen.best_energy))
         factor = np.full_like(spread, seen.log_factor[fell])
-        seen = yield Pilot(factor, _GREEDY, moves - moves // 4)
+        seen = yield Pilot(factor, _GREEDY, moves - moves // 4, 2)
     fall = float(np.mean(starts[np.isfinite(starts)])) - float(np.min(seen.best_energy))
     fall = min(fall, float(np.finfo(energies.dtype).max))  # of -3e38 and 3e38, in float32
     start, end = _range(fall if fall > 0 else _typical(rises), coordinates)
@@ -118,7 +122,8 @@ def pilot(problem: Problem, driver: Driver, chains: Chain, steps: int) -> tuple[
     while True:
         with driver.clock.preparing():
             method = pilot_method(problem.method, next_pilot)
-            state = problem.state(method, chains, best, next_pilot.log_factor)
+            key = calibration_key(problem.key, next_pilot.number)
+            state = problem.state(method, chains, best, next_pilot.log_factor, key)
         state, _, reason = driver.run(state, method, next_pilot.moves, NEVER)
         best = state.chains
         fields = (best.energy, best.best_energy, state.log_factor, state.nonfinite)
@@ -162,11 +167,12 @@ def _typical(rises: np.ndarray) -> float:
     return float(np.median(sizes)) if sizes.size else 1.0
 
 
+@known_settings
 def calibrate(
     energy: Energy,
     params: Any,
     *,
-    key: Any,
+    key: Any = None,
     args: tuple[Any, ...] = (),
     move: Any = None,
 ) -> tuple[float, float]:

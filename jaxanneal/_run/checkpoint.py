@@ -23,10 +23,12 @@ from jaxanneal._files import archive
 from jaxanneal._files.archive import Damaged
 from jaxanneal._files.directory import Directory, names
 from jaxanneal._run.fingerprint import require_same
+from jaxanneal._settings import known_settings
 from jaxanneal._version import __version__
 from jaxanneal._warn import warn
 
 
+@known_settings
 @dataclasses.dataclass(frozen=True, init=False)
 class Checkpoint:
     """Keep a run on disk, so that the same call goes on after a crash as if there had been none.

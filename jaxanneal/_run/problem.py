@@ -32,6 +32,7 @@ from jaxanneal._engine.sharding import (
     lanes,
 )
 from jaxanneal._engine.starts import (
+    Stacked,
     chain_count,
     check_start,
     initial_parameters,
@@ -89,13 +90,7 @@ class Problem:
     ):
         self.clock, args = clock, as_data(args)
         require_energy(energy)
-        if params is None or key is None:
-            missing = "params" if params is None else "key"
-            remedy = (
-                "Only a call with state= needs neither params nor key; a polished result has no "
-                "state, the run that it was polished from has."
-            )
-            raise TypeError(refusal(missing, "a value", None, remedy))
+        _require(params, key)
         self.key = as_key(key)
         self.method: Any = as_method(method, params)
         # Where it runs, like the data: what a user has put elsewhere cannot be mixed.
@@ -164,7 +159,12 @@ class Problem:
         return chains
 
     def state(
-        self, method: Method, chains: Chain, best: Chain, log_factor: np.ndarray | None = None
+        self,
+        method: Method,
+        chains: Chain,
+        best: Chain,
+        log_factor: np.ndarray | None = None,
+        key: jax.Array | None = None,
     ) -> State:
         """Return the state before the first move.
 
@@ -173,9 +173,11 @@ class Problem:
             chains: Where the chains start.
             best: Chains whose best states are already known.
             log_factor: Logarithm of the step-size factors, float ``[chains]``.
+            key: The run key; ``None``: the problem's own.
         """
         factors = self._factors() if log_factor is None else log_factor
-        return state_program(self.spread)(*self._state_inputs(method, chains, best, factors))
+        inputs = self._state_inputs(method, chains, best, factors, key)
+        return state_program(self.spread)(*inputs)
 
     def bound(self, method: Any, steps: int) -> Any:
         """Return the method bound to ``steps`` moves; a missing ladder is a placeholder."""
@@ -191,13 +193,33 @@ class Problem:
         return np.zeros(self.method.chains, jax.dtypes.canonicalize_dtype(float))
 
     def _state_inputs(
-        self, method: Any, chains: Any, best: Any, factors: np.ndarray
+        self, method: Any, chains: Any, best: Any, factors: np.ndarray, key: Any = None
     ) -> tuple[Any, ...]:
         missing = self.total - factors.shape[0]
         factors = by_chain(np.concatenate([factors, np.repeat(factors[:1], missing)]), self.spread)
-        shared = (self.key, on_device(method), self.move)
+        shared = (self.key if key is None else key, on_device(method), self.move)
         key, method, move = shared if self.spread is None else everywhere(shared, self.spread)
         return key, chains, best, method, move, factors
+
+
+def _require(params: Any, key: Any) -> None:
+    """Refuse a call without params or key, and a result in the place of params."""
+    if params is None:
+        remedy = (
+            "Only a call with state= needs none; a polished result has no state, the run that it "
+            "was polished from has."
+        )
+        raise TypeError(refusal("params", "a value", None, remedy))
+    if key is None:
+        remedy = "Pass key=0, or another seed or JAX key; only a call with state= needs none."
+        raise TypeError(refusal("key", "a value", None, remedy))
+    if hasattr(params.tree if isinstance(params, Stacked) else params, "stop_reason"):
+        expected = "parameters, or a function key -> params"
+        remedy = (
+            "Pass result.params to start at its best state, ja.stacked(result.chains.params) at "
+            "its chains; ja.anneal(energy, state=result.state) goes on."
+        )
+        raise TypeError(refusal("params", expected, "a Result", remedy))
 
 
 def require_energy(energy: Any) -> None:

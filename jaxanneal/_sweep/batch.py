@@ -97,7 +97,7 @@ class Batch:
         chains = self._start()
         with numbers_on_host():
             methods, factors, best, reasons = self._calibrated(chains)
-        state = self._state(methods, chains, best, factors)
+        state = self._state(self.keys, methods, chains, best, factors)
         goals = [self._goal(i, methods[i], reasons[i]) for i in range(len(self.rows))]
         state, stops = self._move(state, methods, goals)
         kept = jax.tree.map(np.asarray, self._call(mapped(finish_program(), (True,)), state))
@@ -183,15 +183,20 @@ class Batch:
         pilot_methods: dict[Any, Any] = {}
         methods, factors = [job.bound for job in self.jobs], np.zeros_like(self.energies)
         factors = factors.astype(jax.dtypes.canonicalize_dtype(float))
-        goals = [Goal(0, 0, -np.inf, NEVER)] * len(self.rows)
+        goals, numbers = (
+            [Goal(0, 0, -np.inf, NEVER)] * len(self.rows),
+            np.zeros(len(self.rows), int),
+        )
         for i, pilot in next_pilots.items():
             job = self.jobs[i]
             place = id(job.problem.method), pilot.temperature, pilot.moves
             if place not in pilot_methods:
                 pilot_methods[place] = pilot_method(job.problem.method, pilot)
             methods[i], factors[i] = pilot_methods[place], pilot.log_factor
+            numbers[i] = pilot.number
             goals[i] = Goal(0, pilot.moves, job.limits.target, NEVER)
-        state = self._state(methods, chains, best, factors)
+        pilot_keys = jax.vmap(keys.calibration_key)(self.keys, numbers)
+        state = self._state(pilot_keys, methods, chains, best, factors)
         state, reasons = self._move(state, methods, goals)
         count = self.problem.method.chains
         fields = (state.chains.energy, state.chains.best_energy, state.log_factor, state.nonfinite)
@@ -204,7 +209,12 @@ class Batch:
         return state, reasons
 
     def _state(
-        self, methods: list[Any], chains: Chain, best: Chain | None, factors: np.ndarray
+        self,
+        run_keys: jax.Array,
+        methods: list[Any],
+        chains: Chain,
+        best: Chain | None,
+        factors: np.ndarray,
     ) -> Any:
         own = (True, self.own_chains, best is not None or self.own_chains, True, True, True)
         program = mapped(state_program(None), own)
@@ -212,7 +222,7 @@ class Batch:
         method, known = self._stacked(methods), chains if best is None else best
         missing = self.problem.total - factors.shape[1]
         factors = np.concatenate([factors, np.repeat(factors[:, :1], missing, axis=1)], axis=1)
-        return self._call(program, self.keys, chains, known, method, move, factors)
+        return self._call(program, run_keys, chains, known, method, move, factors)
 
     def _goal(self, row: int, method: Any, reason: StopReason | None) -> Goal:
         limits = self.jobs[row].limits

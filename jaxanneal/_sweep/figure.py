@@ -50,12 +50,12 @@ class SweepAccessor:
 
         Example:
             >>> import jaxanneal as ja
-            >>> over = {"move.scale": [0.01, 0.1, 1.0]}
-            >>> sweep = {"key": 0, "over": over, "repeats": 4, "steps": 64}
+            >>> over = {"steps": [8, 64, 512]}
+            >>> sweep = {"key": 0, "over": over, "repeats": 4}
             >>> dataset = ja.sweep(lambda x: x**2, 1.0, **sweep)
             >>> figure = dataset.jaxanneal.plot()
             >>> figure.axes[0].get_xlabel()
-            'move.scale'
+            'steps'
 
         Reference: none.
         """

@@ -15,7 +15,7 @@ from jaxanneal._engine.compile import Program, compile_programs
 
 _LAST = 2**31 - 1
 
-_REMEDY = "Write for example over={'move.scale': [0.1, 1.0]}."
+_REMEDY = "Write for example over={'method.cooling.start': [1.0, 10.0]}."
 
 
 class Plan(NamedTuple):
@@ -134,8 +134,8 @@ def users_key(key: Any) -> jax.Array:
     """
     keys.as_key(key)
     if isinstance(key, int | np.integer):
-        words = [int(key) >> 32 & 0xFFFFFFFF, int(key) & 0xFFFFFFFF]
-        return jax.random.wrap_key_data(jnp.asarray(words, jnp.uint32), impl="threefry2x32")
+        words = jnp.asarray(keys.seed_words(key))
+        return jax.random.wrap_key_data(words, impl="threefry2x32")
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         return jax.random.wrap_key_data(jnp.asarray(key), impl="threefry2x32")
     return key

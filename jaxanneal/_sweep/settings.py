@@ -169,7 +169,7 @@ def require_known(given: list[str], settings: Settings) -> None:
     known = names(settings)
     for name in given:
         if not isinstance(name, str):
-            remedy = "Write for example over={'move.scale': [0.1, 1.0]}."
+            remedy = "Write for example over={'method.cooling.start': [1.0, 10.0]}."
             raise TypeError(refusal("over", "dotted names", repr(name), remedy))
         above = [name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)]
         if name not in known and not any(place in given for place in above):

@@ -10,12 +10,13 @@ import numpy as np
 from jaxanneal._chain import keys
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import numbers_on_host, refusal, refuse_tracing
-from jaxanneal._engine.starts import Stacked, is_initialiser
+from jaxanneal._engine.starts import Stacked, is_initialiser, stacked_tree
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.own_method import users_object
 from jaxanneal._run.interrupt import Clock, Interruption, interruptible
 from jaxanneal._run.problem import as_method, require_energy
 from jaxanneal._run.progress import SweepBar
+from jaxanneal._settings import known_settings
 from jaxanneal._sweep.batch import Outcome, Run, by_structure, error_text, outcomes
 from jaxanneal._sweep.driver import Interrupted
 from jaxanneal._sweep.figure import register_accessor
@@ -26,9 +27,10 @@ from jaxanneal._sweep.settings import Changes, Settings, names, require_known
 from jaxanneal._sweep.store import Store, required, stored
 from jaxanneal._sweep.table import Table
 from jaxanneal._warn import warn
-from jaxanneal.moves._per_leaf import natural_move
+from jaxanneal.moves._per_leaf import adapting_scales, natural_move
 
 
+@known_settings
 def sweep(
     energy: Callable[..., Any],
     params: Any = None,
@@ -61,7 +63,8 @@ def sweep(
         over: What is varied. A dict of dotted names and sequences of values is a grid, with
             ``draws`` one of functions ``key -> value``; a list of dicts lists configurations.
             Names begin with ``method``, ``move``, ``args``, ``steps``, ``target``, ``patience`` or
-            ``block``, such as ``"method.cooling.start"``, ``"move.scale"`` or ``"args.0"``.
+            ``block``, such as ``"method.cooling.start"``, ``"move.scale"`` or ``"args.0"``. A scale
+            that adapts makes no difference, with a warning: hold it, ``target_acceptance=None``.
         args: Data, a tuple.
         method: As in :func:`anneal`.
         move: As in :func:`anneal`.
@@ -95,7 +98,8 @@ def sweep(
         >>> import jaxanneal as ja
         >>> method = ja.SimulatedAnnealing(chains=8, cooling=ja.cooling.Geometric(1.0, 1e-3))
         >>> over = {"method.cooling.start": [0.1, 1.0, 10.0], "move.scale": [0.1, 1.0]}
-        >>> settings = {"method": method, "move": ja.moves.Gaussian(), "steps": 200, "repeats": 2}
+        >>> move = ja.moves.Gaussian(target_acceptance=None)  # the scale is held, and varied
+        >>> settings = {"method": method, "move": move, "steps": 200, "repeats": 2}
         >>> dataset = ja.sweep(lambda x: (x**2 - 1) ** 2, 3.0, key=0, over=over, **settings)
         >>> dict(dataset.energy.sizes)
         {'method.cooling.start': 3, 'move.scale': 2, 'repeat': 2}
@@ -113,6 +117,7 @@ def sweep(
     base = _with_natural_move(base, params, plan)
     require_known(list(plan.columns), base)
     jobs, errors = _jobs(Jobs(energy, params, folded, clock), base, plan)
+    _warn_of_scales(jobs)
     table = Table(plan, jobs[0].problem.starts)
     parts = functools.partial(sweep_fingerprint, jobs, base, params, plan, folded)
     with stored(store, table, parts, xarray) as kept, interruptible() as interruption:
@@ -136,7 +141,8 @@ def _with_natural_move(base: Settings, params: Any, plan: Plan) -> Settings:
     if base.move is not None or all(name in known for name in plan.columns):
         return base
     if isinstance(params, Stacked):
-        one = jax.tree.map(lambda x: x[0], Parameters.of(params.tree)).tree
+        tree = stacked_tree(params, base.method.chains)
+        one = jax.tree.map(lambda x: x[0], Parameters.of(tree)).tree
     else:
         one = params(keys.as_key(0)) if is_initialiser(params) else params
     return base._replace(move=natural_move(Parameters.of(one).tree))
@@ -161,6 +167,21 @@ def _jobs(maker: Jobs, base: Settings, plan: Plan) -> tuple[list[Job], dict[int,
     if first is not None and not jobs:
         raise first
     return jobs, errors
+
+
+def _warn_of_scales(jobs: list[Job]) -> None:
+    """Warn of moves that differ by what the adapted factor of the step size makes up for."""
+    by_ratio: dict[Any, set[float]] = {}
+    for job in jobs:
+        scales = adapting_scales(job.problem.move)
+        if scales.size and scales[0] > 0 and bool(job.bound.adapting(0)):
+            ratios = tuple(np.round(scales / scales[0], 5).tolist())
+            kind = jax.tree.structure(job.problem.move), ratios
+            by_ratio.setdefault(kind, set()).add(float(scales[0]))
+    if any(len(first) > 1 for first in by_ratio.values()):
+        got = "scales of a move that differ by a factor alone, which the step size adapts away"
+        remedy = "To vary them, hold the scale: target_acceptance=None in the move."
+        warn(refusal("over", "settings that matter", got, remedy))
 
 
 def _runs(jobs: list[Job], table: Table, key: jax.Array) -> list[Run]:

@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 
 from jaxanneal._checks import positive
 from jaxanneal._pytree import pytree_dataclass, pytree_subclass
+from jaxanneal._settings import known_settings
 from jaxanneal.moves import _noise
 from jaxanneal.moves._perturbation import Perturbation
 
@@ -17,6 +18,7 @@ from jaxanneal.moves._perturbation import Perturbation
 _LARGEST = 1e30
 
 
+@known_settings
 @pytree_subclass
 class Gaussian(Perturbation):
     r"""Add independent normal noise to the coordinates.
@@ -31,8 +33,11 @@ class Gaussian(Perturbation):
 
     Args:
         scale: Standard deviation s, a scalar or pytree prefix of params, in units of the parameter.
-        bounds: ``(lower, upper)``, each a scalar or prefix, infinite where there is none; proposals
-            are reflected into them, which keeps the move symmetric. ``None``: no bounds.
+        bounds: ``(lower, upper)``, each a scalar or prefix, infinite or ``None`` where there is
+            none; for one flat array also a list of (low, high) pairs, as SciPy has it. Proposals
+            are reflected into them, which keeps the move symmetric; equal bounds hold a parameter.
+            ``None``: no bounds. A list of numbers where params has an array is an array, here and
+            in ``scale``.
         fraction: Each coordinate moves with this probability, at least one does; in (0, 1].
         target_acceptance: Acceptance rate that the factor adapts to; ``"auto"``: 0.44 for one
             coordinate down to 0.234 for many; ``None``: the factor stays 1.
@@ -63,6 +68,7 @@ class Gaussian(Perturbation):
         return jax.random.normal(key, shape, jnp.float64)
 
 
+@known_settings
 @pytree_subclass
 class Uniform(Perturbation):
     r"""Add independent uniform noise to the coordinates.
@@ -101,6 +107,7 @@ class Uniform(Perturbation):
         return jax.random.uniform(key, shape, jnp.float64, minval=-1.0, maxval=1.0)
 
 
+@known_settings
 @pytree_subclass
 class Laplace(Perturbation):
     r"""Add independent Laplace noise to the coordinates: mostly small steps, some large.
@@ -140,6 +147,7 @@ class Laplace(Perturbation):
         return jax.random.laplace(key, shape, jnp.float64)
 
 
+@known_settings
 @pytree_dataclass
 class StudentT(Perturbation):
     r"""Add independent Student t noise to the coordinates; ``df=1`` is Cauchy (fast annealing).
@@ -150,7 +158,7 @@ class StudentT(Perturbation):
     Batching: one chain; the engine batches it.
 
     Args:
-        df: Degrees of freedom, > 0.
+        df: Degrees of freedom, > 0; 1 is Cauchy.
         scale: s, a scalar or pytree prefix of params.
         bounds: As in :class:`Gaussian`.
         fraction: As in :class:`Gaussian`.
@@ -165,7 +173,7 @@ class StudentT(Perturbation):
 
     Example:
         >>> import jaxanneal as ja
-        >>> new, _ = ja.moves.StudentT(df=1).propose(jax.random.key(0), jnp.zeros(9), 1.0)
+        >>> new, _ = ja.moves.StudentT().propose(jax.random.key(0), jnp.zeros(9), 1.0)
         >>> new.shape
         (9,)
 
@@ -176,9 +184,9 @@ class StudentT(Perturbation):
 
     def __init__(
         self,
-        df: ArrayLike,
+        df: ArrayLike = 1.0,
         scale: Any = 0.1,
-        bounds: tuple[Any, Any] | None = None,
+        bounds: Any = None,
         fraction: ArrayLike = 1.0,
         target_acceptance: ArrayLike | str | None = "auto",
     ):

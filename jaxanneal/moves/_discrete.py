@@ -1,5 +1,6 @@
 """Moves of bool and integer parameters: change exactly one site."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -9,16 +10,16 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from jaxanneal._chain import keys
-from jaxanneal._chain.parameters import Parameters, per_parameter, require_kind
+from jaxanneal._chain.parameters import Parameters, require_kind
 from jaxanneal._checks import number, refusal
 from jaxanneal._pytree import pytree_dataclass
-from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect_integer
-
-_FARTHEST = 2**29 - 1
+from jaxanneal._settings import known_settings
+from jaxanneal.moves._bounds import FARTHEST, as_bounds, check_bounds, limits_of, reflect_integer
 
 _PER_LEAF = "Use ja.moves.PerLeaf, with a move for each kind of leaf."
 
 
+@known_settings
 @pytree_dataclass
 class Flip:
     """Flip exactly one site, chosen uniformly among all sites of all bool leaves.
@@ -48,7 +49,9 @@ class Flip:
         """Return the parameters with one site flipped; the key is consumed."""
         del factor
         parameters = require_kind(params, jnp.bool_, "bool", _PER_LEAF)
-        changed = [leaf ^ here for leaf, here in _one_site(keys.as_key(key), parameters)]
+        sites = _one_site(keys.as_key(key), parameters.leaves)
+        pairs = zip(parameters.leaves, sites, strict=True)
+        changed = [leaf ^ here for leaf, here in pairs]
         return parameters.with_leaves(changed).tree, jnp.zeros(())
 
     def check(self, params: Any) -> None:
@@ -56,18 +59,20 @@ class Flip:
         require_kind(params, jnp.bool_, "bool", _PER_LEAF)
 
 
+@known_settings
 @pytree_dataclass
 class IntegerStep:
     """Move exactly one site, chosen uniformly among all integer sites, by up to ``width``.
 
     Maths: the step is uniform on {-w, ..., -1, 1, ..., w}. Bounds include both ends and reflect at
-    the half-integers (lower - 1 goes to lower), which keeps the move symmetric.
+    the half-integers (lower - 1 goes to lower), which keeps the move symmetric. A site of two
+    values takes the other one; equal bounds hold a site, which is never chosen.
     Batching: one chain; the engine batches it.
 
     Args:
         width: The longest step w, integer >= 1.
         bounds: ``(lower, upper)``, each an integer scalar or pytree prefix of params, both
-            included; ``None``: none.
+            included, or pairs as in :class:`Gaussian`; ``None``: none.
 
     Returns:
         A move.
@@ -89,7 +94,7 @@ class IntegerStep:
     width: jax.Array
     bounds: Any
 
-    def __init__(self, width: ArrayLike = 1, bounds: tuple[Any, Any] | None = None):
+    def __init__(self, width: ArrayLike = 1, bounds: Any = None):
         remedy = "Use 1 for the smallest step."
         valid = lambda x: (x >= 1) & (x < 2**29)  # noqa: E731
         path, expected = "IntegerStep.width", "an integer >= 1"
@@ -104,15 +109,17 @@ class IntegerStep:
         site_key, step_key = jax.random.split(keys.as_key(key))
         step = jax.random.randint(step_key, (), -self.width, self.width, jnp.int32)
         step = jnp.where(step >= 0, step + 1, step)  # leaves zero out
-        sites = _one_site(site_key, parameters)
         if self.bounds is None:
-            moved = [leaf + jnp.where(here, step, 0).astype(leaf.dtype) for leaf, here in sites]
+            sites = _one_site(site_key, parameters.leaves)
+            places = zip(parameters.leaves, sites, strict=True)
+            moved = [leaf + jnp.where(here, step, 0).astype(leaf.dtype) for leaf, here in places]
         else:
             lower, upper = self._limits(parameters)
-            moved = [
-                _reflected(leaf, jnp.where(here, step, 0), low, high)
-                for (leaf, here), low, high in zip(sites, lower, upper, strict=True)
-            ]
+            free = [low < high for low, high in zip(lower, upper, strict=True)]
+            every = jnp.all(jnp.stack([jnp.all(own) for own in free]))
+            sites = jax.lax.cond(every, _one_site, _one_free, site_key, free)
+            places = zip(parameters.leaves, sites, lower, upper, strict=True)
+            moved = [_reflected(leaf, here, step, low, high) for leaf, here, low, high in places]
         return parameters.with_leaves(moved).tree, jnp.zeros(())
 
     def check(self, params: Any) -> None:
@@ -123,50 +130,63 @@ class IntegerStep:
 
     def _limits(self, parameters: Parameters) -> list[tuple[Any, ...]]:
         limits = []
-        for side, bound in enumerate(self.bounds):
-            path = f"IntegerStep.bounds[{side}]"
-            places = zip(per_parameter(path, bound, parameters), parameters.leaves, strict=True)
+        for side, own in enumerate(limits_of("IntegerStep.bounds", self.bounds, parameters)):
+            path, places = f"IntegerStep.bounds[{side}]", zip(own, parameters.leaves, strict=True)
             limits.append(tuple(_fitting(path, limit, leaf.dtype) for limit, leaf in places))
         return limits
 
 
 def _as_integer(path: str, limit: Any) -> jax.Array:
     """Return a bound in 32 bits, where twice the width must fit; an open end is the farthest."""
-    expected = f"integers from {-_FARTHEST} to {_FARTHEST}"
+    expected = f"integers from {-FARTHEST} to {FARTHEST}"
     remedy = "Use None where there is no bound, or shift the variable."
-    valid = lambda x: ((x == np.round(x)) & (np.abs(x) <= _FARTHEST)) | np.isinf(x)  # noqa: E731
+    valid = lambda x: ((x == np.round(x)) & (np.abs(x) <= FARTHEST)) | np.isinf(x)  # noqa: E731
     checked = number(path, limit, expected, valid, remedy)
     if isinstance(checked, Tracer):
         return checked.astype(jnp.int32)
-    exact = np.clip(
-        np.asarray(limit, np.float64), -_FARTHEST, _FARTHEST
-    )  # more digits than float32
+    exact = np.clip(np.asarray(limit, np.float64), -FARTHEST, FARTHEST)  # more digits than float32
     return jnp.asarray(exact.astype(np.int32))
 
 
 def _fitting(path: str, limit: jax.Array, dtype: Any) -> jax.Array:
     """Return a bound that values of ``dtype`` can reach, or refuse it; an open end is its last."""
     last = jnp.iinfo(dtype)
-    ends = max(int(last.min), -_FARTHEST), min(int(last.max), _FARTHEST)
-    limit = jnp.where(jnp.abs(limit) == _FARTHEST, jnp.clip(limit, *ends), limit)
+    ends = max(int(last.min), -FARTHEST), min(int(last.max), FARTHEST)
+    limit = jnp.where(jnp.abs(limit) == FARTHEST, jnp.clip(limit, *ends), limit)
     if not isinstance(limit, Tracer) and bool(jnp.any((limit < ends[0]) | (limit > ends[1]))):
         remedy = "Use a wider dtype, or None where there is no bound."
         raise ValueError(refusal(path, f"values of {dtype}, {list(ends)}", limit, remedy))
     return limit
 
 
-def _reflected(leaf: jax.Array, step: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
+def _reflected(
+    leaf: jax.Array, here: jax.Array, step: jax.Array, low: jax.Array, high: jax.Array
+) -> jax.Array:
     # In 32 bits, or an int8 next to its bound would wrap before it is reflected.
-    return reflect_integer(leaf.astype(jnp.int32) + step, low, high).astype(leaf.dtype)
+    value = leaf.astype(jnp.int32)
+    new = reflect_integer(value + step, low, high)
+    # Of two values the other one: half of the steps would be reflected to where they began.
+    new = jnp.where(high - low == 1, low + high - value, new)
+    return jnp.where(here, new, value).astype(leaf.dtype)
 
 
-def _one_site(key: jax.Array, parameters: Parameters) -> list[tuple[jax.Array, jax.Array]]:
-    """Return each leaf with a mask; one site of all masks together is true."""
-    total = sum(leaf.size for leaf in parameters.leaves)
-    site = jax.random.randint(key, (), 0, total)
-    pairs, offset = [], 0
-    for leaf in parameters.leaves:
-        here = jnp.arange(offset, offset + leaf.size).reshape(leaf.shape) == site
-        pairs.append((leaf, here))
+def _one_site(key: jax.Array, leaves: Sequence[jax.Array]) -> list[jax.Array]:
+    """Return a mask for each leaf; one site of all of them together is true."""
+    site = jax.random.randint(key, (), 0, sum(leaf.size for leaf in leaves))
+    masks, offset = [], 0
+    for leaf in leaves:
+        masks.append(jnp.arange(offset, offset + leaf.size).reshape(leaf.shape) == site)
         offset += leaf.size
-    return pairs
+    return masks
+
+
+def _one_free(key: jax.Array, free: Sequence[jax.Array]) -> list[jax.Array]:
+    """Return the same of the sites that are free alone: equal bounds hold the others."""
+    counts = jnp.cumsum(jnp.concatenate([own.reshape(-1) for own in free]), dtype=jnp.int32)
+    site = jax.random.randint(key, (), 0, jnp.maximum(counts[-1], 1)) + 1
+    masks, offset = [], 0
+    for own in free:
+        count = counts[offset : offset + own.size].reshape(own.shape)
+        masks.append(own & (count == site))
+        offset += own.size
+    return masks

@@ -11,11 +11,13 @@ from jax.typing import ArrayLike
 from jaxanneal._chain import keys
 from jaxanneal._chain.energy import describe
 from jaxanneal._chain.move import Move, as_move, check_of, is_mixed, largest_factor_of, target_of
-from jaxanneal._chain.parameters import Parameters
+from jaxanneal._chain.parameters import Parameters, branches
 from jaxanneal._checks import refusal
 from jaxanneal._pytree import pytree_dataclass
+from jaxanneal._settings import known_settings
 from jaxanneal.moves._continuous import StudentT
 from jaxanneal.moves._discrete import Flip
+from jaxanneal.moves._perturbation import Perturbation
 
 
 @jax.tree_util.register_static
@@ -32,6 +34,7 @@ class _Frozen:
         return "None"
 
 
+@known_settings
 @pytree_dataclass
 class PerLeaf:
     r"""Give each part of a mixed tree a move of its own; all of them act in the same step.
@@ -138,14 +141,9 @@ class PerLeaf:
 
     def _branches(self, params: Any) -> tuple[Any, list[tuple[Any, Any]]]:
         """Return how the tree is made of its branches, and each with its move."""
-        moves, treedef = jax.tree.flatten(self.moves, is_leaf=_is_part)
-        try:
-            branches = treedef.flatten_up_to(params)
-        except ValueError:
-            expected = f"a pytree prefix of params ({jax.tree.structure(params)})"
-            remedy = "Give each branch of params a move, or None to freeze it."
-            raise ValueError(refusal("PerLeaf", expected, str(treedef), remedy)) from None
-        return treedef, list(zip(moves, branches, strict=True))
+        remedy = "Give each branch of params a move, or None to freeze it."
+        places = branches("PerLeaf", self.moves, params, remedy, _is_part)
+        return jax.tree.structure(self.moves, is_leaf=_is_part), places
 
 
 def _is_fixed(branch: Any) -> bool:
@@ -170,6 +168,16 @@ def _part(where: Any, part: Any) -> Any:
         raise TypeError(refusal(path, expected, repr(part), remedy)) from None
 
 
+def adapting_scales(move: Any) -> np.ndarray:
+    """Return those scales of a move that its adapted factor multiplies, float ``[...]``."""
+    if isinstance(move, PerLeaf):
+        parts = jax.tree.leaves(move.moves, is_leaf=_is_part)
+        return np.concatenate([adapting_scales(part) for part in parts])
+    if not isinstance(move, Perturbation) or move.target_acceptance is None:
+        return np.zeros(0)
+    return np.concatenate([np.ravel(scale) for scale in jax.tree.leaves(move.scale)])
+
+
 def natural_move(params: Any) -> Move:
     """Return the move that suits the dtypes of ``params``.
 
@@ -180,7 +188,7 @@ def natural_move(params: Any) -> Move:
     kinds: list[Any] = []
     for path, leaf in zip(parameters.structure.paths(), parameters.leaves, strict=True):
         if jnp.issubdtype(leaf.dtype, jnp.floating):
-            kinds.append(StudentT(df=1))
+            kinds.append(StudentT())
         elif leaf.dtype == jnp.bool_:
             kinds.append(Flip())
         elif leaf.size == 0:

@@ -15,7 +15,14 @@ from jaxanneal._chain.generator import words
 from jaxanneal._chain.parameters import Parameters, per_parameter, require_kind
 from jaxanneal._checks import number, refusal
 from jaxanneal._pytree import pytree_dataclass
-from jaxanneal.moves._bounds import as_bounds, check_bounds, reflect, step_between, turn
+from jaxanneal.moves._bounds import (
+    as_bounds,
+    check_bounds,
+    limits_of,
+    reflect,
+    step_between,
+    turn,
+)
 from jaxanneal.moves._rounding import real, stored
 
 # The second word of a coordinate lies so far behind the first in the key's draw.
@@ -50,7 +57,7 @@ class Perturbation:
     def __init__(
         self,
         scale: Any = 0.1,
-        bounds: tuple[Any, Any] | None = None,
+        bounds: Any = None,
         fraction: ArrayLike = 1.0,
         target_acceptance: ArrayLike | str | None = "auto",
     ):
@@ -108,8 +115,9 @@ class Perturbation:
             noise = noise if chosen is None else jnp.where(chosen[index], noise, 0)
             size = factor.astype(noise.dtype) * scales[index].astype(noise.dtype)
             step = size * noise if box is None else step_between(size, noise, *box)
-            new = real(jax.random.fold_in(key, index), leaf, box) + step
-            moved.append(stored(new if box is None else reflect(new, *box), leaf))
+            start = real(jax.random.fold_in(key, index), leaf, box)
+            new = start + step if box is None else reflect(start, step, *box)
+            moved.append(stored(new, leaf))
         return old.with_leaves(moved)
 
     def chosen(self, key: jax.Array, parameters: Parameters) -> list[jax.Array]:
@@ -120,7 +128,10 @@ class Perturbation:
         own_key = jax.random.fold_in(key, len(parameters.leaves))
         places = zip(parameters.leaves, _firsts(parameters), strict=True)
         drawn = [words(own_key, first, leaf.shape) >> 8 for leaf, first in places]
-        drawn = [word.astype(jnp.float32) * 2.0**-24 for word in drawn]
+        drawn = [
+            jnp.where(free, word.astype(jnp.float32) * 2.0**-24, 1.0)
+            for word, free in zip(drawn, self._free(parameters), strict=True)
+        ]
         least = jnp.stack([jnp.min(u, initial=1.0) for u in drawn]).min()
         fraction = self.fraction.astype(jnp.float32)
         return [(u < fraction) | (u == least) for u in drawn]
@@ -135,8 +146,13 @@ class Perturbation:
         """Return the acceptance rate that the factor adapts to, or ``None``."""
         if self.target_acceptance is None or not isinstance(self.target_acceptance, _Auto):
             return self.target_acceptance
-        coordinates = sum(leaf.size for leaf in self._floating(params).leaves)
-        return best_acceptance(jnp.maximum(coordinates * self.fraction, 1.0))
+        parameters = self._floating(params)
+        pairs, kind = (
+            zip(self._free(parameters), parameters.leaves, strict=True),
+            self.fraction.dtype,
+        )
+        moving = [leaf.size if free is True else jnp.sum(free, dtype=kind) for free, leaf in pairs]
+        return best_acceptance(jnp.maximum(sum(moving) * self.fraction, 1.0))
 
     def largest_factor(self, params: Any) -> jax.Array:
         """Return the factor beyond which no step is wider: it spans a turn of every box.
@@ -163,12 +179,20 @@ class Perturbation:
 
     def _limits(self, parameters: Parameters) -> list[tuple[Any, ...]]:
         """Return the bounds in each parameter's own dtype, or rounding could leave them."""
-        name, both = f"{type(self).__name__}.bounds", []
-        for side in range(2):
-            limits = per_parameter(f"{name}[{side}]", self.bounds[side], parameters)
-            pairs = zip(limits, parameters.leaves, strict=True)
-            both.append(tuple(limit.astype(leaf.dtype) for limit, leaf in pairs))
-        return both
+        path = f"{type(self).__name__}.bounds"
+        return [
+            tuple(
+                limit.astype(leaf.dtype)
+                for limit, leaf in zip(side, parameters.leaves, strict=True)
+            )
+            for side in limits_of(path, self.bounds, parameters)
+        ]
+
+    def _free(self, parameters: Parameters) -> list[Any]:
+        """Return which coordinates of each parameter may move: equal bounds hold the others."""
+        if self.bounds is None:
+            return [True] * len(parameters.leaves)
+        return [low < high for low, high in zip(*self._limits(parameters), strict=True)]
 
 
 def _firsts(parameters: Parameters) -> list[int]:

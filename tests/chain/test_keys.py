@@ -13,33 +13,48 @@ from jaxanneal._chain import keys as _keys
 from jaxanneal._chain.generator import IMPLEMENTATION, bits, from_words
 
 SEEDS = [0, 1, 7, 2**31, 2**32, 2**32 + 7, 2**63 - 1, -1, -7, -(2**63)]
+NUMPY = [np.int64(-1), np.int32(-1), np.uint32(2**32 - 1), np.int64(2**40 + 7), np.int8(-3)]
 
 
 def words(key):
     return tuple(int(word) for word in jax.random.key_data(key))
 
 
-def distinct_law(as_key):
-    """Different seeds make different keys, those equal modulo 2^32 too."""
-    made = {words(as_key(seed)) for seed in SEEDS}
-    assert len(made) == len(SEEDS)
-
-
-def test_different_seeds_make_different_keys_and_those_of_32_bits_do_not():
-    distinct_law(_keys.as_key)
-    with pytest.raises(AssertionError):
-        distinct_law(lambda seed: jax.random.key(seed, impl=IMPLEMENTATION))
-
-
-def test_a_seed_its_threefry_key_and_its_raw_key_make_one_key():
-    for seed in (0, 7, 2**31 - 1):
-        typed = jax.random.key(seed, impl="threefry2x32")
-        made = [
-            _keys.as_key(key) for key in (seed, np.int64(seed), typed, jax.random.PRNGKey(seed))
-        ]
+def seeds_law(as_key):
+    """A seed makes the key of JAX's key and of its raw key."""
+    for seed in [*SEEDS, *NUMPY]:
+        typed, raw = jax.random.key(seed, impl="threefry2x32"), jax.random.PRNGKey(seed)
+        made = [as_key(key) for key in (seed, typed, raw)]
         assert len({words(key) for key in made}) == 1
         assert words(jax.random.key(seed, impl=IMPLEMENTATION)) == words(made[0])
         assert _keys.as_key(made[0]) is made[0]
+
+
+def of_64_bits(key):
+    """Take all bits of a seed, whatever JAX does."""
+    if not isinstance(key, int):
+        return _keys.as_key(key)
+    both = np.array([key >> 32 & 2**32 - 1, key & 2**32 - 1], np.uint32)
+    return _keys.from_data(from_words(jnp.asarray(both)))
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_a_seed_its_threefry_key_and_its_raw_key_make_one_key(double):
+    with enable_x64(double):
+        seeds_law(_keys.as_key)
+        distinct = {words(_keys.as_key(seed)) for seed in SEEDS}
+        assert len(distinct) == len({seed % 2 ** (64 if double else 32) for seed in SEEDS})
+        if not double:
+            with pytest.raises(AssertionError):
+                seeds_law(of_64_bits)
+
+
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1, 2**64, 10**30])
+def test_a_seed_that_jax_does_not_take_is_refused(seed):
+    with pytest.raises(OverflowError):
+        jax.random.key(seed)
+    with pytest.raises(ValueError, match=r"^key: expected a seed of at most 64 bits, got .*key=0"):
+        _keys.as_key(seed)
 
 
 def test_keys_of_other_kinds_make_keys_of_their_own():

@@ -10,6 +10,7 @@ import optax
 import pytest
 
 import jaxanneal as ja
+from jaxanneal._engine.starts import stacked_tree
 
 METHOD = ja.SimulatedAnnealing(chains=4, cooling=ja.cooling.Geometric(1e-3, 1e-6))
 SHORT = {"key": 0, "method": METHOD, "steps": 200, "progress": False}
@@ -110,6 +111,50 @@ def test_chains_start_where_their_row_of_the_stack_says():
     np.testing.assert_array_equal(state.chains.energy, jax.vmap(line)(rows))
     default = ja.anneal(line, ja.stacked({"w": jnp.ones((3, 2))}), key=0, steps=1)
     assert default.chains.energy.shape == (3,)
+
+
+def test_a_list_of_trees_is_stacked_where_it_can_be_nothing_else():
+    starts = [{"w": jnp.full(2, float(c)), "name": "net"} for c in range(4)]
+    state = ja.algorithm(line, METHOD, steps=10).init(0, ja.stacked(starts))
+    np.testing.assert_array_equal(state.chains.params["w"], [[c, c] for c in range(4)])
+    polished = ja.polish(lambda x: (x - 1.0) ** 2, ja.stacked([0.0, 3.0, 5.0]), steps=1)
+    assert polished.chains.energy.shape == (3,)
+
+
+ROWS = [np.float32([0.0, 1.0, 2.0]), np.float32([3.0, 4.0, 5.0])]  # two starts, or three
+
+
+@pytest.mark.parametrize(
+    ("tree", "chains", "shape"),
+    [
+        (ROWS, 2, (2, 3)),
+        (ROWS, 3, [(3,), (3,)]),
+        (tuple(ROWS), 3, ((3,), (3,))),
+        (tuple(ROWS), None, ((3,), (3,))),
+        (ROWS[:1], None, [(3,)]),
+        (ROWS[:1], 1, (1, 3)),
+        ([ROWS[0], np.zeros((3, 2))], 2, [(3,), (3, 2)]),  # of two shapes: no list of starts
+        ([jnp.zeros(3), jnp.zeros(3, int)], None, [(3,), (3,)]),  # of two dtypes
+        ([0.0, 1.0], None, (2,)),
+        ([{"a": ROWS[0], "b": 0.0}, {"a": ROWS[1], "b": 1.0}], None, {"a": (2, 3), "b": (2,)}),
+    ],
+)
+def test_a_list_is_one_tree_or_starts_as_its_shapes_and_the_number_of_chains_say(
+    tree, chains, shape
+):
+    assert jax.tree.map(np.shape, stacked_tree(ja.stacked(tree), chains)) == shape
+
+
+@pytest.mark.parametrize("chains", [None, 2, 16])
+def test_a_list_that_may_be_starts_and_one_tree_is_refused_and_each_remedy_works(chains):
+    square = [row[:2] for row in ROWS]
+    with pytest.raises(ValueError, match=r"^params: .* a list of 2 .* of 2: .*tree\.map.*tuple"):
+        stacked_tree(ja.stacked(square), chains)
+    with pytest.raises(ValueError, match=r"^params: expected starts of one meaning"):
+        ja.anneal(lambda x: jnp.sum(x**2), ja.stacked(ROWS), key=0, steps=1)
+    starts = ja.stacked(jax.tree.map(lambda *x: jnp.stack(x), *square))
+    np.testing.assert_array_equal(stacked_tree(starts, chains), square)
+    assert jax.tree.map(np.shape, stacked_tree(ja.stacked(tuple(square)), chains)) == ((2,), (2,))
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,21 @@ def test_dataset_of_ladders():
     np.testing.assert_array_equal(data.warmup, data.step <= 20)
 
 
+def test_lost_proposals_of_a_ladder_stand_at_the_rung_where_their_replica_ended():
+    method = ja.ParallelTempering(
+        temperatures=[0.5, 1.0, 2.0, 4.0], ladders=2, adapt=False, swap_every=1
+    )
+    move = ja.moves.Gaussian(2.0, target_acceptance=None)
+    inside = lambda x: jnp.where(jnp.abs(x) < 3.0, 0.5 * x**2, jnp.nan)  # noqa: E731
+    result = ja.anneal(inside, 0.0, key=0, method=method, move=move, steps=77)
+    lost = result.to_xarray()["diagnostics.nonfinite"]
+    assert lost.dims == ("ladder", "rung") and "proposals" in lost.attrs["long_name"]
+    by_replica = np.asarray(result.state.engine_state.nonfinite)[:8].reshape(2, 4)
+    ended = np.asarray(result.history.replica[-1])
+    assert len(np.unique(by_replica)) > 4 and np.any(ended != np.arange(4))
+    np.testing.assert_array_equal(lost, np.take_along_axis(by_replica, ended, axis=1))
+
+
 def test_dataset_of_a_summary(summarised):
     for result, slots in ((cooled(), ()), (tempered(), ("rung",))):
         data = result.to_xarray()

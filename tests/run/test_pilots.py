@@ -1,10 +1,13 @@
 """What is said of a run is not said of the pilots that calibrate it."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jaxanneal as ja
 from jaxanneal import StopReason
+from jaxanneal._run import calibrate
 
 START = np.float32([5, -7])
 
@@ -36,3 +39,32 @@ def test_min_temperature_does_not_end_a_calibration():
     assert (result.stop_reason, result.energy) == (StopReason.MIN_TEMPERATURE, 0)
     assert 0 < result.steps < 200
     assert result.history.temperature.min() > 1.0
+
+
+class Watched:
+    """A normal step that tells the words of the key it is given."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def propose(self, key, x, factor):
+        tell = lambda words: self.seen.append(tuple(words.tolist()))  # noqa: E731
+        jax.debug.callback(tell, jax.random.key_data(key))
+        return x + factor * jax.random.normal(key, x.shape), 0.0
+
+
+def distinct_keys_law():
+    """No two moves draw from one key, in the pilots and after them."""
+    seen = []
+    one = ja.SimulatedAnnealing(1)
+    ja.anneal(terraces, START, key=3, args=(1.0,), method=one, move=Watched(seen), steps=96)
+    jax.effects_barrier()
+    assert len(seen) == 1 + 8 + 24 + 96  # three pilots, and the run
+    assert len(set(seen)) == len(seen)
+
+
+def test_no_key_serves_pilots_and_run_alike_and_the_twin_with_the_runs_own_is_caught(monkeypatch):
+    distinct_keys_law()
+    monkeypatch.setattr(calibrate, "calibration_key", lambda key, pilot: key)
+    with pytest.raises(AssertionError):
+        distinct_keys_law()

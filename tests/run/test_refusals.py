@@ -197,13 +197,6 @@ def test_anneal_under_jit_or_vmap_is_refused():
     refuses(RuntimeError, lambda: jax.jit(lambda: ja.calibrate(square, ONE, key=0))(), text)
 
 
-@pytest.mark.usefixtures("nothing_compiles")
-def test_unknown_settings_are_refused_by_name():
-    for call in (attempt, Gaussian, Geometric, ParallelTempering, SimulatedAnnealing):
-        with pytest.raises(TypeError, match=r"unexpected keyword argument 'heat'"):
-            call(heat=1)
-
-
 def test_start_without_a_finite_energy_shows_the_first_chain():
     text = "energy|a finite energy|non-finite values at params|finite parameters"
     refuses(ValueError, lambda: attempt(params=np.float32([NAN, 1.0])), text)

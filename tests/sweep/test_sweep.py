@@ -32,11 +32,12 @@ def drawn(key):
     return {"w": 0.3 * jax.random.normal(first, (5, 4)) + 0.01, "v": [v]}
 
 
-def with_numbers(start, scale, **other):
+def with_numbers(start, fraction, **other):
     """Return what a run alone gets for two swept numbers."""
     cooling = ja.cooling.Geometric(start, 1e-3)
     method = ja.SimulatedAnnealing(chains=6, cooling=cooling)
-    return SETTINGS | {"method": method, "move": ja.moves.Gaussian(scale)} | other
+    move = ja.moves.Gaussian(0.3, fraction=fraction)
+    return SETTINGS | {"method": method, "move": move} | other
 
 
 def alone_law(dataset, runs, params=START, key=7, steps="steps"):
@@ -60,7 +61,7 @@ def alone_law(dataset, runs, params=START, key=7, steps="steps"):
             np.testing.assert_array_equal(got["acceptance_rate"], rate)
 
 
-NUMBERS = {"method.cooling.start": [0.5, 2.0, 0.1], "move.scale": [0.1, 0.4]}
+NUMBERS = {"method.cooling.start": [0.5, 2.0, 0.1], "move.fraction": [0.2, 1.0]}
 GRID = [with_numbers(*pair) for pair in itertools.product(*NUMBERS.values())]
 
 
@@ -118,11 +119,11 @@ def test_a_lowest_temperature_stops_each_run_where_it_stops_alone():
 
 def test_a_calibrated_run_is_the_run_alone():
     method = ja.SimulatedAnnealing(chains=6)
-    over = {"move.scale": [0.1, 1.0], "target": [None, 0.4]}
+    over = {"move.fraction": [0.1, 1.0], "target": [None, 0.4]}
     dataset = ja.sweep(energy, START, key=7, over=over, repeats=2, **SETTINGS | {"method": method})
     runs = [
-        SETTINGS | {"method": method, "move": ja.moves.Gaussian(scale), "target": target}
-        for scale, target in itertools.product(*over.values())
+        with_numbers(1.0, fraction, method=method, target=target)
+        for fraction, target in itertools.product(*over.values())
     ]
     alone_law(dataset, runs)
 
@@ -143,10 +144,10 @@ def test_new_numbers_compile_nothing(monkeypatch):
 
     counted.traces = 0
     start, settings = jnp.ones(3), {"method": ANNEALING, "steps": 20, "repeats": 3}
-    ja.sweep(counted, start, key=0, over={"move.scale": [0.1, 0.3, 1.0]}, **settings)
+    ja.sweep(counted, start, key=0, over={"move.df": [0.1, 0.3, 1.0]}, **settings)
     assert counted.traces == 1
     monkeypatch.setattr(jax.stages.Lowered, "compile", lambda *_, **__: pytest.fail("compiled"))
-    ja.sweep(counted, start, key=1, over={"move.scale": [0.2, 0.5, 3.0]}, **settings | {"steps": 9})
+    ja.sweep(counted, start, key=1, over={"move.df": [0.2, 0.5, 3.0]}, **settings | {"steps": 9})
     assert counted.traces == 2
 
 

@@ -74,8 +74,8 @@ def test_an_energy_that_raises_in_the_middle_costs_its_own_configuration_alone()
 
 
 def test_refused_numbers_and_shapes_cost_their_own_configurations_alone():
-    over = {"move.scale": [0.1, -1.0, 0.3]}
-    with pytest.warns(UserWarning, match=r"Gaussian\.scale: expected finite values >= 0, got -1"):
+    over = {"move.fraction": [0.1, -1.0, 0.3]}
+    with pytest.warns(UserWarning, match=r"Gaussian\.fraction: expected a number .*, got -1"):
         dataset = ja.sweep(shifted, START, args=(np.float32(0),), over=over, **SETTINGS)
     assert (dataset.error != "").values.tolist() == [[False] * 2, [True] * 2, [False] * 2]
     over = {"args.0": [np.float32(1), np.ones(2, np.float32)]}

@@ -196,7 +196,7 @@ def test_a_checkpoint_refuses_the_same(make, tmp_path):
 def test_numbers_and_arrays_of_a_sweep_are_told_apart(tmp_path):
     first = begin(tmp_path / "first", **call())
     changes = {
-        "over move.scale": {"over": {"move.scale": [0.1, 0.2]}},
+        "over move.fraction": {"over": {"move.fraction": [0.1, 0.2]}},
         "args[0]": {"args": (np.float32(3),)},
         "move.scale": {"move": Gaussian(0.5)},
         "method.cooling.start": {"method": annealing(Geometric(2.0, 0.01))},
@@ -223,6 +223,6 @@ def test_each_function_is_traced_once_for_its_store(tmp_path, monkeypatch):
     traced, honest = [], fingerprint.program_digest
     counted = lambda *inputs: traced.append(1) or honest(*inputs)  # noqa: E731
     monkeypatch.setattr(fingerprint, "program_digest", counted)
-    over = {"steps": [10, 20, 30], "move.scale": [0.1, 0.2], "args.0": np.arange(4.0)}
+    over = {"steps": [10, 20, 30], "move.fraction": [0.1, 0.2], "args.0": np.arange(4.0)}
     begin(tmp_path / "store", **call(over=over, args=(0.0,)))
     assert len(traced) <= 2 + len(over["steps"])  # a cooling once for each length

@@ -1,13 +1,16 @@
 """What may be varied, by which names, and what is refused before anything runs."""
 
+import contextlib
 import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from laws import enable_x64
 
 import jaxanneal as ja
+from jaxanneal._sweep import sweep
 from jaxanneal._sweep.plan import as_plan, run_keys, users_key
 from jaxanneal._sweep.settings import Changes, Settings, changed, names
 from jaxanneal._sweep.table import labels
@@ -164,15 +167,20 @@ def test_draws_are_drawn_with_keys_that_no_run_has():
     assert len(keys) == 2 * 4 + 3 * 4
 
 
-def test_seeds_that_are_equal_modulo_two_to_the_32_make_other_runs():
-    one = np.zeros(1, int)
-    words = [run_keys(users_key(seed), one, one).tolist() for seed in (5, 5 + 2**32, -1)]
-    assert len({str(found) for found in words}) == 3
-    np.testing.assert_array_equal(words[0], run_keys(jax.random.key(5), one, one))
+@pytest.mark.parametrize("double", [False, True])
+def test_the_runs_of_a_seed_are_those_of_its_key(double):
+    with enable_x64(double):
+        one = np.zeros(1, int)
+        for seed in (5, 5 + 2**32, -1, 2**31, -(2**40)):
+            of_seed, of_key = (
+                run_keys(users_key(s), one, one) for s in (seed, jax.random.key(seed))
+            )
+            np.testing.assert_array_equal(of_seed, of_key)
 
 
 def test_lists_and_draws_have_a_dimension_of_configurations():
-    listed = run([{"move.scale": 0.5}, {"steps": 4}], move=ja.moves.Gaussian(), repeats=2)
+    move = ja.moves.Gaussian(target_acceptance=None)
+    listed = run([{"move.scale": 0.5}, {"steps": 4}], move=move, repeats=2)
     assert dict(listed.energy.sizes) == {"configuration": 2, "repeat": 2}
     assert np.isnan(listed["move.scale"].values).tolist() == [False, True]
     assert listed.steps_made.values[:, 0].tolist() == [8, 4]
@@ -193,3 +201,39 @@ def test_what_is_no_number_has_a_readable_label():
     assert labels(["deo", "seo"], True).tolist() == ["deo", "seo"]
     assert labels([np.float32([1, 2]), [0.1, 0.2]], True).tolist() == ["[1, 2]", "[0.1, 0.2]"]
     assert labels([bowl, np.zeros((3, 4), np.float32)], True).tolist()[0] == "bowl"
+
+
+ADAPTS = r"^over: .* differ by a factor alone, which the step size adapts away\. .*acceptance=None"
+
+
+@pytest.mark.parametrize(
+    ("over", "settings", "adapts"),
+    [
+        ({"move.scale": [0.1, 1.0]}, {"move": ja.moves.Gaussian()}, True),
+        ({"move.scale": [0.1, 1.0]}, {}, True),  # of the natural move
+        ({"move": [ja.moves.Gaussian(0.1), ja.moves.Gaussian(0.2)]}, {}, True),
+        ({"move.moves.w.scale": [0.1, 0.2]}, {"move": {"w": 0.1, "b": None}}, True),
+        ({"move.scale": [{"w": 0.1, "b": 0.2}, {"w": 0.2, "b": 0.4}]}, {"params": 2}, True),
+        ({"move.moves.w.scale": [0.1, 0.2]}, {"move": {"w": 0.1, "b": 0.1}}, False),
+        ({"move.scale": [{"w": 0.1, "b": 0.2}, {"w": 0.1, "b": 0.4}]}, {"params": 2}, False),
+        ({"move.scale": [0.1, 1.0]}, {"move": ja.moves.Gaussian(target_acceptance=None)}, False),
+        ({"move.scale": [0.1, 1.0]}, {"method": ja.ParallelTempering(2, adapt=False)}, False),
+        ({"move": [ja.moves.Gaussian(0.1), ja.moves.Uniform(0.2)]}, {}, False),
+    ],
+)
+def test_a_sweep_over_scales_that_adapt_is_told(over, settings, adapts, monkeypatch):
+    """Only the ratios of scales that one factor multiplies say anything."""
+    monkeypatch.setattr(sweep, "_run", lambda *_: None)
+    both = {"w": np.float32(1), "b": np.float32(1)}
+    tree = "params" in settings or isinstance(settings.get("move"), dict)
+    call = {"method": BASE.method, "move": None} | settings
+    if isinstance(call["move"], dict):
+        parts = call["move"].items()
+        kinds = {name: None if s is None else ja.moves.Gaussian(s) for name, s in parts}
+        call["move"] = ja.moves.PerLeaf(kinds)
+    elif tree:
+        call["move"] = ja.moves.Gaussian()
+    call["params"] = both if tree else np.ones(2, np.float32)
+    expected = pytest.warns(UserWarning, match=ADAPTS) if adapts else contextlib.nullcontext()
+    with expected:
+        ja.sweep(lambda p: jnp.zeros(()), key=0, over=over, steps=4, repeats=1, **call)

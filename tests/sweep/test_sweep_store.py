@@ -21,7 +21,7 @@ from jaxanneal._sweep.batch import Batch
 from jaxanneal._sweep.store import Store
 
 METHOD = ja.SimulatedAnnealing(chains=4, cooling=ja.cooling.Geometric(1.0, 1e-3))
-OVER = {"method.cooling.start": [0.5, 2.0, 8.0], "move.scale": [0.1, 1.0]}
+OVER = {"method.cooling.start": [0.5, 2.0, 8.0], "move.fraction": [0.1, 1.0]}
 START = {"x": np.ones(3, np.float32), "on": np.zeros((), bool)}
 MOVE = ja.moves.PerLeaf({"x": ja.moves.Gaussian(), "on": ja.moves.Flip()})
 
@@ -31,7 +31,7 @@ def bowl(p):
 
 
 def sweep(store=None, **more):
-    over = {name.replace("move.scale", "move.moves.x.scale"): v for name, v in OVER.items()}
+    over = {name.replace("move.fraction", "move.moves.x.fraction"): v for name, v in OVER.items()}
     settings = {"key": 0, "method": METHOD, "move": MOVE, "steps": 30, "repeats": 2, "over": over}
     return ja.sweep(bowl, START, store=store, **settings | more)
 
