@@ -9,7 +9,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxanneal._chain import keys
-from jaxanneal._chain.energy import as_args, describe, evaluate
+from jaxanneal._chain.calls import describe
+from jaxanneal._chain.energy import as_args, evaluate
 from jaxanneal._chain.move import Move, as_move, propose
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import number, refusal

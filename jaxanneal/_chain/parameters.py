@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxanneal._checks import refusal
+from jaxanneal._chain.calls import annotate, rebuilding
+from jaxanneal._checks import native, refusal
 from jaxanneal._warn import warn as warn_user
 
 _NUMBER = "biuf"  # NumPy kinds: bool, signed, unsigned, floating
@@ -50,7 +51,11 @@ class Structure:
         merged = list(leaves)
         for index, value in self.fixed:  # in rising order, so each insertion finds its place
             merged.insert(index, value)
-        return jax.tree.unflatten(self.treedef, merged)
+        try:
+            return jax.tree.unflatten(self.treedef, merged)
+        except Exception as error:
+            annotate(error, rebuilding("params"))
+            raise
 
     def paths(self) -> tuple[str, ...]:
         """Return the path of each parameter, such as ``params['w']``."""
@@ -159,6 +164,7 @@ def require_kind(params: Any, kind: Any, expected: str, remedy: str) -> Paramete
 
 
 def _array(path: str, leaf: Any) -> jax.Array:
+    leaf = native(leaf)
     dtype = leaf.dtype
     kind = "V" if jnp.issubdtype(dtype, jax.dtypes.extended) else np.dtype(dtype).kind
     if kind not in _NUMBER and not jnp.issubdtype(dtype, jnp.floating):
@@ -166,10 +172,17 @@ def _array(path: str, leaf: Any) -> jax.Array:
         remedy = "Split complex numbers into two real leaves; pass keys and text through args."
         raise TypeError(refusal(path, expected, f"{dtype}{list(np.shape(leaf))}", remedy))
     array = jnp.asarray(leaf)
-    if kind in "iu" and array.dtype != dtype and not np.array_equal(np.asarray(array), leaf):
-        remedy = "Set jax_enable_x64, or shift the values."
-        raise ValueError(refusal(path, f"values that fit {array.dtype}", str(leaf), remedy))
+    _require_fitting(path, leaf, array.dtype)
     return jax.lax.convert_element_type(array, array.dtype)  # drops a weak type
+
+
+def _require_fitting(path: str, leaf: Any, dtype: Any) -> None:
+    """Refuse integers of NumPy that JAX would wrap around: with 64 bits where it has 32."""
+    if not isinstance(leaf, np.ndarray | np.generic) or leaf.dtype.kind not in "iu":
+        return
+    if leaf.dtype != dtype and not np.array_equal(leaf.astype(dtype), leaf):
+        remedy = "Set jax_enable_x64, or shift the values."
+        raise ValueError(refusal(path, f"values that fit {dtype}", str(leaf), remedy))
 
 
 def _parents(tree: Any, path: tuple[Any, ...]) -> list[Any]:
@@ -235,12 +248,12 @@ def _broadcast(path: str, value: Any, leaf: Any, where: str) -> Any:
 
 def _as_data(path: Any, leaf: Any) -> jax.Array:
     """Return an array or number of the data, or refuse what JAX has no dtype for."""
+    leaf, where = native(leaf), "args" + jax.tree_util.keystr(path)
     try:
-        return jnp.asarray(leaf)
+        array = jnp.asarray(leaf)
     except (TypeError, ValueError, OverflowError) as error:
-        where, kind = (
-            "args" + jax.tree_util.keystr(path),
-            getattr(leaf, "dtype", type(leaf).__name__),
-        )
+        kind = getattr(leaf, "dtype", type(leaf).__name__)
         remedy = "Convert it: text to indices, large integers to float."
         raise TypeError(refusal(where, "numbers that JAX holds", kind, remedy)) from error
+    _require_fitting(where, leaf, array.dtype)
+    return array

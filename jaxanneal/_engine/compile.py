@@ -66,6 +66,7 @@ class Keyed:
 
     def __init__(self, value: Any, key: Any):
         self.value, self.key = value, key
+        self.__wrapped__ = value  # whose signature a refusal shows
 
     def __call__(self, *args: Any) -> Any:
         """Call the value."""

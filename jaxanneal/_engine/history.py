@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxanneal._chain.energy import recordable, traced
+from jaxanneal._chain.calls import traced
+from jaxanneal._chain.energy import recordable
 from jaxanneal._checks import host_array
 from jaxanneal._engine.blocks import over_chains
 from jaxanneal._engine.setup import Layout, Setup

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._chain import keys
+from jaxanneal._chain.calls import describe, traced
 from jaxanneal._chain.chain import Chain
-from jaxanneal._chain.energy import describe, traced
 from jaxanneal._chain.move import Move, check_of
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import refusal
 from jaxanneal._engine.sharding import fetch, take
+from jaxanneal._warn import warn
 
 
 class Stacked:
@@ -98,9 +99,15 @@ def initial_parameters(params: Any, key: Any, chains: int) -> Parameters:
                 raise ValueError(refusal(path, expected, describe(leaf), remedy))
     elif is_initialiser(params):
         remedy = "Draw with jax.random from its key, or pass ja.stacked(starts), made outside."
-        start = lambda key: Parameters.of(traced("params", params, key, remedy=remedy))  # noqa: E731
-        numbers = jnp.arange(chains, dtype=jnp.int32)
-        starts = jax.vmap(lambda n: start(keys.stream(key, keys.START, n)))(numbers)
+
+        def start(number: jax.Array) -> Parameters:
+            own = keys.stream(key, keys.START, number)
+            tree = traced("params", params, own, remedy=remedy)
+            if chains > 1:
+                _warn_of_one_draw(tree)
+            return Parameters.of(tree)
+
+        starts = jax.vmap(start)(jnp.arange(chains, dtype=jnp.int32))
     else:
         one = Parameters.of(params, warn=True)
         starts = one.with_leaves(
@@ -110,6 +117,16 @@ def initial_parameters(params: Any, key: Any, chains: int) -> Parameters:
         remedy = "Pass arrays; Python integers, bools, strings and functions are held fixed."
         raise TypeError(refusal("params", "at least one parameter", _shown(params), remedy))
     return starts
+
+
+def _warn_of_one_draw(tree: Any) -> None:
+    """Warn of starts that are NumPy's alone: drawn once, they are the same for all chains."""
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
+    if leaves and all(isinstance(leaf, np.ndarray | np.generic) for leaf in leaves):
+        warn(
+            "params: all chains start at the same state, because NumPy is called once for all of "
+            "them. Draw with jax.random from the key, or pass ja.stacked(starts), made outside."
+        )
 
 
 def check_start(move: Move, starts: Parameters) -> None:

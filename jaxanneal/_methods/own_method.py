@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._chain import keys
-from jaxanneal._chain.energy import as_array, describe, traced
+from jaxanneal._chain.calls import describe, traced
+from jaxanneal._chain.energy import as_array
 from jaxanneal._checks import at_least_one, count, refusal, strong
 from jaxanneal._methods.protocol import Method, next_multiple
 from jaxanneal._pytree import pytree_dataclass, static
@@ -151,7 +152,9 @@ class Own(Method):
                 raise TypeError(refusal(where, "an array", describe(leaf), remedy))
             return jax.lax.convert_element_type(as_leaf, as_leaf.dtype)  # a weak one would retrace
 
-        return jax.tree_util.tree_map_with_path(array, users_object(self).init())
+        return jax.tree_util.tree_map_with_path(
+            array, traced("method.init", users_object(self).init)
+        )
 
 
 def users_object(method: Any) -> Any:

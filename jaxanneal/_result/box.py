@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxanneal._chain.energy import describe
+from jaxanneal._chain.calls import describe
 from jaxanneal._chain.move import Move
 from jaxanneal._chain.parameters import Parameters, Structure, per_parameter
 from jaxanneal._checks import refusal

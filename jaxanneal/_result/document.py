@@ -11,8 +11,8 @@ import jax
 import numpy as np
 
 from jaxanneal import cooling, moves
+from jaxanneal._chain.calls import describe
 from jaxanneal._chain.chain import Chain
-from jaxanneal._chain.energy import describe
 from jaxanneal._chain.move import Move
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import refusal

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxanneal._chain.calls import traced
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine import history
@@ -248,7 +249,9 @@ class Driver:
         if self.limits.callback is None:
             return False
         try:
-            return bool(self.limits.callback(progress))
+            return bool(traced("callback", self.limits.callback, progress))
+        except StopIteration:
+            return True
         except KeyboardInterrupt:
             self.interruption.requested = True
             return False

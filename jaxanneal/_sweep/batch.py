@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._chain import keys
+from jaxanneal._chain.calls import notes_of
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.step_size import first_factors
 from jaxanneal._checks import numbers_on_host
@@ -236,7 +237,8 @@ def error_text(error: BaseException) -> str:
     if any(line.startswith("Traceback") for line in lines):  # of a callback: its own error is last
         lines = [lines[0], lines[-1]]
     text = "\n".join(lines)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    shown = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return "\n".join([shown, *notes_of(error)])
 
 
 # Results are written and progress is shown about this often.

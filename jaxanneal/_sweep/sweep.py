@@ -8,6 +8,8 @@ import jax
 import numpy as np
 
 from jaxanneal._chain import keys
+from jaxanneal._chain.calls import require_count, traced
+from jaxanneal._chain.energy import as_args
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import numbers_on_host, refusal, refuse_tracing
 from jaxanneal._engine.starts import Stacked, is_initialiser
@@ -105,7 +107,7 @@ def sweep(
     refuse_tracing("sweep", "Sweep outside of them; a sweep is compiled by itself.")
     xarray = required(store is not None)
     register_accessor(xarray)
-    _require(energy, params, key)
+    _require(energy, params, key, args)
     folded, clock = users_key(key), Clock()
     plan = as_plan(over, draws, repeats, folded)
     method = users_object(as_method(method, params))
@@ -123,8 +125,9 @@ def sweep(
     return table.dataset(xarray)
 
 
-def _require(energy: Any, params: Any, key: Any) -> None:
+def _require(energy: Any, params: Any, key: Any, args: Any) -> None:
     as_energy(energy)
+    require_count("energy", energy, (params, *as_args(args)))
     for name, value in (("params", params), ("key", key)):
         if value is None:
             raise TypeError(refusal(name, "a value", None, f"Pass {name}= to ja.sweep."))
@@ -138,7 +141,7 @@ def _with_natural_move(base: Settings, params: Any, plan: Plan) -> Settings:
     if isinstance(params, Stacked):
         one = jax.tree.map(lambda x: x[0], Parameters.of(params.tree)).tree
     else:
-        one = params(keys.as_key(0)) if is_initialiser(params) else params
+        one = traced("params", params, keys.as_key(0)) if is_initialiser(params) else params
     return base._replace(move=natural_move(Parameters.of(one).tree))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxanneal._chain import keys
-from jaxanneal._chain.energy import describe
+from jaxanneal._chain.calls import describe
 from jaxanneal._chain.move import Move, as_move, check_of, is_mixed, largest_factor_of, target_of
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import refusal
