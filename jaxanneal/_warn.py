@@ -1,5 +1,6 @@
 """Warnings in the name of the user's own line, however deep in the library they arise."""
 
+import os
 import pathlib
 import sys
 import warnings
@@ -8,7 +9,7 @@ from types import FrameType
 import jax
 
 # A user's function may be called by JAX, which we call.
-_INSIDE = tuple(str(pathlib.Path(str(file)).parent) for file in (__file__, jax.__file__))
+_INSIDE = tuple(str(pathlib.Path(str(file)).parent) + os.sep for file in (__file__, jax.__file__))
 
 
 def warn(text: str) -> None:

@@ -137,7 +137,7 @@ def rebuilding(name: str) -> str:
 
 def at_run_time(name: str, remedy: str) -> str:
     """Return the note of an error that a callback raised while the compiled program ran."""
-    return f"{_BEGIN}a function on the host that {name} calls back. {remedy}"
+    return f"{_BEGIN}{name}, and a callback in it raised this on the host. {remedy}"
 
 
 def describe(value: Any) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxanneal._chain import keys
+from jaxanneal._chain.callbacks import callback_errors
 from jaxanneal._chain.calls import describe
 from jaxanneal._chain.energy import as_args, evaluate
 from jaxanneal._chain.move import Move, as_move, propose
@@ -152,7 +153,8 @@ def init_chain(params: Any, *, energy: Energy, args: tuple[Any, ...] = ()) -> Ch
     if not any(leaf.size for leaf in parameters.leaves):
         remedy = "Pass arrays; Python integers, bools, strings and functions are held fixed."
         raise TypeError(refusal("params", "at least one parameter", repr(params), remedy))
-    value = evaluate(energy, parameters.tree, as_args(args))
+    with callback_errors():
+        value = evaluate(energy, parameters.tree, as_args(args))
     value = jnp.where(jnp.isfinite(value), value, jnp.inf)
     return Chain(parameters, value, parameters, value)
 
@@ -210,7 +212,8 @@ def annealing_step(
         remedy = "Make it with ja.init_chain(params, energy=energy)."
         raise TypeError(refusal("chain", "a Chain", type(chain).__name__, remedy))
     inputs = (keys.as_key(key), chain, as_temperature(temperature))
-    chain, info, _ = transition(*inputs, energy, as_move(move), as_args(args), factor)
+    with callback_errors():
+        chain, info, _ = transition(*inputs, energy, as_move(move), as_args(args), factor)
     return chain, info
 
 

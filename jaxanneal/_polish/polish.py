@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import optax
 
+from jaxanneal._chain.callbacks import callback_errors
 from jaxanneal._chain.chain import Chain, Energy
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import count, host_array, refusal, refuse_tracing
@@ -102,7 +103,7 @@ def polish(
     state = params_or_result.state if isinstance(params_or_result, Result) else None
     box = as_box(bounds, _held(params_or_result), starts)
     optimizer_key, clock = as_optimizer(optimizer, starts, box.free), Clock()
-    with interruptible() as interruption:
+    with interruptible() as interruption, callback_errors():
         width = None if state is None else state.width
         call = _Call(energy, optimizer_key, starts, known, box, data, steps, width, clock)
         return call.descend(interruption)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import numpy as np
 
+from jaxanneal._chain.callbacks import callback_errors
 from jaxanneal._chain.step_size import first_factors
 from jaxanneal._checks import refuse_tracing
 from jaxanneal._engine.programs import placed
@@ -21,7 +22,7 @@ from jaxanneal._run.driver import Driver
 from jaxanneal._run.fingerprint import fingerprint, from_start, from_state
 from jaxanneal._run.interrupt import Clock, Interruption, interruptible
 from jaxanneal._run.limits import Limits, as_limits
-from jaxanneal._run.outcome import outcome, rescuing
+from jaxanneal._run.outcome import calling_back, outcome, rescuing
 from jaxanneal._run.problem import Problem
 from jaxanneal._run.progress import RunBar
 from jaxanneal._run.resume import resume
@@ -114,7 +115,7 @@ def anneal(
     )
     clock, checkpoint = Clock(), as_checkpoint(checkpoint)
     bar = RunBar(limits.steps, limits.progress, limits.max_seconds)
-    with interruptible() as interruption, bar:
+    with interruptible() as interruption, bar, callback_errors():
         with clock.preparing():
             if state is not None:
                 run = resume(
@@ -187,7 +188,7 @@ def _run(call: _Call, checkpoint: Checkpoint | None, bar: RunBar) -> Result[Any]
         if saves is not None:
             width, rows = driver.setup.width, driver.no_history()
             saved = saves.restore(driver.template, width, call.bound, rows)
-        with rescuing(driver, saves):
+        with rescuing(driver, saves), callback_errors(lambda: calling_back(driver)):
             if saved is None or saved.reason is None:
                 driver.compile_all()
             if saved is None:

@@ -72,8 +72,7 @@ def fingerprint(driver: Any, method: Any, origin: dict[str, str], first: int = 0
     parts["energy"] = energy_digest(setup.energy, one, args)
     parts[MOVE] = move_digest(state.key, one, state.move)
     if setup.observe is not None:
-        observe: Any = setup.observe
-        parts["observe"] = program_digest(lambda p, a: observe(p.tree, *a.tree), one, args)
+        parts["observe"] = observe_digest(setup.observe, one, args)
     return parts
 
 
@@ -165,6 +164,13 @@ def method_digest(method: Any) -> str:
 def energy_digest(energy: Any, one: Parameters, args: Parameters) -> str:
     """Return a digest of what an energy computes for one chain."""
     return program_digest(lambda p, a: evaluate(energy, p.tree, a.tree), one, args)
+
+
+def observe_digest(observe: Any, one: Parameters, args: Parameters) -> str:
+    """Return a digest of what is observed of one chain; "none" where nothing is."""
+    if observe is None:
+        return "none"
+    return program_digest(lambda p, a: observe(p.tree, *a.tree), one, args)
 
 
 def move_digest(key: Any, one: Parameters, move: Any) -> str:

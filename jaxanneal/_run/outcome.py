@@ -20,6 +20,13 @@ from jaxanneal._result.continuation import Continuation
 from jaxanneal._result.result import Result
 from jaxanneal._run.checkpoint import Saves
 from jaxanneal._run.driver import Driver
+from jaxanneal._run.fingerprint import (
+    calls_back,
+    energy_digest,
+    method_digest,
+    move_digest,
+    observe_digest,
+)
 
 
 def outcome(
@@ -106,6 +113,19 @@ def _remains(driver: Driver) -> Result[Any] | None:
     )
 
 
+def calling_back(driver: Driver) -> str:
+    """Return which of a call's arguments call Python on the host, as a refusal names them."""
+    setup, state, args = driver.setup, driver.template, driver.args
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), state.chains._params)
+    digests = {
+        "energy": lambda: energy_digest(setup.energy, one, args),
+        "move": lambda: move_digest(state.key, one, state.move),
+        "observe": lambda: observe_digest(setup.observe, one, args),
+        "method": lambda: method_digest(state.method),
+    }
+    return " or ".join(name for name, digest in digests.items() if calls_back(digest())) or "energy"
+
+
 def _memory(driver: Driver) -> str:
     chains, width = driver.template.method.chains, driver.setup.width
     expected = f"memory for {chains} chains in blocks of {width}"
@@ -115,6 +135,8 @@ def _memory(driver: Driver) -> str:
 
 def _note(result: Result[Any], saves: Saves | None) -> str:
     what = "the run until then" if result.state is not None else "the best state until then"
+    if np.isnan(result.energy):  # of a start that was not evaluated
+        return "The run ended at its start, which the attribute `result` of this error holds."
     text = (
         f"The run ended after {result.steps:,} steps with the best energy {result.energy:.8g}. "
         f"Catch this error to read {what} from its attribute `result`."

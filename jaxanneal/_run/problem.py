@@ -28,6 +28,7 @@ from jaxanneal._engine.sharding import (
     default_device,
     everywhere,
     lanes,
+    take,
 )
 from jaxanneal._engine.starts import (
     chain_count,
@@ -134,6 +135,8 @@ class Problem:
         setup, limits = make_setup(self.energy, self.width, self.spread, state, self.data, limits)
         driver = Driver(setup, self.data, limits, self.clock, interruption, 0)
         driver.traced = (driver.prepare(state), traced_start, traced_make)
+        first = self.starts.with_leaves(take(list(self.starts.leaves), 0))
+        driver.best = np.nan, first  # all that is known of a run before its start is evaluated
         return driver
 
     def start(self, driver: Driver) -> Chain:

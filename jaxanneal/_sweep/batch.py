@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._chain import keys
+from jaxanneal._chain.callbacks import callback_errors
 from jaxanneal._chain.calls import notes_of
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.step_size import first_factors
@@ -233,10 +234,7 @@ class Batch:
 
 def error_text(error: BaseException) -> str:
     """Return what an error says, with its kind."""
-    lines = str(error).strip().splitlines()
-    if any(line.startswith("Traceback") for line in lines):  # of a callback: its own error is last
-        lines = [lines[0], lines[-1]]
-    text = "\n".join(lines)
+    text = str(error).strip()
     shown = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return "\n".join([shown, *notes_of(error)])
 
@@ -273,7 +271,8 @@ def outcomes(
     while left:
         taken, began = left[:count], clock.seconds
         try:
-            batch_outcomes = Batch(taken, size, params, driver).outcomes()
+            with callback_errors():
+                batch_outcomes = Batch(taken, size, params, driver).outcomes()
         except Interrupted:
             raise
         except Structural as error:
@@ -281,8 +280,6 @@ def outcomes(
             yield [(run, Outcome(text)) for run in left]
             return
         except Exception as error:
-            if interruption.requested:  # a second Ctrl-C, within the energy
-                raise Interrupted from error
             if is_overflow(error) and size > 1:
                 size, count = _halved(size, count)
             elif len(taken) > 1:

@@ -83,19 +83,28 @@ def found_law(error, steps, whole_run, known):
 def broken_energy_law(tmp_path, monkeypatch, whole):
     eager(monkeypatch)
     SIMULATOR.left = 4 * 31 + 2  # the starts, 30 steps of 4 chains, and half a step
-    with pytest.raises(jax.errors.JaxRuntimeError, match="the simulator broke") as raised:
+    with pytest.raises(ZeroDivisionError, match=r"^the simulator broke") as raised:
         run(simulated, checkpoint=often(tmp_path))
     found_law(raised.value, 30, False, f"goes on from the last save in {tmp_path}")
     SIMULATOR.left = 10**9
     assert_same_run(run(simulated, checkpoint=often(tmp_path)), whole)
+    assert "Return jnp.inf where a state is not allowed" in raised.value.__notes__[0]
     SIMULATOR.left = 4 * 31 + 2
-    with pytest.raises(jax.errors.JaxRuntimeError) as raised:
+    with pytest.raises(ZeroDivisionError) as raised:
         run(simulated)
     found_law(raised.value, 30, False, "Given checkpoint=ja.Checkpoint(directory), the same")
     SIMULATOR.left = 4  # the starts alone
-    with pytest.raises(jax.errors.JaxRuntimeError) as raised:
+    with pytest.raises(ZeroDivisionError) as raised:
         run(simulated)
     assert (raised.value.result.energy, raised.value.result.steps) == (float(terraces(START)), 0)
+    SIMULATOR.left = 0
+    with pytest.raises(ZeroDivisionError) as raised:
+        run(simulated)
+    start = raised.value.result
+    np.testing.assert_array_equal(start.params, START)
+    assert (np.isnan(start.energy), start.steps, start.evaluations) == (True, 0, 0)
+    assert "ended at its start" in raised.value.__notes__[-1]
+    assert "best energy" in start.summary()
 
 
 def broken_callback_law(tmp_path, monkeypatch, whole):
