@@ -33,6 +33,7 @@ from jaxanneal._polish.descent import (
     settle_program,
 )
 from jaxanneal._result.box import Box, as_box
+from jaxanneal._result.continuation import digest
 from jaxanneal._result.distinct import distinct_best
 from jaxanneal._result.result import Result
 from jaxanneal._run import chunks
@@ -46,7 +47,7 @@ def polish(
     params_or_result: Any,
     optimizer: optax.GradientTransformation | None = None,
     steps: int = 500,
-    args: tuple[Any, ...] = (),
+    args: tuple[Any, ...] | None = None,
     top: int = 8,
     bounds: tuple[Any, Any] | None = None,
 ) -> Result[Any]:
@@ -66,7 +67,7 @@ def polish(
             included; ``None``: ``optax.adam(1e-2)``. A new one of equal settings compiles nothing;
             other settings do, except those in the state, as ``optax.inject_hyperparams`` has them.
         steps: Gradient steps, >= 1.
-        args: Data passed to the energy, a tuple.
+        args: Data passed to the energy, a tuple; ``None``: that of the Result's run, or none.
         top: Start from this many of the best distinct states of a Result.
         bounds: ``(lower, upper)``, each a scalar or prefix; by default those of the result's move,
             or those that the result was polished in.
@@ -96,7 +97,8 @@ def polish(
     Optimization (2006), algorithms 3.5 and 7.4, for ``optax.lbfgs``.
     """
     refuse_tracing("polish", "Polish outside of them; it batches its chains itself.")
-    energy, data = as_energy(energy), as_data(args)
+    energy = as_energy(energy)
+    data = _run_data(params_or_result) if args is None else as_data(args)
     steps = count("steps", steps, 1, "Pass the number of gradient steps.")
     top = count("top", top, 1, "Use 1 for the best state alone.")
     starts, known = _starts(params_or_result, top)
@@ -218,6 +220,20 @@ class _Call:
         # Gradient descent has no temperature, and accepts whatever comes.
         unknown = np.full(energy.shape, np.nan)
         return History(step, unknown, energy, best, unknown, np.zeros(rows, bool), None)
+
+
+def _run_data(given: Any) -> Parameters:
+    """Return the data of the run that is polished, or none; a file holds a digest of it alone."""
+    none = as_data(())
+    state = given.state if isinstance(given, Result) else None
+    if state is None:
+        return none
+    if not isinstance(state.args, str):
+        return everywhere(state.args, None)
+    if state.args != digest(none):
+        remedy = "Pass the same as to ja.anneal; args=() for an energy that takes none."
+        raise TypeError(refusal("args", "the data of the run, which no file holds", None, remedy))
+    return none
 
 
 def _held(given: Any) -> Any:
