@@ -13,7 +13,7 @@ from jaxanneal._chain.callbacks import callback_errors
 from jaxanneal._chain.calls import describe
 from jaxanneal._chain.energy import as_args, evaluate
 from jaxanneal._chain.move import Move, as_move, propose
-from jaxanneal._chain.parameters import Parameters
+from jaxanneal._chain.parameters import Parameters, require_some
 from jaxanneal._checks import number, refusal
 from jaxanneal._pytree import pytree_dataclass
 
@@ -150,9 +150,7 @@ def init_chain(params: Any, *, energy: Energy, args: tuple[Any, ...] = ()) -> Ch
     Reference: Kirkpatrick, Gelatt and Vecchi, Science 220, 671 (1983).
     """
     parameters = Parameters.of(params, warn=True)
-    if not any(leaf.size for leaf in parameters.leaves):
-        remedy = "Pass arrays; Python integers, bools, strings and functions are held fixed."
-        raise TypeError(refusal("params", "at least one parameter", repr(params), remedy))
+    require_some(parameters, params)
     with callback_errors():
         value = evaluate(energy, parameters.tree, as_args(args))
     value = jnp.where(jnp.isfinite(value), value, jnp.inf)

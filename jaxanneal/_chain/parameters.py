@@ -1,5 +1,6 @@
 """Parameters: the array leaves of a user's tree, and what in that tree is held fixed."""
 
+import numbers
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._chain.calls import annotate, rebuilding
+from jaxanneal._chain.opaque import holds_tracers, paths_inside, remedy_for
 from jaxanneal._checks import native, refusal
 from jaxanneal._warn import warn as warn_user
 
+_NAMED = 4  # arrays of an object that a warning names
 _NUMBER = "biuf"  # NumPy kinds: bool, signed, unsigned, floating
 
 
@@ -100,7 +103,7 @@ class Parameters:
         if isinstance(tree, Parameters):
             return tree
         pairs, treedef = jax.tree_util.tree_flatten_with_path(tree)
-        leaves, paths, fixed, surprising = [], [], [], []
+        leaves, paths, fixed, surprising, opaque = [], [], [], [], {}
         for index, (where, leaf) in enumerate(pairs):
             name = path + jax.tree_util.keystr(where)
             if isinstance(leaf, jax.Array | np.ndarray | np.generic):
@@ -109,8 +112,10 @@ class Parameters:
                 leaves.append(jnp.asarray(leaf, dtype=float))
             else:
                 fixed.append((index, leaf))
-                if isinstance(leaf, bool | int | float) and not _in_module(tree, where):
+                if isinstance(leaf, numbers.Number) and not _in_module(tree, where):
                     surprising.append(f"{name} = {leaf!r}")
+                elif warn and paths_inside(leaf):
+                    opaque[name] = leaf
                 continue
             paths.append(name)
         if warn and surprising:
@@ -119,6 +124,8 @@ class Parameters:
                 "floats outside dicts, lists and tuples) are not parameters. Pass a JAX or NumPy "
                 "array to have it annealed."
             )
+        for name, leaf in opaque.items():
+            _tell(name, leaf, bool(leaves))
         return cls(tuple(leaves), Structure(treedef, tuple(fixed), tuple(paths)))
 
     @classmethod
@@ -152,6 +159,44 @@ class Parameters:
     def tree_unflatten(cls, structure, leaves):
         """Rebuild for JAX, without a look at the leaves."""
         return cls(tuple(leaves), structure)
+
+
+def require_some(parameters: Parameters, params: Any) -> None:
+    """Refuse a tree without parameters, ``params`` as the user passed it.
+
+    Raises:
+        TypeError: With what is held fixed in their place.
+    """
+    if any(leaf.size for leaf in parameters.leaves):
+        return
+    fixed = [leaf for _, leaf in parameters.structure.fixed]
+    opaque = [leaf for leaf in fixed if paths_inside(leaf)]
+    remedy = "Pass arrays; Python integers, bools, strings and functions are held fixed."
+    if opaque:
+        kind = type(opaque[0]).__name__
+        remedy = f"JAX does not know the class {kind}, and holds it fixed. {remedy_for(opaque[0])}"
+    raise TypeError(refusal("params", "at least one parameter", shown(params), remedy))
+
+
+def shown(tree: Any) -> str:
+    """Return a tree as a refusal shows it."""
+    text = repr(tree)
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+def _tell(path: str, leaf: Any, beside: bool) -> None:
+    """Warn of an object that is held fixed with its arrays, beside parameters; refuse tracers."""
+    inside, kind, remedy = paths_inside(leaf), type(leaf).__name__, remedy_for(leaf)
+    if holds_tracers(leaf):
+        expected = "a pytree, which JAX looks into"
+        raise TypeError(refusal(path, expected, f"a {kind} that holds what was drawn", remedy))
+    more = ", ..." if len(inside) > _NAMED else ""
+    names = f" ({', '.join(inside[:_NAMED])}{more})" if inside[0] else ""
+    if beside:
+        warn_user(
+            f"{path}: held fixed with the numbers in it{names}, because JAX does not know the "
+            f"class {kind}. {remedy}"
+        )
 
 
 def require_kind(params: Any, kind: Any, expected: str, remedy: str) -> Parameters:

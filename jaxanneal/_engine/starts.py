@@ -11,7 +11,7 @@ from jaxanneal._chain import keys
 from jaxanneal._chain.calls import describe, traced
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.move import Move, check_of
-from jaxanneal._chain.parameters import Parameters
+from jaxanneal._chain.parameters import Parameters, require_some, shown
 from jaxanneal._checks import refusal
 from jaxanneal._engine.sharding import fetch, take
 from jaxanneal._warn import warn
@@ -105,7 +105,7 @@ def initial_parameters(params: Any, key: Any, chains: int) -> Parameters:
             tree = traced("params", params, own, remedy=remedy)
             if chains > 1:
                 _warn_of_one_draw(tree)
-            return Parameters.of(tree)
+            return Parameters.of(tree, warn=True)
 
         starts = jax.vmap(start)(jnp.arange(chains, dtype=jnp.int32))
     else:
@@ -113,9 +113,7 @@ def initial_parameters(params: Any, key: Any, chains: int) -> Parameters:
         starts = one.with_leaves(
             jnp.broadcast_to(leaf, (chains, *leaf.shape)) for leaf in one.leaves
         )
-    if not any(leaf.size for leaf in starts.leaves):
-        remedy = "Pass arrays; Python integers, bools, strings and functions are held fixed."
-        raise TypeError(refusal("params", "at least one parameter", _shown(params), remedy))
+    require_some(starts, params.tree if isinstance(params, Stacked) else params)
     return starts
 
 
@@ -157,11 +155,6 @@ def require_finite(chains: Chain, count: int) -> None:
         got = f"chain 0 with non-finite values at {', '.join(strange)}"
         remedy = "Start from finite parameters."
     else:
-        got = f"NaN or inf in chain 0, at {_shown(jax.tree.map(lambda x: x[0], parameters).tree)}"
+        got = f"NaN or inf in chain 0, at {shown(jax.tree.map(lambda x: x[0], parameters).tree)}"
         remedy = "Start where the energy is finite, or give an initialiser key -> params."
     raise ValueError(refusal("energy", "a finite energy in at least one chain", got, remedy))
-
-
-def _shown(tree: Any) -> str:
-    text = repr(tree.tree if isinstance(tree, Stacked) else tree)
-    return text if len(text) <= 200 else text[:200] + "..."
