@@ -90,7 +90,9 @@ def anneal(
 
     Returns:
         A :class:`Result` with the best state that any chain ever saw. Ctrl-C and SIGTERM end a run
-        with its result; an error that ends it has what was found as its attribute ``result``.
+        with its result; an error that ends it has what was found as its attribute ``result``. So
+        that scripts of many runs end, too, a second Ctrl-C within two seconds raises
+        ``KeyboardInterrupt``, and after SIGTERM the next call raises ``SystemExit(143)``.
 
     Raises:
         TypeError: An input is of the wrong kind, before anything compiles.

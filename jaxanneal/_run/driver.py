@@ -253,6 +253,8 @@ class Driver:
         except StopIteration:
             return True
         except KeyboardInterrupt:
+            if self.interruption.requested:  # the second
+                raise
             self.interruption.requested = True
             return False
 

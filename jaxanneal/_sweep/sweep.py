@@ -83,8 +83,8 @@ def sweep(
         and draws) and ``repeat``. Variables: ``energy``, ``steps`` (``steps_made`` where ``steps``
         is varied), ``evaluations``, ``acceptance_rate``, ``stop_reason``, ``error`` (a
         configuration that fails does not stop the others) and the best parameters,
-        ``params.<path>``. ``dataset.jaxanneal.plot()`` shows it. Ctrl-C returns what is known; the
-        runs that were not made have the stop reason ``INTERRUPTED``.
+        ``params.<path>``. ``dataset.jaxanneal.plot()`` shows it. Ctrl-C and SIGTERM return what is
+        known, as of :func:`anneal`; runs that were not made have the stop reason ``INTERRUPTED``.
 
     Raises:
         ImportError: xarray is missing, or Zarr with a ``store``.
@@ -117,7 +117,7 @@ def sweep(
     jobs, errors = _jobs(Jobs(energy, params, folded, clock), base, plan)
     table = Table(plan, jobs[0].problem.starts)
     parts = functools.partial(sweep_fingerprint, jobs, base, params, plan, folded)
-    with stored(store, table, parts, xarray) as kept, interruptible() as interruption:
+    with interruptible() as interruption, stored(store, table, parts, xarray) as kept:
         for configuration, error in errors.items():
             table.fail(configuration, error)
         _run(_runs(jobs, table, folded), table, params, interruption, clock, kept, progress)
