@@ -97,7 +97,8 @@ class RecordedRun(Chunks):
         with contextlib.suppress(Exception):
             if saves is not None:
                 saves.save(self)
-            self.chunk(0)
+            if not self.rows or self.rows[-1].step[-1] != self.steps[0]:
+                self.chunk(0)
 
     def history(self) -> history.History:
         """Return what was recorded so far."""
@@ -197,7 +198,7 @@ class Driver:
         """Run chunk after chunk; return why the last one was the last."""
         host_reason: StopReason | None = None
         while True:
-            if host_reason is None and run.moves.any():
+            if host_reason is None:
                 host_reason = self._host_reason()
             due = saves is not None and saves.due
             length, host_reason, due = self._agreed(self._next_length(), host_reason, due)
@@ -241,7 +242,10 @@ class Driver:
     def _host_reason(self) -> StopReason | None:
         if self.interruption.requested:
             return StopReason.INTERRUPTED
-        return StopReason.TIME if self.clock.seconds >= self.limits.max_seconds else None
+        # No move begins that would not end in time: it is the smallest piece of work.
+        end = self.clock.seconds + self.pace.seconds_per_move
+        over = end > self.limits.max_seconds or self.clock.seconds >= self.limits.max_seconds
+        return StopReason.TIME if over else None
 
     def _show(self, bar: RunBar, progress: Progress) -> bool:
         """Show the progress; return whether the callback asks to stop."""
