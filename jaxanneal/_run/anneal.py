@@ -82,7 +82,8 @@ def anneal(
         record_every: Moves between records of the history; by default at most 1,000 records, of
             a summary over chains at most 100, and as few as fit into 64 MB.
         observe: ``(params, *args) -> pytree`` to record, in parallel tempering at the coldest rung.
-        callback: ``callback(progress) -> bool``, about every half second; True stops the run.
+        callback: ``callback(progress) -> bool``, about every half second; True stops the run, and
+            so does ``raise StopIteration``. ``progress.best_params`` is the best state.
         progress: Whether to show a bar; ``None``: on a terminal or in a notebook.
         checkpoint: ``ja.Checkpoint(directory)``: the run is saved there, and the same call goes on
             from the last save. A directory of another call is refused.

@@ -106,7 +106,7 @@ class RecordedRun(Chunks):
 
     def progress(self) -> Progress:
         """Return what a callback sees."""
-        return Progress(
+        progress = Progress(
             step=int(self.steps[0]) - self.first,
             steps=self.goals[0].steps,
             best_energy=float(self.report.best_energy),
@@ -115,6 +115,7 @@ class RecordedRun(Chunks):
             evaluations=self.driver.evaluations,
             seconds=self.driver.clock.seconds,
         )
+        return progress.with_best(self.report.best, self.driver.setup.spread)
 
 
 class Driver:
