@@ -1,6 +1,7 @@
 """Parameters: the array leaves of a user's tree, and what in that tree is held fixed."""
 
 import numbers
+import pickle
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -49,6 +50,17 @@ class Structure:
     def __hash__(self) -> int:
         return hash((self.treedef, tuple(i for i, _ in self.fixed)))
 
+    def __reduce__(self) -> Any:
+        fixed = tuple((index, _picklable(value)) for index, value in self.fixed)
+        try:  # a tree, because what JAX pickles of a node of equinox is no longer equal to it
+            example = jax.tree.unflatten(self.treedef, [0] * self.treedef.num_leaves)
+        except Exception:  # of a node that checks its children
+            return Structure, (self.treedef, fixed, self._paths)
+        return _unpickled, (example, fixed, self._paths)
+
+    def __deepcopy__(self, memo: Any) -> "Structure":
+        return self
+
     def combine(self, leaves: tuple[Any, ...]) -> Any:
         """Return the user's tree with ``leaves`` as its parameters."""
         merged = list(leaves)
@@ -70,6 +82,44 @@ class Structure:
         return tuple(
             f"params{jax.tree_util.keystr(path)}" for i, (path, _) in numbered if i not in held
         )
+
+
+class Unpickled:
+    """Stands for a function among parameters that pickle could not take."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __call__(self, *_: Any) -> Any:
+        """Refuse to be called.
+
+        Raises:
+            TypeError: Always.
+        """
+        remedy = "Use Result.save and ja.Result.load(path, like=params), which puts it back."
+        got = "a result that was pickled without it"
+        raise TypeError(refusal("params", f"the function {self.name}", got, remedy))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unpickled) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"Unpickled({self.name!r})"
+
+
+def _unpickled(example: Any, fixed: Any, paths: Any) -> Structure:
+    return Structure(jax.tree.structure(example), fixed, paths)
+
+
+def _picklable(value: Any) -> Any:
+    try:
+        pickle.dumps(value)
+    except Exception:  # each class has its own
+        return Unpickled(getattr(value, "__name__", type(value).__name__))
+    return value
 
 
 def _same(a: Any, b: Any) -> bool:
