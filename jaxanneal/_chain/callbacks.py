@@ -50,9 +50,9 @@ def callback_errors(argument: Callable[[], str] = lambda: "energy") -> Iterator[
         yield
     except jax.errors.JaxRuntimeError as error:
         name, text = argument(), str(error)
-        if _TRACEBACK not in text:  # it is no callback's
+        own = _heard(text, heard.errors) or _read(text)
+        if own is None and _TRACEBACK not in text:  # it is no callback's
             raise
-        own = _own_error(text, heard.errors)
         if own is None:
             expected = "a callback that returns what its jax.ShapeDtypeStruct declares"
             got = _last(text)[1].rstrip(".")
@@ -75,16 +75,19 @@ def _remedy(name: str, error: BaseException) -> str:
     return "Call it by yourself with arrays of the same shapes."
 
 
-def _own_error(text: str, errors: list[BaseException]) -> BaseException | None:
-    """Return the error of a callback, as it was raised or made anew from XLA's text.
+def _heard(text: str, errors: list[BaseException]) -> BaseException | None:
+    """Return the error that XLA's text is about; those of other threads are heard, too."""
+    about = (e for e in reversed(errors) if type(e).__name__ in text and str(e) in text)
+    return next(about, None)
+
+
+def _read(text: str) -> BaseException | None:
+    """Make the error of a callback anew from XLA's text.
 
     ``None`` where JAX raised it, because of what the callback returned.
     """
-    for error in reversed(errors):  # those of other threads are heard, too
-        if type(error).__name__ in text and str(error) in text:
-            return error
     frame, message = _last(text)
-    if _OF_JAX in frame:
+    if not frame or _OF_JAX in frame:
         return None
     kind, _, said = message.partition(": ")
     known: Any = getattr(builtins, kind, None)
