@@ -49,10 +49,11 @@ def callback_errors(argument: Callable[[], str] = lambda: "energy") -> Iterator[
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
-        name, text = argument(), str(error)
+        text = str(error)
         own = _heard(text, heard.errors) or _read(text)
         if own is None and _TRACEBACK not in text:  # it is no callback's
             raise
+        name = argument()
         if own is None:
             expected = "a callback that returns what its jax.ShapeDtypeStruct declares"
             got = _last(text)[1].rstrip(".")
