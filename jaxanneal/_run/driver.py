@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxanneal._chain.callbacks import callback_errors
 from jaxanneal._chain.calls import traced
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.parameters import Parameters
@@ -254,7 +255,8 @@ class Driver:
         if self.limits.callback is None:
             return False
         try:
-            return bool(traced("callback", self.limits.callback, progress))
+            with callback_errors(lambda: "callback"):
+                return bool(traced("callback", self.limits.callback, progress))
         except StopIteration:
             return True
         except KeyboardInterrupt:

@@ -68,6 +68,7 @@ CALLS = {
     "energy": lambda: run(hosted(invalid)),
     "move": lambda: run(move=shaken),
     "observe": lambda: run(observe=hosted(invalid)),
+    "callback": lambda: run(callback=lambda _: jax.block_until_ready(hosted(invalid)(START))),
 }
 
 
