@@ -76,9 +76,9 @@ def anneal(
         state: Go on from ``result.state``; ``params`` and ``key`` are then ignored.
         target: Stop when the best energy is at or below this.
         patience: Stop when the best energy has not improved for so many steps.
-        max_seconds: Stop after so much wall clock, compilation apart. The starts are evaluated in
-            any case; after them no move begins that would end later, in a calibration either. The
-            smallest piece of work is one move of every chain, an evaluation of each.
+        max_seconds: Stop after so much wall clock, compilation apart. The smallest piece of work is
+            one move of every chain, an evaluation of each. The starts are evaluated in any case;
+            after the first move none begins that would end later, in a calibration either.
         record_every: Moves between records of the history; by default at most 1,000 records, of
             a summary over chains at most 100, and as few as fit into 64 MB.
         observe: ``(params, *args) -> pytree`` to record, in parallel tempering at the coldest rung.

@@ -244,7 +244,8 @@ class Driver:
     def _host_reason(self) -> StopReason | None:
         if self.interruption.requested:
             return StopReason.INTERRUPTED
-        # No move begins that would not end in time: it is the smallest piece of work.
+        # No move begins that would not end in time: it is the smallest piece of work. The first
+        # tells how long it takes; the starts do not, a simulator may load something for them.
         end = self.clock.seconds + self.pace.seconds_per_move
         over = end > self.limits.max_seconds or self.clock.seconds >= self.limits.max_seconds
         return StopReason.TIME if over else None

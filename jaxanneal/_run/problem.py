@@ -43,7 +43,7 @@ from jaxanneal._methods import SimulatedAnnealing
 from jaxanneal._methods.own_method import MEMBERS, as_own
 from jaxanneal._methods.protocol import Method
 from jaxanneal._methods.schedule import Function, require_traceable, tabulate
-from jaxanneal._run.chunks import on_device, timed
+from jaxanneal._run.chunks import on_device
 from jaxanneal._run.driver import Driver
 from jaxanneal._run.interrupt import Clock, Interruption
 from jaxanneal._run.limits import Limits
@@ -145,9 +145,7 @@ class Problem:
         Raises:
             ValueError: No chain starts at a finite energy.
         """
-        program = start_program(self.energy, self.width, self.spread)
-        # A move evaluates every chain once, too.
-        chains, driver.pace.seconds_per_move = timed(program, (self.lanes, self.data))
+        chains = start_program(self.energy, self.width, self.spread)(self.lanes, self.data)
         driver.evaluations += self.method.chains
         require_finite(chains, self.method.chains)
         with self.clock.preparing():

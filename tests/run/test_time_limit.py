@@ -1,4 +1,4 @@
-"""A time limit holds for slow energies: no move begins that would end after it."""
+"""A time limit holds for slow energies: but for the first, no move begins that would end late."""
 
 import time
 
@@ -35,14 +35,17 @@ def simulated(x):
 
 
 def limited_law(monkeypatch, limit, cooling, rounds):
-    """As many evaluations of all four chains are made as fit, the starts in any case."""
+    """As many evaluations of all chains are made as fit, in any case the starts.
+
+    How long a move takes the first one tells, which may end too late.
+    """
     monkeypatch.setattr(time, "perf_counter", lambda: SIMULATOR.now)
     method = ja.SimulatedAnnealing(4, cooling)
     settings = {"key": 0, "method": method, "move": ja.moves.Gaussian(), "steps": 10**6}
     result = ja.anneal(simulated, np.zeros(2, np.float32), max_seconds=limit, **settings)
     assert result.stop_reason is StopReason.TIME
     assert result.evaluations == 4 * rounds
-    assert result.seconds == 4 * SECONDS * rounds <= max(limit, 4 * SECONDS)
+    assert result.seconds == 4 * SECONDS * rounds <= max(limit, 8 * SECONDS)
     assert np.isfinite(result.energy)
     assert result.history.step.tolist()[-1] == result.steps
 
@@ -51,7 +54,7 @@ COOLED = Geometric(1.0, 0.1, 1000)
 
 
 @pytest.mark.parametrize("cooling", [None, COOLED], ids=["calibrated", "cooled"])
-@pytest.mark.parametrize(("limit", "rounds"), [(0.3, 1), (0.9, 1), (1.0, 2), (1.4, 2), (20.3, 40)])
+@pytest.mark.parametrize(("limit", "rounds"), [(0.3, 1), (0.5, 1), (0.9, 2), (1.4, 2), (20.3, 40)])
 def test_no_move_begins_that_would_end_too_late(limit, rounds, cooling, monkeypatch):
     limited_law(monkeypatch, limit, cooling, rounds)
 
