@@ -43,8 +43,19 @@ def numbers_on_host() -> Iterator[None]:
         _ON_HOST.reset(token)
 
 
+def native(value: Any) -> Any:
+    """Return a NumPy array in a dtype that JAX takes: of the machine's byte order, 64 bits wide."""
+    if not isinstance(value, np.ndarray | np.generic) or value.dtype.kind not in "biufc":
+        return value
+    wide = {"f": np.float64, "c": np.complex128}.get(value.dtype.kind)
+    if wide is not None and value.dtype.itemsize > np.dtype(wide).itemsize:
+        return value.astype(wide)
+    return value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
+
+
 def setting(value: Any, dtype: Any = None) -> Any:
     """Return a numeric setting as an array of a strong dtype, where settings are kept."""
+    value = native(value)
     if not _ON_HOST.get() or isinstance(value, Tracer):
         return jnp.asarray(value, dtype=dtype)
     array = np.asarray(value, None if dtype is None else jax.dtypes.canonicalize_dtype(dtype))
@@ -149,7 +160,7 @@ def strong(tree: Any) -> Any:
         if _ON_HOST.get() and isinstance(leaf, np.ndarray | np.generic):
             return setting(leaf)
         if isinstance(leaf, np.ndarray | np.generic | jax.Array):
-            array = jnp.asarray(leaf)
+            array = jnp.asarray(native(leaf))
             return jax.lax.convert_element_type(array, array.dtype)
         return leaf
 

@@ -1,11 +1,14 @@
 """Settings of every test: strict promotion, two devices, fresh trace counters."""
 
+import math
 import signal
 
 import chex
 import jax
 import pytest
 from laws import enable_x64
+
+from jaxanneal._run import interrupt
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -16,6 +19,14 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 def fresh_trace_counter():
     """Forget traces of other tests: chex shares a counter between functions of equal source."""
     chex.clear_trace_counter()
+
+
+@pytest.fixture(autouse=True)
+def no_signals():
+    """Forget the signals of a test: one that ends a script would end the next test."""
+    yield
+    interrupt._TERMINATED.clear()
+    interrupt._CTRL_C[0] = -math.inf
 
 
 @pytest.fixture

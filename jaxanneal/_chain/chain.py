@@ -9,9 +9,11 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxanneal._chain import keys
-from jaxanneal._chain.energy import as_args, describe, evaluate
+from jaxanneal._chain.callbacks import callback_errors
+from jaxanneal._chain.calls import describe
+from jaxanneal._chain.energy import as_args, evaluate
 from jaxanneal._chain.move import Move, as_move, propose
-from jaxanneal._chain.parameters import Parameters
+from jaxanneal._chain.parameters import Parameters, require_some
 from jaxanneal._checks import number, refusal
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal._settings import known_settings
@@ -150,10 +152,9 @@ def init_chain(params: Any, *, energy: Energy, args: tuple[Any, ...] = ()) -> Ch
     Reference: Kirkpatrick, Gelatt and Vecchi, Science 220, 671 (1983).
     """
     parameters = Parameters.of(params, warn=True)
-    if not any(leaf.size for leaf in parameters.leaves):
-        remedy = "Pass arrays; Python integers, bools, strings and functions are held fixed."
-        raise TypeError(refusal("params", "at least one parameter", repr(params), remedy))
-    value = start_energy(evaluate(energy, parameters.tree, as_args(args)))
+    require_some(parameters, params)
+    with callback_errors():
+        value = start_energy(evaluate(energy, parameters.tree, as_args(args)))
     return Chain(parameters, value, parameters, value)
 
 
@@ -218,7 +219,8 @@ def annealing_step(
     data = as_args(args)
     value_of = lambda new: evaluate(energy, new.tree, data)  # noqa: E731
     inputs = (keys.as_key(key), chain, as_temperature(temperature))
-    chain, info, _ = transition(*inputs, value_of, as_move(move), factor)
+    with callback_errors():
+        chain, info, _ = transition(*inputs, value_of, as_move(move), factor)
     return chain, info
 
 

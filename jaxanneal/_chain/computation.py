@@ -7,6 +7,7 @@ cell that is run again compiles nothing. What they close over is data of the pro
 import dataclasses
 import functools
 import hashlib
+import pickle
 import re
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
+from jaxanneal._chain.calls import UNBATCHED
+from jaxanneal._checks import refusal
 from jaxanneal._pytree import pytree_dataclass, static
 
 # Where a function or object lies in memory, which is another place in every process.
@@ -34,10 +37,11 @@ class Computation:
     Args:
         jaxpr: The trace, with what the function closes over as its constants.
         outputs: The structure of what it returns.
+        name: What the user's function is called, which is no part of what it computes.
     """
 
-    def __init__(self, jaxpr: Any, outputs: Any):
-        self._jaxpr, self._outputs = jaxpr, outputs
+    def __init__(self, jaxpr: Any, outputs: Any, name: str):
+        self._jaxpr, self._outputs, self.name = jaxpr, outputs, name
         self._form = (_form(jaxpr), outputs)
         self._hash = hash(self._form)
 
@@ -56,6 +60,13 @@ class Computation:
 
     def __repr__(self) -> str:
         return f"Computation({self.digest})"
+
+    def __deepcopy__(self, memo: Any) -> "Computation":
+        return self  # nothing of it ever changes
+
+    def __reduce__(self) -> Any:
+        text = f"what {self.name or 'a function'} computes: a Result pickles without its functions"
+        raise pickle.PicklingError(text)
 
     @property
     def calls_back(self) -> bool:
@@ -85,12 +96,13 @@ class Traced:
         return self.computation(self.constants, *inputs)
 
 
-def trace(function: Callable[..., Any], *inputs: Any) -> Traced:
+def trace(function: Callable[..., Any], *inputs: Any, name: str = "") -> Traced:
     """Trace a function; anew each time, because what it closes over may have changed.
 
     Args:
         function: A pure function, whose results are pytrees of arrays.
         inputs: Pytrees of arrays, or of their shapes.
+        name: What the user's function is called.
     """
     # A function of its own: JAX keeps the traces of the user's, and with them what has changed.
     own = lambda *inputs: function(*inputs)  # noqa: E731
@@ -101,7 +113,22 @@ def trace(function: Callable[..., Any], *inputs: Any) -> Traced:
             closed = _lifted(closed)
     pairs = zip(closed.consts, closed.jaxpr.constvars, strict=True)
     constants = tuple(_as_data(constant, variable.aval) for constant, variable in pairs)
-    return Traced(constants, Computation(closed.jaxpr, jax.tree.structure(outputs)))
+    return Traced(constants, Computation(closed.jaxpr, jax.tree.structure(outputs), name))
+
+
+def batchable(name: str, traced: Traced) -> Traced:
+    """Return a traced function, or refuse one whose callback cannot be called for many chains.
+
+    Raises:
+        TypeError: It says not how, or its calls are ordered.
+    """
+    for equation in _equations(traced.computation._jaxpr):
+        kind, params = equation.primitive.name, equation.params
+        if "vmap_method" in params and params["vmap_method"] is None:
+            raise TypeError(refusal(name, *UNBATCHED["vmap_method"]))
+        if kind == "io_callback" and params.get("ordered"):
+            raise TypeError(refusal(name, *UNBATCHED["ordered IO callback"]))
+    return traced
 
 
 def _kind(x: Any) -> jax.ShapeDtypeStruct:

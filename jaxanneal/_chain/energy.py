@@ -6,14 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxanneal._checks import refusal
-
-_UNTRACEABLE = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-    jax.errors.NonConcreteBooleanIndexError,
-)
+from jaxanneal._chain.calls import describe, outline, traced
+from jaxanneal._checks import native, refusal
 
 
 def evaluate(energy: Callable[..., Any], params: Any, args: tuple[Any, ...]) -> jax.Array:
@@ -30,35 +24,13 @@ def evaluate(energy: Callable[..., Any], params: Any, args: tuple[Any, ...]) -> 
     return real_scalar("energy", traced("energy", energy, params, *args))
 
 
-_REMEDY = "Write it with jax.numpy, or wrap NumPy code or a simulator in jax.pure_callback."
-
-
-def traced(name: str, function: Callable[..., Any], *inputs: Any, remedy: str = _REMEDY) -> Any:
-    """Call a user's function under tracing, or refuse one that needs the numbers themselves."""
-    try:
-        return function(*inputs)
-    except Exception as error:
-        # NumPy hides it: an item assignment raises a ValueError of its own from it.
-        cause = error if isinstance(error, _UNTRACEABLE) else error.__cause__
-        if not isinstance(cause, _UNTRACEABLE):
-            raise
-        raise TypeError(
-            refusal(
-                name,
-                "a function that JAX can trace",
-                f"{type(cause).__name__}: {str(cause).splitlines()[0].rstrip('.')}",
-                remedy,
-            )
-        ) from error
-
-
 def real_scalar(name: str, value: Any) -> jax.Array:
     """Return ``value`` as a strongly typed float scalar, or refuse it with its shape."""
     leaves = jax.tree.leaves(value)
     array = as_array(value) if len(leaves) == 1 and leaves[0] is value else None
     expected = "one real scalar for one chain"
     if array is None:
-        shown = jax.tree.map(describe, value)
+        shown = outline(value)
         remedy = f"Return the {name} alone; record the rest with observe=."
         raise TypeError(refusal(name, expected, shown, remedy))
     if array.shape != ():
@@ -75,7 +47,7 @@ def real_scalar(name: str, value: Any) -> jax.Array:
 def as_array(value: Any) -> jax.Array | None:
     """Return a value as an array, ``None`` where JAX has none for it."""
     try:
-        return jnp.asarray(value)
+        return jnp.asarray(native(value))
     except (TypeError, ValueError):
         return None
 
@@ -94,15 +66,11 @@ def recordable(seen: Any) -> Any:
     return jax.tree_util.tree_map_with_path(number, seen)
 
 
-def describe(value: Any) -> str:
-    """Return the dtype and shape of an array, or the type of anything else."""
-    if hasattr(value, "dtype") and hasattr(value, "shape"):
-        return f"{value.dtype}{list(value.shape)}"
-    return type(value).__name__
-
-
 def as_args(args: Any) -> tuple[Any, ...]:
-    """Return ``args`` if it is a tuple; anything else would be unpacked row by row."""
+    """Return ``args`` if it is a tuple; anything else would be unpacked row by row.
+
+    NumPy arrays are returned in a dtype that JAX takes.
+    """
     if not isinstance(args, tuple):
         raise TypeError(refusal("args", "a tuple", type(args).__name__, "Write args=(x,)."))
-    return args
+    return jax.tree.map(native, args)

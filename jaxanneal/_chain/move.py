@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxanneal._chain.energy import as_array, describe, traced
+from jaxanneal._chain.calls import describe, outline, traced
+from jaxanneal._chain.energy import as_array
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import refusal, strong
 from jaxanneal._pytree import pytree_dataclass, static
@@ -45,7 +46,7 @@ class Symmetric:
     def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, Any]:
         """Return the function's proposal with a Hastings term of zero."""
         del factor
-        return self.function(key, params), 0.0
+        return traced("move", self.function, key, params), 0.0
 
 
 @pytree_dataclass
@@ -56,7 +57,7 @@ class Unregistered:
 
     def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, Any]:
         """Return the user's proposal."""
-        return self.move.propose(key, params, factor)
+        return traced("move.propose", self.move.propose, key, params, factor)
 
     def __getattr__(self, name: str) -> Any:
         """Return an optional method of the user's move, if it has it."""
@@ -86,33 +87,34 @@ def as_move(move: Any) -> Move:
 def target_of(move: Any, params: Any) -> Any:
     """Return the acceptance rate that a move adapts to, ``None`` for one that does not adapt."""
     target = getattr(move, "target", None)
-    return target(params) if callable(target) else None
+    return traced("move.target", target, params) if callable(target) else None
 
 
 def largest_factor_of(move: Any, params: Any) -> jax.Array:
     """Return the factor beyond which a move makes no wider steps, infinite where it tells none."""
     largest = getattr(move, "largest_factor", None)
-    return jnp.asarray(largest(params) if callable(largest) else jnp.inf, float)
+    factor = traced("move.largest_factor", largest, params) if callable(largest) else jnp.inf
+    return jnp.asarray(factor, float)
 
 
 def is_mixed(move: Any, params: Any) -> bool:
     """Return whether a move that adapts has parts that no factor changes."""
     mixed = getattr(move, "mixed", None)
-    return bool(mixed(params)) if callable(mixed) else False
+    return bool(traced("move.mixed", mixed, params)) if callable(mixed) else False
 
 
 def check_of(move: Any, params: Any) -> None:
     """Let a move refuse the start of one chain; its numbers must be known."""
     check = getattr(move, "check", None)
     if callable(check):
-        check(params)
+        traced("move.check", check, params)
 
 
 def propose(
     key: jax.Array, old: Parameters, move: Move, factor: ArrayLike
 ) -> tuple[Parameters, jax.Array]:
     """Ask the move for a proposal, and refuse one that is not made like the state."""
-    returned = traced("move", move.propose, key, old.tree, factor)
+    returned = traced("move.propose", move.propose, key, old.tree, factor)
     if not isinstance(returned, tuple) or len(returned) != 2 or returned[1] is None:
         remedy = "Return (params, 0.0) if the move is symmetric."
         raise TypeError(
@@ -122,8 +124,8 @@ def propose(
     new = Parameters.of(proposal, path="proposal")
     remedy = "A move returns params of the same structure, shapes and dtypes."
     if new.structure != old.structure:
-        expected = f"the structure {old.structure.treedef} with the same fixed leaves"
-        raise TypeError(refusal("move", expected, str(new.structure.treedef), remedy))
+        expected = f"the structure {outline(old.tree)} with the same fixed leaves"
+        raise TypeError(refusal("move", expected, outline(proposal), remedy))
     for path, a, b in zip(old.structure.paths(), old.leaves, new.leaves, strict=True):
         if a.shape != b.shape or a.dtype != b.dtype:
             raise TypeError(refusal(f"move: {path}", describe(a), describe(b), remedy))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxanneal._chain import keys
-from jaxanneal._chain.computation import Traced, trace
+from jaxanneal._chain.computation import Traced, batchable, trace
 from jaxanneal._chain.move import (
     Move,
     Symmetric,
@@ -101,7 +101,7 @@ def traced_move(move: Any, one: Any) -> Any:
         rate = trace(lambda p, x: jnp.asarray(target_of(given(x), p.tree)), params, numbers)
     return OwnMove(
         numbers,
-        trace(proposal, keys.as_key(0), params, factor, numbers),
+        batchable("move", trace(proposal, keys.as_key(0), params, factor, numbers)),
         rate,
         trace(lambda p, x: largest_factor_of(given(x), p.tree), params, numbers),
         is_mixed(move, one),

@@ -1,5 +1,7 @@
 """Parameters: the array leaves of a user's tree, and what in that tree is held fixed."""
 
+import numbers
+import pickle
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -7,11 +9,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
-from jaxanneal._checks import refusal
+from jaxanneal._chain.calls import annotate, rebuilding
+from jaxanneal._chain.opaque import holds_tracers, paths_inside, remedy_for
+from jaxanneal._checks import native, refusal
 from jaxanneal._warn import warn as warn_user
 
+_NAMED = 4  # arrays of an object that a warning names
 _NUMBER = "biuf"  # NumPy kinds: bool, signed, unsigned, floating
 
 
@@ -46,12 +50,27 @@ class Structure:
     def __hash__(self) -> int:
         return hash((self.treedef, tuple(i for i, _ in self.fixed)))
 
+    def __reduce__(self) -> Any:
+        fixed = tuple((index, _picklable(value)) for index, value in self.fixed)
+        try:  # a tree, because what JAX pickles of a node of equinox is no longer equal to it
+            example = jax.tree.unflatten(self.treedef, [0] * self.treedef.num_leaves)
+        except Exception:  # of a node that checks its children
+            return Structure, (self.treedef, fixed, self._paths)
+        return _unpickled, (example, fixed, self._paths)
+
+    def __deepcopy__(self, memo: Any) -> "Structure":
+        return self
+
     def combine(self, leaves: tuple[Any, ...]) -> Any:
         """Return the user's tree with ``leaves`` as its parameters."""
         merged = list(leaves)
         for index, value in self.fixed:  # in rising order, so each insertion finds its place
             merged.insert(index, value)
-        return jax.tree.unflatten(self.treedef, merged)
+        try:
+            return jax.tree.unflatten(self.treedef, merged)
+        except Exception as error:
+            annotate(error, rebuilding("params"))
+            raise
 
     def paths(self) -> tuple[str, ...]:
         """Return the path of each parameter, such as ``params['w']``."""
@@ -63,6 +82,44 @@ class Structure:
         return tuple(
             f"params{jax.tree_util.keystr(path)}" for i, (path, _) in numbered if i not in held
         )
+
+
+class Unpickled:
+    """Stands for a function among parameters that pickle could not take."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __call__(self, *_: Any) -> Any:
+        """Refuse to be called.
+
+        Raises:
+            TypeError: Always.
+        """
+        remedy = "Use Result.save and ja.Result.load(path, like=params), which puts it back."
+        got = "a result that was pickled without it"
+        raise TypeError(refusal("params", f"the function {self.name}", got, remedy))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unpickled) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"Unpickled({self.name!r})"
+
+
+def _unpickled(example: Any, fixed: Any, paths: Any) -> Structure:
+    return Structure(jax.tree.structure(example), fixed, paths)
+
+
+def _picklable(value: Any) -> Any:
+    try:
+        pickle.dumps(value)
+    except Exception:  # each class has its own
+        return Unpickled(getattr(value, "__name__", type(value).__name__))
+    return value
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -96,7 +153,7 @@ class Parameters:
         if isinstance(tree, Parameters):
             return tree
         pairs, treedef = jax.tree_util.tree_flatten_with_path(tree)
-        leaves, paths, fixed, surprising = [], [], [], []
+        leaves, paths, fixed, surprising, opaque = [], [], [], [], {}
         for index, (where, leaf) in enumerate(pairs):
             name = path + jax.tree_util.keystr(where)
             if isinstance(leaf, jax.Array | np.ndarray | np.generic):
@@ -105,8 +162,10 @@ class Parameters:
                 leaves.append(jnp.asarray(leaf, dtype=float))
             else:
                 fixed.append((index, leaf))
-                if isinstance(leaf, bool | int | float) and not _in_module(tree, where):
+                if isinstance(leaf, numbers.Number) and not _in_module(tree, where):
                     surprising.append(f"{name} = {leaf!r}")
+                elif warn and paths_inside(leaf):
+                    opaque[name] = leaf
                 continue
             paths.append(name)
         if warn and surprising:
@@ -115,6 +174,8 @@ class Parameters:
                 "floats outside dicts, lists and tuples) are not parameters. Pass a JAX or NumPy "
                 "array to have it annealed."
             )
+        for name, leaf in opaque.items():
+            _tell(name, leaf, bool(leaves))
         return cls(tuple(leaves), Structure(treedef, tuple(fixed), tuple(paths)))
 
     @classmethod
@@ -150,6 +211,44 @@ class Parameters:
         return cls(tuple(leaves), structure)
 
 
+def require_some(parameters: Parameters, params: Any) -> None:
+    """Refuse a tree without parameters, ``params`` as the user passed it.
+
+    Raises:
+        TypeError: With what is held fixed in their place.
+    """
+    if any(leaf.size for leaf in parameters.leaves):
+        return
+    fixed = [leaf for _, leaf in parameters.structure.fixed]
+    opaque = [leaf for leaf in fixed if paths_inside(leaf)]
+    remedy = "Pass arrays; Python integers, bools, strings and functions are held fixed."
+    if opaque:
+        kind = type(opaque[0]).__name__
+        remedy = f"JAX does not know the class {kind}, and holds it fixed. {remedy_for(opaque[0])}"
+    raise TypeError(refusal("params", "at least one parameter", shown(params), remedy))
+
+
+def shown(tree: Any) -> str:
+    """Return a tree as a refusal shows it."""
+    text = repr(tree)
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+def _tell(path: str, leaf: Any, beside: bool) -> None:
+    """Warn of an object that is held fixed with its arrays, beside parameters; refuse tracers."""
+    inside, kind, remedy = paths_inside(leaf), type(leaf).__name__, remedy_for(leaf)
+    if holds_tracers(leaf):
+        expected = "a pytree, which JAX looks into"
+        raise TypeError(refusal(path, expected, f"a {kind} that holds what was drawn", remedy))
+    more = ", ..." if len(inside) > _NAMED else ""
+    names = f" ({', '.join(inside[:_NAMED])}{more})" if inside[0] else ""
+    if beside:
+        warn_user(
+            f"{path}: held fixed with the numbers in it{names}, because JAX does not know the "
+            f"class {kind}. {remedy}"
+        )
+
+
 def require_kind(params: Any, kind: Any, expected: str, remedy: str) -> Parameters:
     """Return the parameters of one chain, or refuse a leaf of another kind of dtype."""
     parameters = Parameters.of(params)
@@ -160,6 +259,7 @@ def require_kind(params: Any, kind: Any, expected: str, remedy: str) -> Paramete
 
 
 def _array(path: str, leaf: Any) -> jax.Array:
+    leaf = native(leaf)
     dtype = leaf.dtype
     kind = "V" if jnp.issubdtype(dtype, jax.dtypes.extended) else np.dtype(dtype).kind
     if kind not in _NUMBER and not jnp.issubdtype(dtype, jnp.floating):
@@ -167,10 +267,23 @@ def _array(path: str, leaf: Any) -> jax.Array:
         remedy = "Split complex numbers into two real leaves; pass keys and text through args."
         raise TypeError(refusal(path, expected, f"{dtype}{list(np.shape(leaf))}", remedy))
     array = jnp.asarray(leaf)
-    if kind in "iu" and array.dtype != dtype and not np.array_equal(np.asarray(array), leaf):
-        remedy = "Set jax_enable_x64, or shift the values."
-        raise ValueError(refusal(path, f"values that fit {array.dtype}", str(leaf), remedy))
+    _require_fitting(path, leaf, array.dtype)
     return jax.lax.convert_element_type(array, array.dtype)  # drops a weak type
+
+
+def _require_fitting(path: str, leaf: Any, dtype: Any) -> None:
+    """Refuse integers of NumPy that JAX would wrap around: with 64 bits where it has 32."""
+    if not isinstance(leaf, np.ndarray | np.generic) or leaf.dtype.kind not in "iu":
+        return
+    if leaf.dtype != dtype and not np.array_equal(leaf.astype(dtype), leaf):
+        remedy = "Set jax_enable_x64, or shift the values."
+        raise ValueError(refusal(path, f"values that fit {dtype}", str(leaf), remedy))
+
+
+def children(node: Any) -> tuple[list[tuple[Any, Any]], Any]:
+    """Return the children of a node, each with its key, and what the node is beside them."""
+    # One level at a time as JAX sees it: a node may give its children any names, or none.
+    return jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda child: child is not node)
 
 
 def _parents(tree: Any, path: tuple[Any, ...]) -> list[Any]:
@@ -178,7 +291,7 @@ def _parents(tree: Any, path: tuple[Any, ...]) -> list[Any]:
     nodes, node = [], tree
     for key in path:
         nodes.append(node)
-        node = next(child for where, child in _children(node)[0] if where == (key,))
+        node = next(child for where, child in children(node)[0] if where == (key,))
     return nodes
 
 
@@ -193,112 +306,14 @@ def _in_module(tree: Any, path: tuple[Any, ...]) -> bool:
     )
 
 
-def per_parameter(path: str, prefix: Any, parameters: Parameters) -> tuple[Any, ...]:
-    """Return the leaf of ``prefix`` that belongs to each parameter, broadcast to its shape.
-
-    Args:
-        path: What ``prefix`` is called in an error, such as ``Gaussian.scale``.
-        prefix: A pytree prefix of the user's tree, whose leaves are arrays.
-        parameters: The parameters of one chain.
-
-    Raises:
-        ValueError: ``prefix`` is no prefix of the tree, or a leaf does not broadcast.
-    """
-    structure = parameters.structure
-    # With the parameters themselves: a node that checks its children need not bear other leaves.
-    held = {index for index, _ in structure.fixed}
-    marked = Structure(structure.treedef, tuple((index, index) for index in sorted(held)))
-    remedy = "Give one value for all parameters, or one for each branch of the tree."
-    pairs = branches(path, prefix, marked.combine(parameters.leaves), remedy)
-    spread = [value for value, branch in pairs for _ in jax.tree.leaves(branch)]
-    values = [value for index, value in enumerate(spread) if index not in held]
-    places = zip(values, parameters.leaves, structure.paths(), strict=True)
-    return tuple(_broadcast(path, value, leaf, where) for value, leaf, where in places)
-
-
-def branches(
-    path: str, prefix: Any, tree: Any, remedy: str, is_leaf: Any = None, where: str = "params"
-) -> list[tuple[Any, Any]]:
-    """Return each leaf of a pytree prefix of a tree with the branch that it stands for.
-
-    A list or tuple of numbers at an array of the tree is an array, unless ``is_leaf`` says what
-    the leaves of the prefix are.
-
-    Args:
-        path: What ``prefix`` is called in an error.
-        prefix: A pytree prefix of ``tree``.
-        tree: The user's tree, or a branch of it.
-        remedy: What to do about another tree.
-        is_leaf: As in ``jax.tree.map``.
-        where: What ``tree`` is called in an error.
-
-    Raises:
-        ValueError: It is no prefix.
-    """
-    if jax.tree_util.all_leaves([prefix], is_leaf):
-        return [(prefix, tree)]
-    if is_leaf is None and isinstance(prefix, list | tuple) and jax.tree_util.all_leaves([tree]):
-        try:
-            return [(_stacked(prefix), tree)]
-        except (TypeError, ValueError):  # lists of several lengths, or of what is no number
-            pass
-    (given, kind), (own, own_kind) = _children(prefix), _children(tree)
-    if kind != own_kind:
-        expected = f"a scalar or a pytree prefix of {where}, {outline(tree)}"
-        raise ValueError(refusal(path, expected, outline(prefix), remedy))
-    places = zip(given, own, strict=True)
-    named = ((jax.tree_util.keystr(key), part, branch) for (key, part), (_, branch) in places)
-    return [
-        pair
-        for name, part, branch in named
-        for pair in branches(path + name, part, branch, remedy, is_leaf, where + name)
-    ]
-
-
-def _stacked(numbers: Any) -> Any:
-    """Return nested lists of numbers as an array."""
-    if not isinstance(numbers, list | tuple):
-        return numbers
-    parts = [_stacked(part) for part in numbers]
-    traced = any(isinstance(part, Tracer) for part in parts)
-    return jnp.stack(parts) if traced else np.stack([np.asarray(part) for part in parts])
-
-
-def _children(node: Any) -> tuple[list[tuple[Any, Any]], Any]:
-    """Return the children of a node, each with its key, and what the node is beside them."""
-    # One level at a time as JAX sees it: a node may give its children any names, or none.
-    return jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda child: child is not node)
-
-
-def outline(node: Any) -> str:
-    """Return what a node of a user's tree is, in words."""
-    if node is None:
-        return "None"
-    if isinstance(node, jax.Array | np.ndarray | np.generic | int | float):
-        return f"an array of shape {np.shape(node)}" if np.ndim(node) else "a number"
-    kind = "a " + type(node).__name__
-    if isinstance(node, Mapping):
-        return f"{kind} with the keys {', '.join(map(repr, node))}"
-    return f"{kind} of {len(node)}" if type(node) in (list, tuple) else kind
-
-
-def _broadcast(path: str, value: Any, leaf: Any, where: str) -> Any:
-    try:
-        return jnp.broadcast_to(value, jnp.shape(leaf))
-    except ValueError:
-        expected = f"a shape that broadcasts to {where} of shape {jnp.shape(leaf)}"
-        remedy = "Give a scalar, or an array of the parameter's own shape."
-        raise ValueError(refusal(path, expected, jnp.shape(value), remedy)) from None
-
-
 def _as_data(path: Any, leaf: Any) -> jax.Array:
     """Return an array or number of the data, or refuse what JAX has no dtype for."""
+    leaf, where = native(leaf), "args" + jax.tree_util.keystr(path)
     try:
-        return jnp.asarray(leaf)
+        array = jnp.asarray(leaf)
     except (TypeError, ValueError, OverflowError) as error:
-        where, kind = (
-            "args" + jax.tree_util.keystr(path),
-            getattr(leaf, "dtype", type(leaf).__name__),
-        )
+        kind = getattr(leaf, "dtype", type(leaf).__name__)
         remedy = "Convert it: text to indices, large integers to float."
         raise TypeError(refusal(where, "numbers that JAX holds", kind, remedy)) from error
+    _require_fitting(where, leaf, array.dtype)
+    return array

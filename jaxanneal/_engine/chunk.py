@@ -100,7 +100,8 @@ def run_chunk(
     first = jnp.where(reached, TARGET_REACHED, GOING).astype(jnp.int32)
     state, recorder, reason = jax.lax.while_loop(going, one_round, (state, recorder, first))
     last = (state.step == control.finish) | (reason != GOING)
-    due = last & (recorder.step != state.step)
+    # Of a call that ends where it began, such as at its target, that is the one record.
+    due = last & ((recorder.step != state.step) | (state.step == control.begin))
     recorder = jax.lax.cond(due, recorded, lambda recorder, _: recorder, recorder, state)
     return state, recorder, _report(state, reason, axes)
 

@@ -44,7 +44,7 @@ class History(NamedTuple):
         temperature: Temperature of the last move, in units of energy.
         energy: Current energy.
         best_energy: Best energy of the chain so far.
-        acceptance_rate: Accepted proposals over all, since the last record.
+        acceptance_rate: Accepted proposals over all, since the last record; NaN before any move.
         warmup: Whether the record belongs to the warm-up, bool ``(records,)``.
         observed: What ``observe`` returned, or ``None``.
         replica: Number of the replica at each rung, from 0 for the one that began at the coldest,
@@ -160,11 +160,12 @@ def make_row(
     by_slot = lambda x: method.by_slot(state.exchange, gather(x, axes)[:count])  # noqa: E731
     last = jnp.maximum(state.step - 1, 0)
     temperature = method.slot_temperatures(state.exchange, last)
-    moves = jnp.maximum(state.step - since, 1)
+    # Of a record before the first move nothing is known: 0 / 0.
+    moves = jnp.where(state.step > since, (state.step - since).astype(float), jnp.nan)
     fields = {
         "energy": by_slot(state.chains.energy),
         "best_energy": by_slot(state.chains.best_energy),
-        "acceptance_rate": (state.accepted - accepted) / moves,
+        "acceptance_rate": (state.accepted - accepted).astype(float) / moves,
     }
     fields = {name: x.reshape(method.shape) for name, x in fields.items()}
     fields["temperature"] = jnp.broadcast_to(temperature, method.shape)

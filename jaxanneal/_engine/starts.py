@@ -9,13 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._chain import keys
+from jaxanneal._chain.calls import describe, traced
 from jaxanneal._chain.chain import Chain
-from jaxanneal._chain.energy import describe, traced
+from jaxanneal._chain.computation import Traced, batchable, trace
 from jaxanneal._chain.move import Move, check_of
-from jaxanneal._chain.parameters import Parameters
+from jaxanneal._chain.parameters import Parameters, require_some, shown
 from jaxanneal._checks import refusal
 from jaxanneal._engine.sharding import fetch, take
 from jaxanneal._settings import known_settings
+from jaxanneal._warn import warn
 
 
 class Stacked:
@@ -140,28 +142,44 @@ def initial_parameters(params: Any, key: Any, chains: int) -> Parameters:
                 )
                 raise ValueError(refusal(path, expected, describe(leaf), remedy))
     elif is_initialiser(params):
-        starts = drawn(lambda key: start_of(params, key), key, chains)
+        starts = drawn(lambda key: start_of(params, key, chains), key, chains)
     else:
         one = Parameters.of(params, warn=True)
         starts = one.with_leaves(
             jnp.broadcast_to(leaf, (chains, *leaf.shape)) for leaf in one.leaves
         )
-    if not any(leaf.size for leaf in starts.leaves):
-        remedy = "Pass arrays; Python integers, bools, strings and functions are held fixed."
-        raise TypeError(refusal("params", "at least one parameter", _shown(params), remedy))
+    require_some(starts, params.tree if isinstance(params, Stacked) else params)
     return starts
 
 
-def start_of(initialiser: Any, key: jax.Array) -> Parameters:
-    """Return the start of one chain; the key is the user's to consume."""
+def start_of(initialiser: Any, key: jax.Array, chains: int) -> Parameters:
+    """Return the start of one chain of many; the key is the user's to consume."""
     remedy = "Draw with jax.random from its key, or pass ja.stacked(starts), made outside."
-    return Parameters.of(traced("params", initialiser, key, remedy=remedy))
+    tree = traced("params", initialiser, key, remedy=remedy)
+    if chains > 1:
+        _warn_of_one_draw(tree)
+    return Parameters.of(tree, warn=True)
+
+
+def traced_start(initialiser: Any, key: jax.Array, chains: int) -> Traced:
+    """Return what draws the start of one chain, as it was traced."""
+    return batchable("params", trace(lambda key: start_of(initialiser, key, chains), key))
 
 
 def drawn(start: Callable[[jax.Array], Parameters], key: jax.Array, chains: int) -> Parameters:
     """Return the starts of all chains, ``[chains, ...]``, each of a key of its own."""
     numbers = jnp.arange(chains, dtype=jnp.int32)
     return jax.vmap(lambda n: start(keys.stream(key, keys.START, n)))(numbers)
+
+
+def _warn_of_one_draw(tree: Any) -> None:
+    """Warn of starts that are NumPy's alone: drawn once, they are the same for all chains."""
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
+    if leaves and all(isinstance(leaf, np.ndarray | np.generic) for leaf in leaves):
+        warn(
+            "params: all chains start at the same state, because NumPy is called once for all of "
+            "them. Draw with jax.random from the key, or pass ja.stacked(starts), made outside."
+        )
 
 
 def check_start(move: Move, starts: Parameters) -> None:
@@ -192,11 +210,6 @@ def require_finite(chains: Chain, count: int) -> None:
         got = f"chain 0 with non-finite values at {', '.join(strange)}"
         remedy = "Start from finite parameters."
     else:
-        got = f"NaN or inf in chain 0, at {_shown(jax.tree.map(lambda x: x[0], parameters).tree)}"
+        got = f"NaN or inf in chain 0, at {shown(jax.tree.map(lambda x: x[0], parameters).tree)}"
         remedy = "Start where the energy is finite, or give an initialiser key -> params."
     raise ValueError(refusal("energy", "a finite energy in at least one chain", got, remedy))
-
-
-def _shown(tree: Any) -> str:
-    text = repr(tree.tree if isinstance(tree, Stacked) else tree)
-    return text if len(text) <= 200 else text[:200] + "..."

@@ -19,8 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._chain import keys
+from jaxanneal._chain.calls import describe, traced
 from jaxanneal._chain.computation import Traced, trace
-from jaxanneal._chain.energy import as_array, describe, traced
+from jaxanneal._chain.energy import as_array
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import at_least_one, count, refusal, strong
 from jaxanneal._methods.protocol import Method, next_multiple
@@ -192,7 +193,7 @@ def _first(method: Any) -> Any:
             raise TypeError(refusal(where, "an array", describe(leaf), remedy))
         return jax.lax.convert_element_type(as_leaf, as_leaf.dtype)  # a weak one would retrace
 
-    return jax.tree_util.tree_map_with_path(array, method.init())
+    return jax.tree_util.tree_map_with_path(array, traced("method.init", method.init))
 
 
 def _exchanged(method: Any, key: jax.Array, old: Any, energies: jax.Array) -> Any:

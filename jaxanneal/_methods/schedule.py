@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxanneal._chain.energy import as_array, describe, traced
+from jaxanneal._chain.calls import describe, traced
+from jaxanneal._chain.energy import as_array
 from jaxanneal._checks import refusal, setting, strong
 from jaxanneal._pytree import pytree_dataclass, replace, static
 from jaxanneal.cooling import Geometric, Linear
@@ -130,7 +131,7 @@ def _one(cooling: Any, step: int) -> float:
 def _call(cooling: Any, step: Any) -> Any:
     function = cooling.function if isinstance(cooling, Function) else cooling
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        return function(step)
+        return traced("cooling", function, step)
 
 
 def _at_once(cooling: Any, steps: np.ndarray) -> np.ndarray | None:

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import optax
 
+from jaxanneal._chain.callbacks import callback_errors
 from jaxanneal._chain.chain import Chain, Energy
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import count, host_array, refusal, refuse_tracing
@@ -36,6 +37,7 @@ from jaxanneal._polish.descent import (
 )
 from jaxanneal._pytree import shapes_of_one
 from jaxanneal._result.box import Box, as_box
+from jaxanneal._result.continuation import digest
 from jaxanneal._result.distinct import distinct_best
 from jaxanneal._result.result import Result
 from jaxanneal._run import chunks
@@ -51,7 +53,7 @@ def polish(
     params_or_result: Any,
     optimizer: optax.GradientTransformation | None = None,
     steps: int = 500,
-    args: tuple[Any, ...] = (),
+    args: tuple[Any, ...] | None = None,
     top: int = 8,
     bounds: Any = None,
 ) -> Result[Any]:
@@ -71,7 +73,7 @@ def polish(
             included; ``None``: ``optax.adam(1e-2)``. A new one of equal settings compiles nothing;
             other settings do, except those in the state, as ``optax.inject_hyperparams`` has them.
         steps: Gradient steps, >= 1.
-        args: Data passed to the energy, a tuple.
+        args: Data passed to the energy, a tuple; ``None``: that of the Result's run, or none.
         top: Start from this many of the best distinct states of a Result.
         bounds: As in ``ja.moves.Gaussian``; by default those of the result's move, or those that
             the result was polished in.
@@ -102,14 +104,14 @@ def polish(
     """
     refuse_tracing("polish", "Polish outside of them; it batches its chains itself.")
     require_energy(energy)
-    data = as_data(args)
+    data = _run_data(params_or_result) if args is None else as_data(args)
     steps = count("steps", steps, 1, "Pass the number of gradient steps.")
     top = count("top", top, 1, "Use 1 for the best state alone.")
     starts, known = _starts(params_or_result, top)
     state = params_or_result.state if isinstance(params_or_result, Result) else None
     box = as_box(bounds, _held(params_or_result), starts)
     transformation, clock = as_optimizer(optimizer), Clock()
-    with interruptible() as interruption:
+    with interruptible() as interruption, callback_errors():
         width = None if state is None else state.width
         call = _Call(energy, transformation, starts, known, box, data, steps, width, clock)
         return call.descend(interruption)
@@ -231,6 +233,20 @@ class _Call:
         # Gradient descent has no temperature, and accepts whatever comes.
         unknown = np.full(energy.shape, np.nan)
         return History(step, unknown, energy, best, unknown, np.zeros(rows, bool), None)
+
+
+def _run_data(given: Any) -> Parameters:
+    """Return the data of the run that is polished, or none; a file holds a digest of it alone."""
+    none = as_data(())
+    state = given.state if isinstance(given, Result) else None
+    if state is None:
+        return none
+    if not isinstance(state.args, str):
+        return everywhere(state.args, None)
+    if state.args != digest(none):
+        remedy = "Pass the same as to ja.anneal; args=() for an energy that takes none."
+        raise TypeError(refusal("args", "the data of the run, which no file holds", None, remedy))
+    return none
 
 
 def _held(given: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxanneal._chain.energy import describe
+from jaxanneal._chain.calls import describe
 from jaxanneal._chain.move import Move
 from jaxanneal._chain.own_move import as_given
 from jaxanneal._chain.parameters import Parameters, Structure

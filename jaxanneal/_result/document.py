@@ -11,9 +11,10 @@ import jax
 import numpy as np
 
 from jaxanneal import cooling, moves
+from jaxanneal._chain.calls import describe
 from jaxanneal._chain.chain import Chain
-from jaxanneal._chain.energy import describe
-from jaxanneal._chain.move import Move
+from jaxanneal._chain.move import Move, Symmetric, Unregistered
+from jaxanneal._chain.own_move import as_given
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import refusal
 from jaxanneal._diagnostics.diagnostics import Diagnostics
@@ -28,7 +29,7 @@ from jaxanneal._methods.ladder.free_energy import Weights
 from jaxanneal._methods.ladder.ladders import Ladders
 from jaxanneal._methods.ladder.rung_energies import RungEnergies
 from jaxanneal._methods.own_method import Own
-from jaxanneal._methods.schedule import Table
+from jaxanneal._methods.schedule import Function, Table
 from jaxanneal._result.box import Box, as_box
 from jaxanneal._result.continuation import Continuation, NotSaved, digest
 from jaxanneal._version import __version__
@@ -124,12 +125,21 @@ def _foreign(value: Any, arrays: list[Any], within: str) -> Any:
     """Encode a user's node by the names of its children, or a leaf that cannot be saved."""
     children, _ = _one_level(value)
     name = type(value).__qualname__
+    users = _users(value)
     leaf = len(children) == 1 and children[0][1] is value
     if within == "parameters" and leaf:
         return {"unsaved": getattr(value, "__name__", name)}
     if leaf or within in ("cooling", "own") or (within == "move" and isinstance(value, Move)):
-        raise _Unsavable(getattr(value, "__name__", name))
+        raise _Unsavable(getattr(users, "__name__", type(users).__qualname__))
     return {"node": name, "children": [[key, encode(x, arrays, within)] for key, x in children]}
+
+
+def _users(value: Any) -> Any:
+    """Return a function or object as the user passed it, of which the library made something."""
+    value = as_given(value)
+    if isinstance(value, Symmetric | Function):
+        return value.function
+    return value.move if isinstance(value, Unregistered) else value
 
 
 def _one_level(node: Any) -> tuple[list[tuple[str, Any]], Any]:
@@ -269,17 +279,36 @@ def save(result: Any, path: str | os.PathLike[str]) -> None:
     """Write a result; the energy and other functions are left out, the data is a digest."""
     fields = dict(vars(result))
     fields["params"] = Parameters.of(result.params)
-    going_on = result.state
-    if going_on is not None:
-        data = going_on.args if isinstance(going_on.args, str) else digest(going_on.args)
-        energy = NotSaved(getattr(going_on.energy, "__name__", type(going_on.energy).__name__))
-        box = going_on.box or _box_of(going_on.engine_state)
-        fields["state"] = going_on._replace(energy=energy, args=data, box=box)
+    if result.state is not None:
+        fields["state"] = _without_data(result.state)
         del fields["chains"]  # the state holds them, in another order
     arrays: list[Any] = []
     document = {name: encode(field, arrays) for name, field in fields.items()}
     header = {"format": _FORMAT, "version": _VERSION, "jaxanneal": __version__, "result": document}
     archive.write(path, header, arrays, fetch)
+
+
+def _without_data(state: Continuation) -> Continuation:
+    """Return what another call needs to go on, but for the energy, and with a digest of the data.
+
+    Bounds and frozen leaves of a move that is left out go with it.
+    """
+    if isinstance(state.energy, NotSaved):
+        return state
+    energy = NotSaved(state.energy.computation.name)
+    data = state.args if isinstance(state.args, str) else digest(state.args)
+    return state._replace(energy=energy, args=data, box=state.box or _box_of(state.engine_state))
+
+
+def without_functions(result: Any) -> dict[str, Any]:
+    """Return the fields of a result as pickle takes them: without what no file holds either."""
+    fields = dict(vars(result))
+    fields["params"] = Parameters.of(result.params)
+    if result.state is not None:
+        arrays: list[Any] = []
+        document = encode(_without_data(result.state), arrays)
+        fields["state"] = Decoder(arrays, result.params).decode(document)
+    return fields
 
 
 def _box_of(state: State) -> Box | None:

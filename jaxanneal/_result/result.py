@@ -1,5 +1,6 @@
 """What a run returns."""
 
+import copy
 import dataclasses
 import os
 from typing import Any, Generic, TypeVar
@@ -213,6 +214,18 @@ class Result(Exports, Generic[Params]):
         Reference: none.
         """
         return cls(**document.load(path, like))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return document.without_functions(self)
+
+    def __setstate__(self, fields: dict[str, Any]) -> None:
+        vars(self).update(fields | {"params": fields["params"].tree})
+
+    def __copy__(self) -> "Result[Params]":
+        return dataclasses.replace(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Result[Params]":
+        return type(self)(**{name: copy.deepcopy(x, memo) for name, x in vars(self).items()})
 
     def plot(self) -> Any:
         """Draw energy, temperature and acceptance over the steps, or the health of a ladder.

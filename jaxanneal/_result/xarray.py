@@ -66,6 +66,9 @@ class Exports:
         Only what was run at a constant temperature samples a distribution: parallel tempering
         after its warm-up does, a cooling does not.
 
+        Warns where there is one ladder, for which ArviZ has no R-hat, and where nothing was
+        observed.
+
         Maths: the density is exp(-energy / T), T the temperature of the coldest rung.
         Batching: dimensions ``(chain, draw)``: ladders, seen at their coldest rung, and records; of
         simulated annealing its chains.
@@ -210,6 +213,13 @@ def inference_data(result: Any, attributes: dict[str, Any]) -> Any:
             "Result.to_arviz: simulated annealing does not sample, its temperature falls: these "
             "are states on the way, no draws. To sample use method=ja.ParallelTempering()."
         )
+    else:
+        _warn_of_few(history)
+    if history.observed is None:
+        warn(
+            "Result.to_arviz: nothing was observed, so the posterior holds the energy alone. Run "
+            "with observe=lambda params, *args: params to have the parameters in it."
+        )
     variables = {"posterior": _posterior(history), "sample_stats": _sample_stats(history)}
     warm = np.asarray(history.warmup)
     groups = {
@@ -225,6 +235,21 @@ def inference_data(result: Any, attributes: dict[str, Any]) -> Any:
         if "posterior" in inspect.signature(from_dict).parameters:  # before ArviZ 1.0
             return from_dict(**groups, save_warmup=True, attrs=attributes)
         return from_dict(groups, save_warmup=True, attrs={"/": attributes})
+
+
+_FEWEST = 4  # draws of a ladder that ArviZ compares with others
+
+
+def _warn_of_few(history: History) -> None:
+    """Warn of draws that ArviZ has no R-hat for."""
+    ladders, draws = history.energy.shape[1], int(np.sum(~np.asarray(history.warmup)))
+    if ladders < 2 or draws < _FEWEST:
+        many = f"{ladders} ladder{'s' * (ladders > 1)} of {draws} draw{'s' * (draws > 1)}"
+        warn(
+            f"Result.to_arviz: {many}. R-hat compares two ladders or more, of {_FEWEST} draws or "
+            "more, and ArviZ says NaN of less. Use ja.ParallelTempering(ladders=4), more steps or "
+            "a smaller record_every."
+        )
 
 
 def _sampled(result: Any) -> History:

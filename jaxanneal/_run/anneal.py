@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import numpy as np
 
+from jaxanneal._chain.callbacks import callback_errors
 from jaxanneal._chain.step_size import first_factors
 from jaxanneal._checks import refuse_tracing
 from jaxanneal._engine.programs import placed
@@ -21,7 +22,7 @@ from jaxanneal._run.driver import Driver
 from jaxanneal._run.fingerprint import fingerprint, from_start, from_state
 from jaxanneal._run.interrupt import Clock, Interruption, interruptible
 from jaxanneal._run.limits import Limits, as_limits
-from jaxanneal._run.outcome import outcome, rescuing
+from jaxanneal._run.outcome import calling_back, outcome, rescuing
 from jaxanneal._run.problem import Problem
 from jaxanneal._run.progress import RunBar
 from jaxanneal._run.resume import resume
@@ -77,11 +78,14 @@ def anneal(
         state: Go on from ``result.state``; ``params`` and ``key`` are then ignored.
         target: Stop when the best energy is at or below this.
         patience: Stop when the best energy has not improved for so many steps.
-        max_seconds: Stop after so much wall clock, compilation apart.
+        max_seconds: Stop after so much wall clock, compilation apart. The smallest piece of work is
+            one move of every chain, an evaluation of each. The starts are evaluated in any case;
+            after the first move none begins that would end later, in a calibration either.
         record_every: Moves between records of the history; by default at most 1,000 records, of
             a summary over chains at most 100, and as few as fit into 64 MB.
         observe: ``(params, *args) -> pytree`` to record, in parallel tempering at the coldest rung.
-        callback: ``callback(progress) -> bool``, about every half second; True stops the run.
+        callback: ``callback(progress) -> bool``, about every half second; True stops the run, and
+            so does ``raise StopIteration``. ``progress.best_params`` is the best state.
         progress: Whether to show a bar; ``None``: on a terminal or in a notebook.
         checkpoint: ``ja.Checkpoint(directory)``: the run is saved there, and the same call goes on
             from the last save. A directory of another call is refused.
@@ -91,7 +95,9 @@ def anneal(
 
     Returns:
         A :class:`Result` with the best state that any chain ever saw. Ctrl-C and SIGTERM end a run
-        with its result; an error that ends it has what was found as its attribute ``result``.
+        with its result; an error that ends it has what was found as its attribute ``result``. So
+        that scripts of many runs end, too, a second Ctrl-C within two seconds raises
+        ``KeyboardInterrupt``, and after SIGTERM the next call raises ``SystemExit(143)``.
 
     Raises:
         TypeError: An input is of the wrong kind, before anything compiles.
@@ -116,7 +122,7 @@ def anneal(
     )
     clock, checkpoint = Clock(), as_checkpoint(checkpoint)
     bar = RunBar(limits.steps, limits.progress, limits.max_seconds)
-    with interruptible() as interruption, bar:
+    with interruptible() as interruption, bar, callback_errors():
         with clock.preparing():
             if state is not None:
                 run = resume(
@@ -189,7 +195,7 @@ def _run(call: _Call, checkpoint: Checkpoint | None, bar: RunBar) -> Result[Any]
         if saves is not None:
             width, rows = driver.setup.width, driver.no_history()
             saved = saves.restore(driver.template, width, call.bound, rows)
-        with rescuing(driver, saves):
+        with rescuing(driver, saves), callback_errors(lambda: calling_back(driver)):
             if saved is None or saved.reason is None:
                 driver.compile_all()
             if saved is None:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxanneal._chain.callbacks import callback_errors
 from jaxanneal._chain.chain import Chain, Energy
 from jaxanneal._chain.keys import calibration_key
 from jaxanneal._chain.step_size import spread_factors
@@ -210,7 +211,7 @@ def calibrate(
     refuse_tracing("calibrate", "Calibrate outside of them, and pass the temperatures in.")
     limits = as_limits(8 * _PILOT, record_every=NEVER, progress=False)
     clock = Clock()
-    with interruptible() as interruption:
+    with interruptible() as interruption, callback_errors():
         problem = Problem(energy, params, key, args, None, move, None, None, clock)
         driver = problem.prepare(limits, interruption)
         driver.compile_all()

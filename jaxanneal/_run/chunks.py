@@ -52,14 +52,14 @@ class Pace:
     """How many moves fit until the host should look again: at first a single one."""
 
     def __init__(self) -> None:
-        self._length, self._seconds_per_move = 0, 0.0
+        self._length, self.seconds_per_move = 0, 0.0
 
     def length(self, seconds: float) -> int:
         """Return the length of the next chunk, which is to take so many seconds at most."""
         grown = min(max(1, self._length * GROWTH), NEVER // GROWTH)
-        if self._seconds_per_move == 0:
+        if self.seconds_per_move == 0:
             return grown
-        return max(1, int(min(grown, seconds / self._seconds_per_move)))
+        return max(1, int(min(grown, seconds / self.seconds_per_move)))
 
     def measure(self, length: int, moves: int, seconds: float) -> None:
         """Learn from a chunk.
@@ -70,7 +70,7 @@ class Pace:
             seconds: What it took.
         """
         if length:
-            self._length, self._seconds_per_move = length, seconds / moves
+            self._length, self.seconds_per_move = length, seconds / moves
 
 
 class Chunks:

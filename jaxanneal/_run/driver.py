@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxanneal._chain.callbacks import callback_errors
+from jaxanneal._chain.calls import traced
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.computation import Traced
 from jaxanneal._chain.parameters import Parameters
@@ -97,7 +99,8 @@ class RecordedRun(Chunks):
         with contextlib.suppress(Exception):
             if saves is not None:
                 saves.save(self)
-            self.chunk(0)
+            if not self.rows or self.rows[-1].step[-1] != self.steps[0]:
+                self.chunk(0)
 
     def history(self) -> history.History:
         """Return what was recorded so far."""
@@ -105,7 +108,7 @@ class RecordedRun(Chunks):
 
     def progress(self) -> Progress:
         """Return what a callback sees."""
-        return Progress(
+        progress = Progress(
             step=int(self.steps[0]) - self.first,
             steps=self.goals[0].steps,
             best_energy=float(self.report.best_energy),
@@ -114,6 +117,7 @@ class RecordedRun(Chunks):
             evaluations=self.driver.evaluations,
             seconds=self.driver.clock.seconds,
         )
+        return progress.with_best(self.report.best, self.driver.setup.spread)
 
 
 class Driver:
@@ -207,7 +211,7 @@ class Driver:
         """Run chunk after chunk; return why the last one was the last."""
         host_reason: StopReason | None = None
         while True:
-            if host_reason is None and run.moves.any():
+            if host_reason is None:
                 host_reason = self._host_reason()
             due = saves is not None and saves.due
             length, host_reason, due = self._agreed(self._next_length(), host_reason, due)
@@ -251,7 +255,11 @@ class Driver:
     def _host_reason(self) -> StopReason | None:
         if self.interruption.requested:
             return StopReason.INTERRUPTED
-        return StopReason.TIME if self.clock.seconds >= self.limits.max_seconds else None
+        # No move begins that would not end in time: it is the smallest piece of work. The first
+        # tells how long it takes; the starts do not, a simulator may load something for them.
+        end = self.clock.seconds + self.pace.seconds_per_move
+        over = end > self.limits.max_seconds or self.clock.seconds >= self.limits.max_seconds
+        return StopReason.TIME if over else None
 
     def _show(self, bar: RunBar, progress: Progress) -> bool:
         """Show the progress; return whether the callback asks to stop."""
@@ -259,8 +267,13 @@ class Driver:
         if self.limits.callback is None:
             return False
         try:
-            return bool(self.limits.callback(progress))
+            with callback_errors(lambda: "callback"):
+                return bool(traced("callback", self.limits.callback, progress))
+        except StopIteration:
+            return True
         except KeyboardInterrupt:
+            if self.interruption.requested:  # the second
+                raise
             self.interruption.requested = True
             return False
 

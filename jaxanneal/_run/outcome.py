@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxanneal._chain.chain import Chain
+from jaxanneal._chain.computation import Traced
 from jaxanneal._checks import refusal
 from jaxanneal._diagnostics.diagnostics import Diagnostics, diagnose
 from jaxanneal._engine.compile import is_overflow
@@ -110,6 +111,24 @@ def _remains(driver: Driver) -> Result[Any] | None:
     )
 
 
+def calling_back(driver: Driver) -> str:
+    """Return which of a call's arguments call Python on the host, as a refusal names them."""
+    own = getattr(driver.template.method, "own", None)
+    parts = {
+        "energy": [driver.setup.energy],
+        "move": [x.computation for x in _functions(driver.move)],
+        "observe": [driver.setup.observe],
+        "method": [x.computation for x in _functions(own)],
+    }
+    names = [name for name, own in parts.items() if any(x and x.calls_back for x in own)]
+    return " or ".join(names) or "energy"
+
+
+def _functions(tree: Any) -> list[Traced]:
+    leaves = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Traced))
+    return [leaf for leaf in leaves if isinstance(leaf, Traced)]
+
+
 def _memory(driver: Driver) -> str:
     chains, width = driver.template.method.chains, driver.setup.width
     expected = f"memory for {chains} chains in blocks of {width}"
@@ -119,6 +138,8 @@ def _memory(driver: Driver) -> str:
 
 def _note(result: Result[Any], saves: Saves | None) -> str:
     what = "the run until then" if result.state is not None else "the best state until then"
+    if np.isnan(result.energy):  # of a start that was not evaluated
+        return "The run ended at its start, which the attribute `result` of this error holds."
     text = (
         f"The run ended after {result.steps:,} steps with the best energy {result.energy:.8g}. "
         f"Catch this error to read {what} from its attribute `result`."

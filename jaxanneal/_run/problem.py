@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jaxanneal._chain.chain import Chain
-from jaxanneal._chain.computation import Traced, trace
+from jaxanneal._chain.computation import Traced, batchable, trace
 from jaxanneal._chain.energy import as_args, evaluate, recordable, traced
 from jaxanneal._chain.keys import as_key
 from jaxanneal._chain.move import Move, as_move
@@ -30,6 +30,7 @@ from jaxanneal._engine.sharding import (
     default_device,
     everywhere,
     lanes,
+    take,
 )
 from jaxanneal._engine.starts import (
     Stacked,
@@ -39,7 +40,7 @@ from jaxanneal._engine.starts import (
     is_initialiser,
     one_chain,
     require_finite,
-    start_of,
+    traced_start,
 )
 from jaxanneal._engine.state import State
 from jaxanneal._methods import SimulatedAnnealing
@@ -111,7 +112,7 @@ class Problem:
     def _starts(self, params: Any) -> Parameters:
         if not is_initialiser(params):
             return initial_parameters(params, self.key, self.method.chains)
-        initialiser = trace(lambda key: start_of(params, key), self.key)
+        initialiser = traced_start(params, self.key, self.method.chains)
         program = initialiser_program(initialiser.computation, self.method.chains)
         self.clock.compiling += compile_programs(program.prepare(initialiser.constants, self.key))
         return program(initialiser.constants, self.key)
@@ -143,6 +144,8 @@ class Problem:
         call = make_call(self.energy, self.args, self.width, self.spread, state, limits)
         driver = Driver(*call, self.args, self.move, self.clock, interruption, 0)
         driver.traced = (driver.prepare(state), traced_start, traced_make)
+        first = self.starts.with_leaves(take(list(self.starts.leaves), 0))
+        driver.best = np.nan, first  # all that is known of a run before its start is evaluated
         return driver
 
     def start(self, driver: Driver) -> Chain:
@@ -239,7 +242,8 @@ def traced_energy(energy: Any, one: Any, args: Parameters) -> Traced:
     """
     require_energy(energy)
     value = lambda p, leaves: evaluate(energy, p.tree, args.structure.combine(leaves))  # noqa: E731
-    return trace(value, Parameters.of(one), args.leaves)
+    name = getattr(energy, "__name__", type(energy).__name__)
+    return batchable("energy", trace(value, Parameters.of(one), args.leaves, name=name))
 
 
 def as_data(args: Any) -> Parameters:
@@ -295,7 +299,7 @@ def traced_observe(observe: Any, one: Parameters, args: Parameters) -> Traced:
         data = args.structure.combine(leaves)
         return recordable(traced("observe", observe, params.tree, *data))
 
-    return trace(see, one, args.leaves)
+    return batchable("observe", trace(see, one, args.leaves))
 
 
 def make_call(

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from tqdm import tqdm
 
+from jaxanneal._checks import refusal
+from jaxanneal._engine.sharding import Spread, everywhere
+
 # A log file gets a line so often: at first every 10 s, later every 5 % of the time so far, and
 # never less than every 10 minutes, so that neither a minute nor a week fills or starves it.
 _LOG_SECONDS = (10.0, 600.0)
@@ -21,8 +24,20 @@ _NOTEBOOK_COLUMNS = 100
 _SPARE = 6
 
 
-class Progress(NamedTuple):
-    """Tell how far a run is.
+class _Numbers(NamedTuple):
+    """The numbers of a :class:`Progress`."""
+
+    step: int
+    steps: int
+    best_energy: float
+    temperatures: np.ndarray
+    acceptance_rate: float
+    evaluations: int
+    seconds: float
+
+
+class Progress(_Numbers):
+    """Tell how far a run is: a named tuple of numbers, with the best state as a property.
 
     Args:
         step: Moves per chain so far in this call.
@@ -34,13 +49,28 @@ class Progress(NamedTuple):
         seconds: Wall clock so far, compilation apart.
     """
 
-    step: int
-    steps: int
-    best_energy: float
-    temperatures: np.ndarray
-    acceptance_rate: float
-    evaluations: int
-    seconds: float
+    _best: Any = None
+
+    def with_best(self, best: Any, spread: Spread | None) -> Self:
+        """Return the same with the best state, one chain's parameters, where it is spread."""
+        self._best = best, spread
+        return self
+
+    @property
+    def best_params(self) -> Any:
+        """The best state that any chain ever saw, the user's tree; later reads return the same.
+
+        It is of this moment, whatever the run does later: no chunk takes its buffers.
+
+        Raises:
+            AttributeError: This is a copy, which has the numbers alone.
+        """
+        if self._best is None:
+            expected, remedy = "that of the callback", "Read best_params of that one."
+            text = refusal("progress", expected, "a copy, which has the numbers alone", remedy)
+            raise AttributeError(text)
+        best, spread = self._best
+        return (best if spread is None else everywhere(best, None)).tree
 
 
 class Bar:

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._chain import keys
+from jaxanneal._chain.callbacks import callback_errors
+from jaxanneal._chain.calls import notes_of
 from jaxanneal._chain.chain import Chain
-from jaxanneal._chain.computation import trace
 from jaxanneal._chain.step_size import first_factors
 from jaxanneal._checks import numbers_on_host
 from jaxanneal._diagnostics.diagnostics import acceptance_rate
@@ -17,7 +18,7 @@ from jaxanneal._engine.compile import is_overflow
 from jaxanneal._engine.programs import state_program
 from jaxanneal._engine.setup import Setup
 from jaxanneal._engine.sharding import default_device
-from jaxanneal._engine.starts import check_start, is_initialiser, require_finite, start_of
+from jaxanneal._engine.starts import check_start, is_initialiser, require_finite, traced_start
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import NEVER
 from jaxanneal._run.calibrate import (
@@ -108,7 +109,7 @@ class Batch:
         problem, own_starts = self.problem, is_initialiser(self.params)
         starts, count = problem.lanes, problem.method.chains
         if own_starts:
-            initialiser = trace(lambda key: start_of(self.params, key), problem.key)
+            initialiser = traced_start(self.params, problem.key, count)
             make = lanes_program(initialiser.computation, count, problem.total)
             program = mapped(make, (False, True))
             starts = self._call(program, initialiser.constants, self.keys)
@@ -247,11 +248,9 @@ class Batch:
 
 def error_text(error: BaseException) -> str:
     """Return what an error says, with its kind."""
-    lines = str(error).strip().splitlines()
-    if any(line.startswith("Traceback") for line in lines):  # of a callback: its own error is last
-        lines = [lines[0], lines[-1]]
-    text = "\n".join(lines)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    text = str(error).strip()
+    shown = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return "\n".join([shown, *notes_of(error)])
 
 
 # Results are written and progress is shown about this often.
@@ -286,7 +285,8 @@ def outcomes(
     while left:
         taken, began = left[:count], clock.seconds
         try:
-            batch_outcomes = Batch(taken, size, params, driver).outcomes()
+            with callback_errors():
+                batch_outcomes = Batch(taken, size, params, driver).outcomes()
         except Interrupted:
             raise
         except Structural as error:
@@ -294,8 +294,6 @@ def outcomes(
             yield [(run, Outcome(text)) for run in left]
             return
         except Exception as error:
-            if interruption.requested:  # a second Ctrl-C, within the energy
-                raise Interrupted from error
             if is_overflow(error) and size > 1:
                 size, count = _halved(size, count)
             elif len(taken) > 1:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._chain import keys
+from jaxanneal._chain.calls import traced
 from jaxanneal._checks import count, refusal
 from jaxanneal._engine.compile import Program, compile_programs
 
@@ -97,7 +98,7 @@ def _drawn(over: Mapping[str, Any], n: int, repeats: int, key: jax.Array) -> Pla
             remedy = "With draws= give functions key -> value; leave draws out for a grid."
             raise TypeError(refusal(f"over[{name!r}]", "a function of a key", _shown(draw), remedy))
     columns = {
-        name: [_plain(draw(k)) for k in draw_keys(key, n, place)]
+        name: [_plain(traced(f"over[{name!r}]", draw, k)) for k in draw_keys(key, n, place)]
         for place, (name, draw) in enumerate(over.items())
     }
     rows = [{name: values[c] for name, values in columns.items()} for c in range(n)]

@@ -8,6 +8,8 @@ import jax
 import numpy as np
 
 from jaxanneal._chain import keys
+from jaxanneal._chain.calls import require_count, traced
+from jaxanneal._chain.energy import as_args
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import numbers_on_host, refusal, refuse_tracing
 from jaxanneal._engine.starts import Stacked, is_initialiser, stacked_tree
@@ -84,8 +86,8 @@ def sweep(
         and draws) and ``repeat``. Variables: ``energy``, ``steps`` (``steps_made`` where ``steps``
         is varied), ``evaluations``, ``acceptance_rate``, ``stop_reason``, ``error`` (a
         configuration that fails does not stop the others) and the best parameters,
-        ``params.<path>``. ``dataset.jaxanneal.plot()`` shows it. Ctrl-C returns what is known; the
-        runs that were not made have the stop reason ``INTERRUPTED``.
+        ``params.<path>``. ``dataset.jaxanneal.plot()`` shows it. Ctrl-C and SIGTERM return what is
+        known, as of :func:`anneal`; runs that were not made have the stop reason ``INTERRUPTED``.
 
     Raises:
         ImportError: xarray is missing, or Zarr with a ``store``.
@@ -109,7 +111,7 @@ def sweep(
     refuse_tracing("sweep", "Sweep outside of them; a sweep is compiled by itself.")
     xarray = required(store is not None)
     register_accessor(xarray)
-    _require(energy, params, key)
+    _require(energy, params, key, args)
     folded, clock = users_key(key), Clock()
     plan = as_plan(over, draws, repeats, folded)
     method = users_object(as_method(method, params))
@@ -120,7 +122,7 @@ def sweep(
     _warn_of_scales(jobs)
     table = Table(plan, jobs[0].problem.starts)
     parts = functools.partial(sweep_fingerprint, jobs, base, params, plan, folded)
-    with stored(store, table, parts, xarray) as kept, interruptible() as interruption:
+    with interruptible() as interruption, stored(store, table, parts, xarray) as kept:
         for configuration, error in errors.items():
             table.fail(configuration, error)
         _run(_runs(jobs, table, folded), table, params, interruption, clock, kept, progress)
@@ -128,8 +130,9 @@ def sweep(
     return table.dataset(xarray)
 
 
-def _require(energy: Any, params: Any, key: Any) -> None:
+def _require(energy: Any, params: Any, key: Any, args: Any) -> None:
     require_energy(energy)
+    require_count("energy", energy, (params, *as_args(args)))
     for name, value in (("params", params), ("key", key)):
         if value is None:
             raise TypeError(refusal(name, "a value", None, f"Pass {name}= to ja.sweep."))
@@ -144,7 +147,7 @@ def _with_natural_move(base: Settings, params: Any, plan: Plan) -> Settings:
         tree = stacked_tree(params, base.method.chains)
         one = jax.tree.map(lambda x: x[0], Parameters.of(tree)).tree
     else:
-        one = params(keys.as_key(0)) if is_initialiser(params) else params
+        one = traced("params", params, keys.as_key(0)) if is_initialiser(params) else params
     return base._replace(move=natural_move(Parameters.of(one).tree))
 
 

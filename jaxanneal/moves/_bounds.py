@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jaxanneal._chain.parameters import Parameters, outline, per_parameter
+from jaxanneal._chain.parameters import Parameters
+from jaxanneal._chain.prefix import outline, per_parameter
 from jaxanneal._checks import number, refusal
 
 # An open end of integers: twice the width of a range between two of them fits 32 bits.

@@ -9,9 +9,10 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxanneal._chain import keys
-from jaxanneal._chain.energy import describe
+from jaxanneal._chain.calls import describe
 from jaxanneal._chain.move import Move, as_move, check_of, is_mixed, largest_factor_of, target_of
-from jaxanneal._chain.parameters import Parameters, branches
+from jaxanneal._chain.parameters import Parameters
+from jaxanneal._chain.prefix import branches
 from jaxanneal._checks import refusal
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal._settings import known_settings

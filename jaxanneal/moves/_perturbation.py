@@ -12,7 +12,8 @@ from jax.typing import ArrayLike
 
 from jaxanneal._chain import keys
 from jaxanneal._chain.generator import words
-from jaxanneal._chain.parameters import Parameters, per_parameter, require_kind
+from jaxanneal._chain.parameters import Parameters, require_kind
+from jaxanneal._chain.prefix import per_parameter
 from jaxanneal._checks import number, refusal
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal.moves._bounds import (

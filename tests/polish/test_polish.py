@@ -60,6 +60,25 @@ def no_worse_law(polish, optimizer):
     assert np.all(found.chains.best_energy <= np.sort(given.chains.best_energy))
 
 
+def test_a_result_is_polished_on_its_own_data_and_a_loaded_one_asks_for_it(tmp_path):
+    given = annealed()
+    settings = {"optimizer": optax.sgd(1e-3), "steps": 20, "top": 6}
+    known = ja.polish(quadratic, given, args=(MATRIX,), **settings)
+    found = ja.polish(quadratic, given, **settings)
+    np.testing.assert_array_equal(found.chains.best_params, known.chains.best_params)
+    other = ja.polish(quadratic, given, args=(2 * MATRIX,), **settings)
+    assert not np.array_equal(other.chains.best_params, known.chains.best_params)
+    given.save(tmp_path / "run")
+    loaded = ja.Result.load(tmp_path / "run")
+    match = r"^args: expected the data of the run, which no file holds, got None\. Pass the same"
+    with pytest.raises(TypeError, match=match):
+        ja.polish(quadratic, loaded, **settings)
+    again = ja.polish(quadratic, loaded, args=(MATRIX,), **settings)
+    np.testing.assert_array_equal(again.chains.best_params, known.chains.best_params)
+    with pytest.raises(TypeError, match=r"energy\(params\), got one that takes \(x, matrix\)"):
+        ja.polish(quadratic, given, args=(), **settings)
+
+
 def last_state(*args, **settings):
     """Return the last state of each chain instead of its best."""
     with pytest.MonkeyPatch.context() as patch:

@@ -160,10 +160,38 @@ def test_variables_are_named_by_their_paths(change, names):
 
 def test_without_observe_the_energy_alone_is_sampled():
     result = observing(lambda p: None)
-    posterior = result.to_arviz()["posterior"]
+    with pytest.warns(UserWarning, match=r"^Result\.to_arviz: nothing was observed.*observe=lam"):
+        posterior = result.to_arviz()["posterior"]
     assert set(posterior.data_vars) == {"energy"}
     kept = result.history.energy[~result.history.warmup]
     np.testing.assert_array_equal(posterior["energy"], kept[:, :, 0].T)
+
+
+def few_law(ladders, records, text):
+    """Ladders and draws that no R-hat can be told of are counted, with what to run instead."""
+    result = tempered()
+    cut = jax.tree.map(lambda x: x[-records:], result.history)
+    fewer = cut._replace(
+        energy=cut.energy[:, :ladders],
+        best_energy=cut.best_energy[:, :ladders],
+        temperature=cut.temperature[:, :ladders],
+        acceptance_rate=cut.acceptance_rate[:, :ladders],
+        observed=jax.tree.map(lambda x: x[:, :ladders], cut.observed),
+    )
+    text = rf"^Result\.to_arviz: {text}\. R-hat compares two.*ParallelTempering\(ladders=4\)"
+    with pytest.warns(UserWarning, match=text) as noted:
+        dataclasses.replace(result, history=fewer).to_arviz()
+    assert len(noted) == 1
+
+
+@pytest.mark.parametrize(
+    ("ladders", "records", "text"),
+    [(1, 150, "1 ladder of 150 draws"), (3, 3, "3 ladders of 3 draws"), (2, 1, "2 .* of 1 draw")],
+)
+def test_what_arviz_has_no_rhat_of_is_counted(ladders, records, text):
+    few_law(ladders, records, text)
+    with pytest.raises(pytest.fail.Exception, match="DID NOT WARN"):
+        few_law(2, 4, "2 ladders of 4 draws")
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])

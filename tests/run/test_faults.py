@@ -20,7 +20,7 @@ from jaxanneal import StopReason
 from jaxanneal._engine import programs
 from jaxanneal._engine.chunk import Control
 from jaxanneal._files import directory as directories
-from jaxanneal._run import checkpoint
+from jaxanneal._run import checkpoint, interrupt
 from jaxanneal._run.interrupt import interruptible
 from jaxanneal.cooling import Geometric
 from jaxanneal.moves import Gaussian
@@ -83,19 +83,28 @@ def found_law(error, steps, whole_run, known):
 def broken_energy_law(tmp_path, monkeypatch, whole):
     eager(monkeypatch)
     SIMULATOR.left = 4 * 31 + 2  # the starts, 30 steps of 4 chains, and half a step
-    with pytest.raises(jax.errors.JaxRuntimeError, match="the simulator broke") as raised:
+    with pytest.raises(ZeroDivisionError, match=r"^the simulator broke") as raised:
         run(simulated, checkpoint=often(tmp_path))
     found_law(raised.value, 30, False, f"goes on from the last save in {tmp_path}")
     SIMULATOR.left = 10**9
     assert_same_run(run(simulated, checkpoint=often(tmp_path)), whole)
+    assert "Return jnp.inf where a state is not allowed" in raised.value.__notes__[0]
     SIMULATOR.left = 4 * 31 + 2
-    with pytest.raises(jax.errors.JaxRuntimeError) as raised:
+    with pytest.raises(ZeroDivisionError) as raised:
         run(simulated)
     found_law(raised.value, 30, False, "Given checkpoint=ja.Checkpoint(directory), the same")
     SIMULATOR.left = 4  # the starts alone
-    with pytest.raises(jax.errors.JaxRuntimeError) as raised:
+    with pytest.raises(ZeroDivisionError) as raised:
         run(simulated)
     assert (raised.value.result.energy, raised.value.result.steps) == (float(terraces(START)), 0)
+    SIMULATOR.left = 0
+    with pytest.raises(ZeroDivisionError) as raised:
+        run(simulated)
+    start = raised.value.result
+    np.testing.assert_array_equal(start.params, START)
+    assert (np.isnan(start.energy), start.steps, start.evaluations) == (True, 0, 0)
+    assert "ended at its start" in raised.value.__notes__[-1]
+    assert "best energy" in start.summary()
 
 
 def broken_callback_law(tmp_path, monkeypatch, whole):
@@ -187,6 +196,7 @@ def signal_law(tmp_path, monkeypatch, whole, number=signal.SIGTERM):
     found = run(callback=callback, checkpoint=ja.Checkpoint(tmp_path))
     assert (found.stop_reason, found.steps) == (StopReason.INTERRUPTED, 25)
     assert signal.getsignal(number) is before
+    interrupt._TERMINATED.clear()
     assert_same_run(run(checkpoint=ja.Checkpoint(tmp_path)), whole)
 
 
@@ -196,6 +206,77 @@ def test_a_second_ctrl_c_raises_at_once(ctrl_c):
         assert interruption.requested
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def pressed(number=signal.SIGINT):
+    """Return the callback of a run in which a signal comes at the first look."""
+    return lambda progress: signal.raise_signal(number) if progress.step < 2 else None
+
+
+def in_a_row_law(monkeypatch, pause, ends):
+    """A Ctrl-C in a run that begins within two seconds of another one raises, with the result."""
+    now = [100.0]
+    monkeypatch.setattr(interrupt.time, "monotonic", lambda: now[0])
+    assert run(callback=pressed()).stop_reason is StopReason.INTERRUPTED
+    now[0] += pause
+    if not ends:
+        assert run(callback=pressed()).stop_reason is StopReason.INTERRUPTED
+        return
+    with pytest.raises(KeyboardInterrupt) as raised:
+        run(callback=pressed())
+    assert raised.value.result.steps > 0
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(("pause", "ends"), [(1.9, True), (2.1, False)])
+def test_a_second_ctrl_c_within_two_seconds_ends_a_script_that_loops(
+    pause, ends, monkeypatch, ctrl_c
+):
+    in_a_row_law(monkeypatch, pause, ends)
+    with pytest.raises((KeyboardInterrupt, pytest.fail.Exception)):  # a law of other pauses
+        in_a_row_law(monkeypatch, pause, not ends)
+
+
+def test_after_sigterm_a_run_returns_and_no_call_begins():
+    assert run(callback=pressed(signal.SIGTERM)).stop_reason is StopReason.INTERRUPTED
+    over = {"move.scale": [0.1]}
+    calls = [
+        run,
+        lambda: ja.polish(terraces, START),
+        lambda: ja.calibrate(terraces, START, key=0),
+        lambda: ja.sweep(terraces, START, key=0, over=over, move=Gaussian(0.5)),
+    ]
+    for call in calls:
+        with pytest.raises(SystemExit) as raised:
+            call()
+        assert raised.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_call_within_a_call_ends_with_it(ctrl_c):
+    inner = []
+
+    def callback(progress):
+        signal.raise_signal(signal.SIGTERM)
+        inner.append(ja.polish(lambda x: jnp.sum(x**2), START, steps=10))
+
+    assert run(callback=callback).stop_reason is StopReason.INTERRUPTED
+    assert (inner[0].stop_reason, inner[0].steps) == (StopReason.INTERRUPTED, 0)
+
+
+LOOP = """
+import os, signal
+import jaxanneal as ja
+for key in range(3):
+    stop = lambda progress: os.kill(os.getpid(), signal.SIGTERM)
+    method = ja.SimulatedAnnealing(2, ja.cooling.Geometric(1.0, 0.1))
+    result = ja.anneal(lambda x: x**2, 1.0, key=key, method=method, callback=stop)
+    print(key, result.stop_reason.name, flush=True)
+"""
+
+
+def test_sigterm_ends_a_script_that_loops_over_runs():
+    assert printed_by(LOOP, code=143) == "0 INTERRUPTED\n"
 
 
 def test_a_handler_of_the_application_stays():

@@ -11,6 +11,7 @@ import types
 
 import numpy as np
 import pytest
+from runs import eager
 
 import jaxanneal as ja
 from jaxanneal._run import progress as _progress
@@ -35,6 +36,42 @@ def run(**settings):
 def progress(step=50, steps=100, seconds=2.0, evaluations=2000, energy=-0.123456789, hot=0.5):
     temperatures = np.array([[1.25e-5, hot]])
     return Progress(step, steps, energy, temperatures, 0.234, evaluations, seconds)
+
+
+def best_states_law(seen):
+    """Each look has the best state of its own moment, though read when the run is over."""
+    energies = [float(terraces(look.best_params)) for look in seen]
+    assert energies == [look.best_energy for look in seen]
+    assert len(set(energies)) > 2
+
+
+@pytest.mark.parametrize("block", [6, 3])  # of two blocks each has a device, where there are two
+def test_the_best_state_of_a_look_is_that_of_its_moment(block, monkeypatch):
+    eager(monkeypatch)
+    seen = []
+    result = run(block=block, callback=seen.append, steps=40)
+    best_states_law(seen)
+    np.testing.assert_array_equal(seen[-1].best_params, result.params)
+    last = seen[-1]._best
+    with pytest.raises(AssertionError):  # a twin that reads what the run has in the end
+        best_states_law([look.with_best(*last) for look in seen])
+
+
+def test_a_copy_of_a_look_says_that_it_has_no_state():
+    seen = []
+    run(callback=seen.append, steps=40)
+    assert seen[0]._fields == tuple(seen[0]._asdict())  # numbers alone: what is printed is short
+    with pytest.raises(AttributeError, match=r"^progress: .*callback, got a copy.*Read best_par"):
+        _ = seen[0]._replace(step=3).best_params
+
+
+def test_a_callback_may_stop_by_the_exception_of_iterators():
+    def callback(progress):
+        raise StopIteration
+
+    result = run(callback=callback)
+    assert result.stop_reason is ja.StopReason.CALLBACK
+    assert 0 < result.steps < 100
 
 
 class Terminal:

@@ -75,6 +75,35 @@ def test_target_is_looked_at_every_64_steps_and_at_the_end():
     assert (never.stop_reason, never.steps) == (StopReason.STEPS, 70)
 
 
+def last_record_law(run):
+    """A run that ends where it began has one record: of its start, and of what pilots found."""
+    result = run()
+    assert (result.stop_reason, result.steps) == (StopReason.TARGET, 0)
+    history = result.history
+    assert (history.step.tolist(), history.energy.shape[0]) == ([0], 1)
+    assert np.all(history.energy == 1184)
+    assert history.best_energy.min() == result.energy
+    assert np.all(np.isnan(history.acceptance_rate))  # of no moves
+
+
+def test_a_run_that_ends_where_it_began_records_that():
+    last_record_law(lambda: run(target=1e6))
+    last_record_law(lambda: calibrated(target=1000.0))
+    first = run(steps=64)
+    more = ja.anneal(terraces, state=first.state, args=(1.0,), steps=9, target=1e6, observe=look)
+    assert more.history.step.tolist() == [64]
+    np.testing.assert_array_equal(more.history.energy, first.history.energy[-1:])
+
+
+def test_a_callback_that_raises_before_the_first_move_leaves_one_record():
+    def callback(progress):
+        raise LookupError
+
+    with pytest.raises(LookupError) as raised:
+        run(target=1e6, callback=callback)
+    assert raised.value.result.history.step.tolist() == [0]
+
+
 def test_patience_counts_steps_without_progress():
     result = run(height=0.0, patience=100, steps=10_000)
     assert (result.stop_reason, result.steps) == (StopReason.PATIENCE, 128)
