@@ -131,3 +131,17 @@ def test_steps_that_pass_the_largest_float_end_inside():
         for seed in range(3):
             new = move.propose(jax.random.key(seed), start, 1.0)[0]
             assert bool(jnp.all((new >= low) & (new <= high)))
+
+
+def test_student_t_is_cauchy_unless_its_degrees_of_freedom_are_given():
+    start, key = jnp.zeros(9), jax.random.key(2)
+    new, cauchy, other = (
+        move.propose(key, start, 1.0)[0]
+        for move in (
+            ja.moves.StudentT(bounds=(-1, 1)),
+            ja.moves.StudentT(df=1, bounds=(-1, 1)),
+            ja.moves.StudentT(df=2, bounds=(-1, 1)),
+        )
+    )
+    np.testing.assert_array_equal(new, cauchy)
+    assert np.any(np.asarray(new) != other)
