@@ -28,7 +28,8 @@ def outcome(
     """Return the result of a run."""
     seconds = driver.clock.seconds + driver.clock.earlier
     with driver.clock.preparing():
-        chains, health, setup = chains_by_slot(state), diagnose(state, history), driver.setup
+        chains, setup = chains_by_slot(state), driver.setup
+        health = diagnose(state, history, driver.since)
     assert driver.best is not None
     energy, best = driver.best
     if setup.spread is not None:  # every device has it; the user gets it on one
@@ -46,7 +47,14 @@ def outcome(
         seconds=seconds,
         compile_seconds=driver.clock.compiling,
         state=Continuation(
-            state, method, setup.energy, driver.args, setup.width, driver.evaluations
+            state,
+            method,
+            setup.energy,
+            driver.args,
+            setup.width,
+            driver.evaluations,
+            begun=driver.begun,
+            since=driver.since,
         ),
         fixed=len(chains._params.structure.fixed),
     )

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._chain.chain import Chain
@@ -41,31 +42,30 @@ def resume(
     interruption: Interruption,
 ) -> tuple[Driver, State, Method]:
     """Return a driver and a copy of the state of an earlier call; all of it is preparation."""
-    if not isinstance(state, Continuation):
-        remedy = "Pass state=result.state of an earlier run."
-        raise TypeError(refusal("state", "a run's state", type(state).__name__, remedy))
+    _require_state(state)
     energy, old, width = as_energy(energy), state.engine_state, state.width
     spread = as_spread(sharding, -(-state.method.chains // width))
     data = everywhere(as_data(args), spread)
-    _require_precision(old)
     _require_room(block, state, limits)
     new_method, new_move = _renewed(state, method, move)
     check_schedule(new_method, int(old.step), limits.steps)
-    new = _taken_over(state, new_method, new_move)
-    new = placed(with_lanes(new, width, lanes(new_method.chains, width, spread)), spread)
+    new, total = _taken_over(state, new_method, new_move), lanes(new_method.chains, width, spread)
+    new = placed(with_lanes(new, width, total), spread)
     same = _equal(data, state.args) and _same_energy(energy, state, new, data, spread)
-    copy, inputs = copy_program(spread), (new,)
-    if not same:
-        both = _evaluated(start_program(energy, width, spread), new.chains, data)
-        copy, inputs = refresh_program(spread), (new, *both)
+    lawful = same and new_method.has_law_of(state.method)
+    both = () if same else _evaluated(start_program(energy, width, spread), new.chains, data)
+    if not lawful:
+        new = _counted_anew(new, both[0] if both else new.chains, spread)
+    copy, inputs = (refresh_program if both else copy_program)(spread), (new, *both)
     traced_copy = copy.prepare(*inputs)
     ready = copy.shapes(*inputs)  # other data may have energies of another precision
     setup, limits = make_setup(energy, width, spread, ready, data, limits)
-    driver = Driver(setup, data, limits, clock, interruption, state.evaluations)
+    evaluations = state.evaluations + 2 * new_method.chains * bool(both)
+    driver = Driver(setup, data, limits, clock, interruption, evaluations)
+    driver.looks_back(state.begun, state.since if lawful else int(old.step))
     compile_programs(traced_copy, driver.prepare(ready))
     new = copy(*inputs)
-    if not same:
-        driver.evaluations += 2 * new_method.chains
+    if both:
         require_finite(new.chains, new_method.chains)
     driver.saw(chains_by_slot(new))
     return driver, new, new_method
@@ -88,6 +88,25 @@ def _taken_over(state: Continuation, method: Any, move: Any) -> State:
     return new
 
 
+def _counted_anew(state: State, now: Chain, spread: Spread | None) -> State:
+    """Return the state with nothing reported of the moves so far: they had another law.
+
+    Args:
+        state: The state as its new method took it over.
+        now: Its chains as they are evaluated now.
+        spread: How chains are spread.
+    """
+    none, energies = jnp.zeros_like(state.accepted), fetch(now.energy)[: state.method.chains]
+    exchange = state.method.under_new_law(state.exchange, energies)
+    return replace(state, accepted=everywhere(none, spread), exchange=everywhere(exchange, spread))
+
+
+def _require_state(state: Any) -> None:
+    if not isinstance(state, Continuation):
+        remedy = "Pass state=result.state of an earlier run."
+        raise TypeError(refusal("state", "a run's state", type(state).__name__, remedy))
+
+
 def _require_precision(state: State) -> None:
     now, then = jax.dtypes.canonicalize_dtype(float), state.log_factor.dtype
     if now != then:
@@ -96,6 +115,7 @@ def _require_precision(state: State) -> None:
 
 
 def _require_room(block: Any, state: Continuation, limits: Limits) -> None:
+    _require_precision(state.engine_state)
     remedy = "Start anew with params=ja.stacked(result.chains.params)."
     if block is not None and count("block", block, 1, "Leave it out.") != state.width:
         raise ValueError(refusal("block", f"{state.width}, as in the run", block, remedy))
