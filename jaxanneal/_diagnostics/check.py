@@ -23,6 +23,9 @@ _MOVES, _MOVES_OF_ALL, _EXPECTED = 1000, 100, 20
 
 _ULPS = 8
 
+# Temperatures that have to end hotter begin at so many times that.
+_DECADE = 10
+
 # Reasons to stop of a run that was to find low energies, and did as well as it was asked to.
 _FOUND = (StopReason.TARGET, StopReason.PATIENCE, StopReason.MIN_TEMPERATURE)
 
@@ -166,20 +169,20 @@ def _rounding(result: Any) -> list[str]:
     return [
         f"the coldest temperature, {coldest:.3g}, is below {limit:.3g}, which is {_ULPS} units in "
         f"the last place of the energy ({np.median(energies):.6g} as {energies.dtype}): what is "
-        f"accepted there is rounding. End hotter{_hotter(result, limit)}, subtract a constant from "
-        "the energy, or return it in float64 (with jax_enable_x64)."
+        f"accepted there is rounding. End hotter{_hotter(result, 2 * limit)}, subtract a constant "
+        "from the energy, or return it in float64 (with jax_enable_x64)."
     ]
 
 
 def _hotter(result: Any, limit: float) -> str:
-    """Return the setting of temperatures that end at a limit, where they begin above it."""
+    """Return the setting of temperatures that end at a limit, and begin well above it."""
     temperatures = result.diagnostics.temperatures
     if temperatures is not None:
-        hot, rungs = float(temperatures[-1]), len(temperatures)
-        return f", with {ladder(limit, hot, rungs)}" if hot > limit else ""
+        hot = max(float(temperatures[-1]), _DECADE * limit)
+        return f", with {ladder(limit, hot, len(temperatures))}"
     cooled = result.history.temperature
     first = float(np.max((cooled.max if isinstance(cooled, Summary) else cooled)[0]))
-    return f", with cooling=ja.cooling.Geometric({first:.4g}, {limit:.4g})" if first > limit else ""
+    return f", with cooling=ja.cooling.Geometric({max(first, _DECADE * limit):.4g}, {limit:.4g})"
 
 
 def _counts(history: Any) -> bool:

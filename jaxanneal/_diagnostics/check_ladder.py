@@ -14,8 +14,8 @@ from jaxanneal._methods.ladder.groups import as_integers
 # once would be accepted.
 _NONE = 0.1
 
-# So much colder a ladder should reach that tells its rungs apart nowhere.
-_FARTHER = 100
+# So far below the spread of its energies a ladder should reach that tells rungs apart nowhere.
+_BELOW = 0.1
 
 # A step-size factor below which a rung stands still: rounding swallows such steps.
 _SHRUNK = 1e-6
@@ -48,15 +48,22 @@ def ladder_doubts(state: State, health: Diagnostics, records: int) -> list[str]:
         return texts
     pairs = len(health.swap_rate)
     texts += spacing_doubts(state, health) + _unsettled(state, health, records)
-    cold, hot = (float(health.temperatures[end]) for end in (0, -1))
     if health.barrier < _NONE:
+        hot = float(health.temperatures[-1])
         texts.append(
             f"all {pairs + 1} rungs sample about the same: the barrier of the ladder is "
             f"{health.barrier:.2g}. It is too hot or too narrow. Let it reach farther down, with "
-            f"{ladder(cold / _FARTHER, hot, pairs + 1)}, or leave temperatures out, and they are "
-            "measured."
+            f"{ladder(_far_below(health), hot, pairs + 1)}, or leave temperatures out, and they "
+            "are measured."
         )
     return texts + exploration_doubts(state, health)
+
+
+def _far_below(health: Diagnostics) -> float:
+    """Return a temperature far below the coldest, and below the spread of the energies there."""
+    assert health.temperatures is not None and health.heat_capacity is not None
+    spread = math.sqrt(max(float(np.nan_to_num(health.heat_capacity[0])), 0.0))  # over T
+    return _BELOW * float(health.temperatures[0]) * (min(spread, 1.0) or _BELOW)
 
 
 def _shrunk(health: Diagnostics) -> list[str]:

@@ -10,7 +10,7 @@ from jaxanneal._chain.move import target_of
 from jaxanneal._chain.parameters import Parameters, per_parameter
 from jaxanneal._chain.step_size import LOG_LIMITS
 from jaxanneal._diagnostics.check_ladder import named
-from jaxanneal._diagnostics.remedies import code_of, move_less, move_more
+from jaxanneal._diagnostics.remedies import code_of, move_more, much_less
 from jaxanneal._engine.history import Summary
 from jaxanneal._engine.sharding import fetch, take
 from jaxanneal._engine.starts import Begun
@@ -193,9 +193,7 @@ def factor_doubts(result: Any) -> list[str]:
         texts.append(
             f"the step-size factor of {named(noun, low)} stands at its lower limit, "
             f"{np.exp(LOG_LIMITS[0]):.2g}: no step was small enough to be accepted as often as the "
-            "move's target. "
-            + move_less(move, state.method)
-            + " Or move fewer coordinates at once, with fraction=."
+            f"move's target. {much_less(move)}"
         )
     return texts
 

@@ -36,6 +36,15 @@ def move_more(move: Any) -> str:
     return "Start elsewhere, or let the move go farther."
 
 
+def much_less(move: Any) -> str:
+    """Return how steps get small that no factor makes small enough."""
+    fewer = "or move fewer coordinates at once, with fraction="
+    if not isinstance(move, Perturbation):
+        return f"Make the scale= of its parts a millionth of what it is, {fewer}."
+    scale = jax.tree.map(lambda x: np.asarray(x) * 1e-6, move.scale)
+    return f"Make its scale much smaller, move={code_of(move, scale=scale)}, {fewer}."
+
+
 def ladder(cold: float, hot: float, rungs: int) -> str:
     """Return the setting of a ladder that keeps its ends."""
     return f"temperatures=jnp.geomspace({cold:.4g}, {hot:.4g}, {rungs})"

@@ -139,7 +139,7 @@ def test_two_rungs_far_apart_are_told_how_many_there_should_be():
 @pytest.mark.slow
 def test_a_hole_between_rungs_is_named_and_the_ladder_closes_it_where_it_may_move():
     holed = (0.1, 0.15, 0.2, 20.0, 30.0)
-    with pytest.raises(RuntimeError, match=r"broken above rung 2.*rungs=1\d\)"):
+    with pytest.raises(RuntimeError, match=r"broken above rung 2.*geomspace\(0\.1, 30, 1\d\)"):
         bad(holed).check()
     rates = bad(holed, adapt=True).diagnostics.swap_rate
     assert np.ptp(rates) < 0.1
@@ -160,4 +160,4 @@ def test_exchanges_faster_than_exploration_name_the_moves_between_them():
     with pytest.warns(UserWarning, match="faster than exploration.*from swap_every=1 to") as found:
         result.check()
     (text,) = [str(one.message) for one in found if "swap_every" in str(one.message)]
-    assert abs(int(text.split("at least ")[-1].rstrip(".")) - wanted) <= 2 and 5 <= wanted <= 20
+    assert abs(int(text.split("swap_every=")[-1].rstrip(".")) - wanted) <= 2 and 5 <= wanted <= 20
