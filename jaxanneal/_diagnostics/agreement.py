@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxanneal._chain.move import is_mixed
 from jaxanneal._engine.history import Summary
 from jaxanneal._engine.sharding import fetch
 
@@ -143,12 +144,17 @@ def agreement_doubts(result: Any) -> list[str]:
     seen = agreement(result)
     if seen is None or seen.missed <= _MISSED:
         return []
-    steps = _rounded(4 * _moves(result))
+    steps, move = _rounded(4 * _moves(result)), result.state.engine_state.move
+    mixed = (
+        " A step of PerLeaf moves all parts at once, and cold chains refuse small steps together "
+        "with flips and whole ones: ja.polish(energy, result) makes the small ones alone."
+    )
     return [
         f"the chains do not agree: {seen}, {result.energy:.6g}, and half of them stayed above "
         f"{seen.median:.6g}. Another run like this one would miss that state with a probability of "
         f"{seen.missed:.0%}, so there may be better ones. Run longer before you run more chains, "
         f"with steps={steps} and a cooling as long."
+        + (mixed if is_mixed(move, result.params) else "")
     ]
 
 

@@ -196,8 +196,8 @@ def _counts(history: Any) -> bool:
 def _lost(result: Any) -> list[str]:
     lost = int(np.sum(result.diagnostics.nonfinite))
     proposals = result.steps * len(result.diagnostics.nonfinite)
-    if 2 * lost <= proposals:
-        return []
+    if 2 * lost <= proposals or not np.any(result.state.engine_state.accepted):
+        return []  # where none was accepted, that is a failure
     return [
         f"{lost:,} of {proposals:,} proposals had no finite energy and were refused. "
         f"{keep_inside(result.state.engine_state.move)}"

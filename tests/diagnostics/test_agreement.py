@@ -143,3 +143,17 @@ def test_chains_of_a_method_of_ones_own_are_judged_at_their_own_temperatures():
     result = ja.anneal(bowl, start, key=0, method=Held(), move=Gaussian(), steps=4000)
     assert np.ptp(np.asarray(result.chains.best_energy)) > 100 * 1e-4
     assert agreement(result).agreeing == 5 and not check.doubts(result)
+
+
+def test_a_mixed_move_that_cannot_refine_is_told_to_polish_which_does():
+    """At the bottom of its switches every step flips one, and is refused with its small steps."""
+
+    def energy(p):
+        return jnp.sum((p["x"] - 0.5) ** 2) + jnp.sum(p["s"].astype(float))
+
+    start = {"s": np.ones(3, bool), "x": np.zeros(3, np.float32)}
+    result = ja.anneal(energy, start, key=0, steps=2000)
+    (doubt,) = [text for text in check.doubts(result) if "do not agree" in text]
+    assert "of PerLeaf moves all parts at once" in doubt
+    polished = ja.polish(energy, result, steps=200)
+    assert polished.energy < 0.1 * result.energy
