@@ -156,7 +156,8 @@ def parts_of(move: Any, one: Parameters) -> list[tuple[Any, list[int], Parameter
         one: The parameters of one chain.
 
     Returns:
-        Of each part: the move, ``None`` where the user freezes the branch; the numbers of its
+        Of each part: the move, ``None`` where the user freezes the branch, or where it is not
+        known because no file can hold it; the numbers of its
         parameters; and these as its own tree.
     """
     structure = one.structure
@@ -173,7 +174,7 @@ def _parts(move: Any, branch: Any, one: Parameters) -> list[tuple[Any, list[int]
     numbers = [mark for mark in marks if mark >= 0]
     held = tuple((place, None) for place, mark in enumerate(marks) if mark < 0)
     own = Parameters(tuple(one.leaves[number] for number in numbers), Structure(treedef, held))
-    return [(None if isinstance(move, _Frozen) else move, numbers, own)]
+    return [(move if isinstance(move, Move) else None, numbers, own)]
 
 
 def _is_fixed(branch: Any) -> bool:
