@@ -9,7 +9,7 @@ from jax import dtypes
 from jax.typing import ArrayLike
 
 # Beyond these a factor means that the energy does not depend on the step at all.
-_LOG_LIMITS = (-23.0, 14.0)
+LOG_LIMITS = (-23.0, 14.0)
 
 # A gain that never falls below the floor follows the falling temperature of a whole annealing run:
 # the best step shrinks by 4.6 (ln 100) over four decades, and a step of the iteration can shrink it
@@ -91,8 +91,8 @@ def adapted(
         error = jnp.where(_probes(step), (1 - _PROBED) * target * acceptance, acceptance)
     else:
         error = acceptance - target
-    limit = jnp.clip(jnp.log(largest.astype(log_factor.dtype)), *_LOG_LIMITS)
-    new = jnp.clip(log_factor + gain * error, _LOG_LIMITS[0], limit)
+    limit = jnp.clip(jnp.log(largest.astype(log_factor.dtype)), *LOG_LIMITS)
+    new = jnp.clip(log_factor + gain * error, LOG_LIMITS[0], limit)
     return jnp.where(jnp.isfinite(energy), new, log_factor)
 
 

@@ -5,7 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from jaxanneal._diagnostics.agreement import agreement_doubts
 from jaxanneal._diagnostics.check_ladder import broken, ladder_doubts, named
+from jaxanneal._diagnostics.check_moves import factor_doubts, still_doubts
+from jaxanneal._diagnostics.check_starts import noise_doubts
+from jaxanneal._diagnostics.remedies import keep_inside, ladder, move_less
 from jaxanneal._engine.history import Summary
 from jaxanneal._engine.sharding import fetch
 from jaxanneal._engine.state import State
@@ -18,6 +22,9 @@ from jaxanneal._warn import warn
 _MOVES, _MOVES_OF_ALL, _EXPECTED = 1000, 100, 20
 
 _ULPS = 8
+
+# Temperatures that have to end hotter begin at so many times that.
+_DECADE = 10
 
 # Reasons to stop of a run that was to find low energies, and did as well as it was asked to.
 _FOUND = (StopReason.TARGET, StopReason.PATIENCE, StopReason.MIN_TEMPERATURE)
@@ -32,17 +39,19 @@ class Status(enum.Flag):
     STUCK = enum.auto()
 
 
-TEXTS = {
-    Status.NEVER_FINITE: "never had a finite energy. Start where the energy is finite, with an "
-    "initialiser key -> params or ja.stacked(starts).",
-    Status.ONLY_NONFINITE: "proposed nothing with a finite energy. Keep the parameters inside with "
-    "the move's bounds=, or make its scale smaller.",
-    Status.STUCK: "accepted no proposal at all. Start hotter, make the move's scale smaller, or "
-    "let it adapt with target_acceptance='auto'.",
-}
+def text_of(status: Status, state: Any) -> str:
+    """Return what is wrong with a chain, and what to do with the user's own move and method."""
+    if status is Status.NEVER_FINITE:
+        return (
+            "never had a finite energy. Start where the energy is finite, with an initialiser "
+            "key -> params, ja.stacked(starts), or where others were best, params=result.params."
+        )
+    if status is Status.ONLY_NONFINITE:
+        return f"proposed nothing with a finite energy. {keep_inside(state.given_move)}"
+    return f"accepted no proposal at all. {move_less(state.given_move, state.method)}"
 
 
-def status_of(state: State) -> np.ndarray:
+def status_of(state: State, since: int = 0) -> np.ndarray:
     """Return the :class:`Status` of each chain, in the order of the results, object ``[chains]``.
 
     A chain at the bottom of a discrete energy refuses everything when it is cold; it is stuck only
@@ -65,7 +74,7 @@ def status_of(state: State) -> np.ndarray:
     status = np.full(method.chains, Status.SOUND)
     for one, where in (
         (Status.NEVER_FINITE, ~np.isfinite(energies)),
-        (Status.ONLY_NONFINITE, stuck & (lost == moves)),
+        (Status.ONLY_NONFINITE, stuck & (lost >= moves)),
         (Status.STUCK, stuck & (lost < moves)),
     ):
         status[where] |= one
@@ -86,20 +95,20 @@ def failures(result: Any) -> list[str]:
     if result.state is None:  # polished: descent makes no moves
         status = np.full(result.chains.best_energy.shape, Status.SOUND)
         status[~np.isfinite(fetch(result.chains.best_energy))] = Status.NEVER_FINITE
-        return _status_texts(status, len(status))
+        return _status_texts(status, None, len(status))
     state = result.state.engine_state
-    return _status_texts(status_of(state), state.method.shape[-1]) + broken(
-        state, result.diagnostics
-    )
+    status = status_of(state, result.state.since)
+    texts = _status_texts(status, state, state.method.shape[-1])
+    return texts + broken(state, result.diagnostics)
 
 
-def _status_texts(status: np.ndarray, rungs: int) -> list[str]:
+def _status_texts(status: np.ndarray, state: State | None, rungs: int) -> list[str]:
     texts = []
-    for one, text in TEXTS.items():
+    for one in (Status.NEVER_FINITE, Status.ONLY_NONFINITE, Status.STUCK):
         where = np.flatnonzero([one in _first_of(each) for each in status])
         if where.size:
             ladder = f" ({rungs} to a ladder)" if rungs < len(status) else ""
-            texts.append(f"{named('chain', where)} of {len(status)}{ladder} {text}")
+            texts.append(f"{named('chain', where)} of {len(status)}{ladder} {text_of(one, state)}")
     return texts
 
 
@@ -112,7 +121,12 @@ def doubts(result: Any) -> list[str]:
     """Return what makes a sound result doubtful, each with its remedy."""
     if result.state is None or result.steps == 0:
         return []
-    texts = _warming(result) + _rounding(result) + _lost(result)
+    # Of what follows from another doubt nothing is said.
+    causes = _warming(result) or still_doubts(result) or factor_doubts(result)
+    causes = causes or noise_doubts(result.state.begun, _coldest(result)[0])
+    if not causes and result.stop_reason is not StopReason.TARGET:
+        causes = agreement_doubts(result)
+    texts = causes + _rounding(result) + _lost(result)
     records = int(np.count_nonzero(~np.asarray(result.history.warmup)))
     return texts + ladder_doubts(result.state.engine_state, result.diagnostics, records)
 
@@ -125,12 +139,13 @@ def _warming(result: Any) -> list[str]:
         return []
     return [
         f"the run ended within its warm-up, after {moves:,} of {warm:,} moves: its best states "
-        "count, but no rate, sample or average does yet. Make more steps with state=result.state, "
-        "or give ParallelTempering a shorter warmup."
+        "count, but no rate, sample or average does yet. Make more steps, with state=result.state "
+        f"and steps={warm}, or give ParallelTempering a shorter warmup={max(1, moves // 2)}."
     ]
 
 
-def _rounding(result: Any) -> list[str]:
+def _coldest(result: Any) -> tuple[float, np.ndarray]:
+    """Return the coldest temperature at the end, and the energies there."""
     temperatures = result.diagnostics.temperatures
     if temperatures is None:
         cooled = result.history.temperature
@@ -141,7 +156,11 @@ def _rounding(result: Any) -> list[str]:
         coldest = float(temperatures[0])
         shape = result.state.engine_state.method.shape
         energies = fetch(result.chains.energy).reshape(shape)[:, 0]
-    energies = energies[np.isfinite(energies)]
+    return coldest, energies[np.isfinite(energies)]
+
+
+def _rounding(result: Any) -> list[str]:
+    coldest, energies = _coldest(result)
     if energies.size == 0 or _counts(result.history) or coldest == 0:  # greedy on purpose
         return []
     limit = _ULPS * float(np.median(np.spacing(np.abs(energies))))
@@ -150,9 +169,20 @@ def _rounding(result: Any) -> list[str]:
     return [
         f"the coldest temperature, {coldest:.3g}, is below {limit:.3g}, which is {_ULPS} units in "
         f"the last place of the energy ({np.median(energies):.6g} as {energies.dtype}): what is "
-        "accepted there is rounding. End hotter, subtract a constant from the energy, or return it "
-        "in float64 (with jax_enable_x64)."
+        f"accepted there is rounding. End hotter{_hotter(result, 2 * limit)}, subtract a constant "
+        "from the energy, or return it in float64 (with jax_enable_x64)."
     ]
+
+
+def _hotter(result: Any, limit: float) -> str:
+    """Return the setting of temperatures that end at a limit, and begin well above it."""
+    temperatures = result.diagnostics.temperatures
+    if temperatures is not None:
+        hot = max(float(temperatures[-1]), _DECADE * limit)
+        return f", with {ladder(limit, hot, len(temperatures))}"
+    cooled = result.history.temperature
+    first = float(np.max((cooled.max if isinstance(cooled, Summary) else cooled)[0]))
+    return f", with cooling=ja.cooling.Geometric({max(first, _DECADE * limit):.4g}, {limit:.4g})"
 
 
 def _counts(history: Any) -> bool:
@@ -166,9 +196,9 @@ def _counts(history: Any) -> bool:
 def _lost(result: Any) -> list[str]:
     lost = int(np.sum(result.diagnostics.nonfinite))
     proposals = result.steps * len(result.diagnostics.nonfinite)
-    if 2 * lost <= proposals:
-        return []
+    if 2 * lost <= proposals or not np.any(result.state.engine_state.accepted):
+        return []  # where none was accepted, that is a failure
     return [
-        f"{lost:,} of {proposals:,} proposals had no finite energy and were refused. Keep the "
-        "parameters inside with the move's bounds=, or make its scale smaller."
+        f"{lost:,} of {proposals:,} proposals had no finite energy and were refused. "
+        f"{keep_inside(result.state.engine_state.move)}"
     ]

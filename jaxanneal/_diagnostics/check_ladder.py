@@ -6,12 +6,16 @@ import statistics
 import numpy as np
 
 from jaxanneal._diagnostics.diagnostics import Diagnostics
+from jaxanneal._diagnostics.remedies import ladder
 from jaxanneal._engine.state import State
 from jaxanneal._methods.ladder.groups import as_integers
 
 # A barrier below which all rungs sample about the same: nine of ten swaps over the whole ladder at
 # once would be accepted.
 _NONE = 0.1
+
+# So far below the spread of its energies a ladder should reach that tells rungs apart nowhere.
+_BELOW = 0.1
 
 # A step-size factor below which a rung stands still: rounding swallows such steps.
 _SHRUNK = 1e-6
@@ -43,14 +47,23 @@ def ladder_doubts(state: State, health: Diagnostics, records: int) -> list[str]:
     if np.any(tried(state) < TRIES) or np.any(health.swap_rate == 0):
         return texts
     pairs = len(health.swap_rate)
-    texts += spacing_doubts(state, health) + _unsettled(health, records, state.method.ladders)
+    texts += spacing_doubts(state, health) + _unsettled(state, health, records)
     if health.barrier < _NONE:
+        hot = float(health.temperatures[-1])
         texts.append(
             f"all {pairs + 1} rungs sample about the same: the barrier of the ladder is "
-            f"{health.barrier:.2g}. It is too hot or too narrow. Use a coldest temperature far "
-            f"below {health.temperatures[0]:.3g}, or leave temperatures out."
+            f"{health.barrier:.2g}. It is too hot or too narrow. Let it reach farther down, with "
+            f"{ladder(_far_below(health), hot, pairs + 1)}, or leave temperatures out, and they "
+            "are measured."
         )
     return texts + exploration_doubts(state, health)
+
+
+def _far_below(health: Diagnostics) -> float:
+    """Return a temperature far below the coldest, and below the spread of the energies there."""
+    assert health.temperatures is not None and health.heat_capacity is not None
+    spread = math.sqrt(max(float(np.nan_to_num(health.heat_capacity[0])), 0.0))  # over T
+    return _BELOW * float(health.temperatures[0]) * (min(spread, 1.0) or _BELOW)
 
 
 def _shrunk(health: Diagnostics) -> list[str]:
@@ -66,15 +79,17 @@ def _shrunk(health: Diagnostics) -> list[str]:
     ]
 
 
-def _unsettled(health: Diagnostics, records: int, ladders: int) -> list[str]:
+def _unsettled(state: State, health: Diagnostics, records: int) -> list[str]:
     """Say so if the ladders, or the halves of the run, disagree about the coldest energies."""
     if health.rhat is None or records < _RECORDS or not health.rhat[0] > _UNSETTLED:
         return []
+    ladders = state.method.ladders
     who = "the two halves of the run" if ladders == 1 else f"the halves of {ladders:,} ladders"
     return [
         f"the energy at the coldest rung has not settled: {who} disagree (split R-hat "
         f"{health.rhat[0]:.3g} over {records:,} records; 1 where they agree). Make more steps, "
-        "with state=result.state; until then trust no average of what was recorded there."
+        f"with state=result.state and steps={_rounded(4 * int(state.step))}; until then trust no "
+        "average of what was recorded there."
     ]
 
 
@@ -99,16 +114,23 @@ def exploration_doubts(state: State, health: Diagnostics) -> list[str]:
     if again <= LEFT_AT_MOST:
         return [
             f"{trips}, although the energy at every rung is renewed from one exchange to the next. "
-            f"Raise swap_every from {every} to about the number of coordinates or sites; if that "
-            "does not help, the hottest rung is too cold to cross every barrier."
+            f"Raise it from swap_every={every} to about the number of coordinates or sites, "
+            f"swap_every={_sweep(state, every)}; if that does not help, the hottest rung is too "
+            "cold to cross every barrier."
         ]
     # What is left of the energy falls by the same factor with every move, to a first guess.
     swap_every = math.ceil(every * math.log(LEFT_AT_MOST) / math.log(min(again, 0.999)))
     return [
         f"{trips}, and {again:.0%} of the energy at T = {health.temperatures[slowest]:.3g} is left "
-        f"from one exchange to the next. Raise swap_every from {every} to at least "
-        f"{_rounded(swap_every)}."
+        f"from one exchange to the next. Raise it from swap_every={every} to at least "
+        f"swap_every={_rounded(swap_every)}."
     ]
+
+
+def _sweep(state: State, every: int) -> int:
+    """Return the number of coordinates of a chain, or more than now where that is not more."""
+    leaves = state.chains._params.leaves
+    return max(sum(leaf.size for leaf in leaves) // state.lanes, 4 * every)
 
 
 def _rounded(count: int) -> int:
@@ -149,12 +171,12 @@ def broken(state: State, health: Diagnostics) -> list[str]:
     where = np.flatnonzero((swaps >= TRIES) & (health.swap_rate == 0))
     if where.size == 0:
         return []
-    first, ladder = int(where[0]), health.temperatures
+    first, temperatures = int(where[0]), health.temperatures
     return [
         f"the ladder is broken above {named('rung', where)}: no swap was accepted there (between "
-        f"T = {ladder[first]:.3g} and {ladder[first + 1]:.3g} none of {swaps[first]:,}). "
-        f"Use more rungs, about ParallelTempering(rungs={rungs_for(health)}), or temperatures "
-        "closer together."
+        f"T = {temperatures[first]:.3g} and {temperatures[first + 1]:.3g} none of "
+        f"{swaps[first]:,}). Use more rungs between the same ends, {finer(health)}, and let "
+        "adapt=True move them."
     ]
 
 
@@ -190,6 +212,14 @@ def rungs_for(health: Diagnostics) -> int:
     return min(rungs, _AT_ONCE * len(spread))
 
 
+def finer(health: Diagnostics) -> str:
+    """Return the setting of a ladder with the ends of this one and the rungs that it needs."""
+    assert health.temperatures is not None
+    temperatures = health.temperatures
+    rungs = max(rungs_for(health), len(temperatures))
+    return ladder(float(temperatures[0]), float(temperatures[-1]), rungs)
+
+
 def _distances(swap_rate: np.ndarray) -> np.ndarray:
     """Return the barrier between the rungs of each pair."""
     half = np.maximum(swap_rate, _RAREST) / 2
@@ -209,15 +239,15 @@ def spacing_doubts(state: State, health: Diagnostics) -> list[str]:
         return uneven
     return [
         f"{pairs + 1} rungs are few for this ladder: neighbours refuse "
-        f"{health.barrier / pairs:.0%} of their swaps. Use about "
-        f"ParallelTempering(rungs={rungs_for(health)}), two pairs per unit of the barrier."
+        f"{health.barrier / pairs:.0%} of their swaps. Use two pairs per unit of the barrier, "
+        f"{finer(health)}."
     ]
 
 
 def _uneven(health: Diagnostics, scheme: str) -> list[str]:
     """Say so if a pair is so far apart that it holds up the replicas of the whole ladder."""
     assert health.swap_rate is not None and health.temperatures is not None
-    rates, ladder = health.swap_rate, health.temperatures
+    rates, temperatures = health.swap_rate, health.temperatures
     mean = float(np.mean(_distances(rates))) * math.sqrt(math.pi / 2)
     even = allowed_rate(np.full(len(rates), 2 * _NORMAL.cdf(-mean)), scheme)
     more = even / max(allowed_rate(rates, scheme), 1e-12)
@@ -225,12 +255,11 @@ def _uneven(health: Diagnostics, scheme: str) -> list[str]:
         return []
     far = int(np.argmin(rates))
     return [
-        f"the rungs stand unevenly: rungs {far} and {far + 1} (T = {ladder[far]:.3g} and "
-        f"{ladder[far + 1]:.3g}) accept {rates[far]:.2%} of their swaps, the others "
+        f"the rungs stand unevenly: rungs {far} and {far + 1} (T = {temperatures[far]:.3g} and "
+        f"{temperatures[far + 1]:.3g}) accept {rates[far]:.2%} of their swaps, the others "
         f"{np.median(np.delete(rates, far)):.0%}; on even distances replicas would make about "
-        f"{more:,.{0 if more >= 10 else 1}f} times as many round trips. Let "
-        "adapt=True move the rungs in a longer warmup, "
-        f"with about ParallelTempering(rungs={max(rungs_for(health), len(ladder))}), or give "
+        f"{more:,.{0 if more >= 10 else 1}f} times as many round trips. "
+        f"Use {finer(health)}, and let adapt=True move the rungs in a longer warmup, or give "
         "temperatures closer together there."
     ]
 

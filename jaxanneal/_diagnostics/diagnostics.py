@@ -19,6 +19,8 @@ _DRAWS = 2**17
 class Diagnostics(NamedTuple):
     """Hold the health of a run, counted after the warm-up.
 
+    Where a run went on with other temperatures or other data, it is counted from there.
+
     Args:
         acceptance_rate: Accepted over all proposals, ``(chains,)``, in parallel tempering
             ``(rungs,)`` over all ladders.
@@ -73,10 +75,16 @@ class Diagnostics(NamedTuple):
     rhat: np.ndarray | None = None
 
 
-def diagnose(state: State, history: History) -> Diagnostics:
-    """Return the diagnostics of a state, and of what was recorded on the way to it."""
+def diagnose(state: State, history: History, since: int = 0) -> Diagnostics:
+    """Return the diagnostics of a state, and of what was recorded on the way to it.
+
+    Args:
+        state: The state.
+        history: What was recorded.
+        since: The step from which the law of the chains has been what it is.
+    """
     method, count = state.method, state.method.chains
-    rate = acceptance_rate(accepted_by(state), method.shape)
+    rate = acceptance_rate(accepted_by(state, since), method.shape)
     order = np.asarray(method.order(state.exchange)) if method.has_rungs else np.arange(count)
     factor = np.exp(fetch(state.log_factor).astype(np.float64)[:count][order])
     factor = factor.reshape(method.shape)
@@ -105,10 +113,10 @@ class Accepted(NamedTuple):
     warm_steps: Any
 
 
-def accepted_by(state: State) -> Accepted:
-    """Return what a run has accepted."""
+def accepted_by(state: State, since: int = 0) -> Accepted:
+    """Return what a run has accepted since a step, from which its state counts."""
     warm = state.exchange.warm_moves if state.method.has_rungs else ()
-    return Accepted(state.accepted, warm, state.step, state.method.warmup_end())
+    return Accepted(state.accepted, warm, state.step - since, state.method.warmup_end() - since)
 
 
 def acceptance_rate(accepted: Accepted, shape: tuple[int, ...]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -191,6 +191,41 @@ def check_start(move: Move, starts: Parameters) -> None:
 def one_chain(starts: Parameters) -> Any:
     """Return the tree of the first chain."""
     return starts.with_leaves(take(list(starts.leaves), 0)).tree
+
+
+# As many chains are enough to see a parameter stand still, or an energy that is noise.
+_BEGUN = 8
+
+
+class Begun(NamedTuple):
+    """Where some chains of a run began, for a look back at its end.
+
+    Args:
+        lanes: Their numbers, spread over all chains, int ``[n]``.
+        params: Their starts, on the host, ``[n, ...]``.
+        energy: Their energies, float ``[n]``; NaN where nobody has seen them.
+    """
+
+    lanes: np.ndarray
+    params: Parameters
+    energy: np.ndarray
+
+    @property
+    def alike(self) -> bool:
+        """Whether these chains began in one and the same state, to the last bit."""
+        return all(np.all(leaf == leaf[:1]) for leaf in self.params.leaves)
+
+    def seen(self, energies: np.ndarray) -> "Begun":
+        """Return the same with the energies of all lanes known."""
+        return self._replace(energy=energies[self.lanes])
+
+
+def begun(starts: Parameters, chains: int) -> Begun:
+    """Return where chains begin, of starts ``[chains, ...]``."""
+    count = min(chains, _BEGUN)
+    lanes = np.linspace(0, chains - 1, count).round().astype(np.int32)
+    leaves = [fetch(leaf) for leaf in take(list(starts.leaves), lanes)]
+    return Begun(lanes, starts.with_leaves(leaves), np.full(count, np.nan))
 
 
 def require_finite(chains: Chain, count: int) -> None:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxanneal._chain.chain import Chain, start_energy
 from jaxanneal._chain.move import Move
+from jaxanneal._chain.own_move import as_given
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine.blocks import over_chains, pad, padded_count
 from jaxanneal._engine.sharding import Axes, fetch, from_owner, gather, here, lowest, take
@@ -61,6 +62,11 @@ class State:
     watch: Watch
     method: Any
     move: Any
+
+    @property
+    def given_move(self) -> Any:
+        """The move as the user gave it."""
+        return as_given(self.move)
 
     @property
     def lanes(self) -> int:

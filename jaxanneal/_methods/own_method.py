@@ -91,11 +91,15 @@ class Own(Method):
         if theirs != mine:
             remedy = "To change it, start anew with params=ja.stacked(result.chains.params)."
             raise ValueError(refusal("method", f"a state of {theirs}", f"{mine}", remedy))
-        numbers = [jax.tree.leaves(method.own) for method in (self, bound)]
-        if len(numbers[0]) == len(numbers[1]) and not all(map(np.array_equal, *numbers)):
+        if not self.has_law_of(bound):
             temperatures = self._temperatures(state[0])  # new numbers hold from here on
             return state[0], temperatures, temperatures
         return state
+
+    def has_law_of(self, bound: Any) -> bool:
+        """Return whether the numbers of the user's method are those of ``bound``."""
+        mine, theirs = (jax.tree.leaves(method.own) for method in (self, bound))
+        return len(mine) != len(theirs) or all(map(np.array_equal, mine, theirs))
 
     def temperatures_of(self, chain: jax.Array, state: Any, step: jax.Array) -> jax.Array:
         """Return the temperature of each of some chains until the next exchange, float ``[n]``."""

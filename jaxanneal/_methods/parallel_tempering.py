@@ -11,7 +11,16 @@ from jax.typing import ArrayLike
 
 from jaxanneal._checks import at_least_one, count, number, refusal, setting
 from jaxanneal._methods.ladder.adaptation import after_swaps, counted, first_ladder
-from jaxanneal._methods.ladder.ladders import Ladders, at, carried, first_ladders, places, restarted
+from jaxanneal._methods.ladder.ladders import (
+    Ladders,
+    at,
+    carried,
+    first_ladders,
+    places,
+    restarted,
+    same_temperatures,
+    under_new_law,
+)
 from jaxanneal._methods.ladder.swaps import swap_phase
 from jaxanneal._methods.protocol import NEVER, Method, next_multiple
 from jaxanneal._pytree import pytree_dataclass, replace, static
@@ -141,6 +150,14 @@ class ParallelTempering(Method):
     def carried(self, state: Ladders, bound: "ParallelTempering") -> Ladders:
         """Return the ladders of a run by ``bound`` as this method takes them over."""
         return carried(state, self.temperatures, bound.temperatures)
+
+    def has_law_of(self, bound: "ParallelTempering") -> bool:
+        """Return whether the temperatures are those of ``bound``."""
+        return same_temperatures(self.temperatures, bound.temperatures)
+
+    def under_new_law(self, state: Ladders, energies: np.ndarray) -> Ladders:
+        """Return the ladders with nothing known of other temperatures or energies."""
+        return under_new_law(state, energies.reshape(self.shape))
 
     def restarted(self, state: Ladders, accepted: jax.Array) -> Ladders:
         """Return the ladders with all that is reported counted from here on."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 # A step that no run reaches: step counts are 32 bits wide.
@@ -61,6 +62,22 @@ class Method:
 
     def carried(self, state: Any, bound: Any) -> Any:
         """Return the state of the exchanges of a run by ``bound``, as this method goes on."""
+        return state
+
+    def has_law_of(self, bound: Any) -> bool:
+        """Return whether what is reported of a run by ``bound`` holds of this method, too.
+
+        Of one temperature that falls all the time no report holds, so none ends with it.
+        """
+        return True
+
+    def under_new_law(self, state: Any, energies: np.ndarray) -> Any:
+        """Return the state of the exchanges with nothing known of the law that held so far.
+
+        Args:
+            state: The state of the exchanges.
+            energies: Energy of each chain now, float ``[chains]``.
+        """
         return state
 
     def restarted(self, state: Any, accepted: jax.Array) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 from jaxanneal._checks import needing
 from jaxanneal._plots.axes import bands, draw_chains, finish, fit_scale, has_records, smooth
 from jaxanneal._plots.ladder import ladder_health
+from jaxanneal._plots.verdict import verdict
 
 _ENERGY, _RATE = "energy", "accepted / proposed"
 _TEMPERATURE = "temperature (units of energy)"
@@ -27,6 +28,8 @@ def figure(result: Any) -> Any:
         _energy(drawn.subplots(), history, "gradient steps per chain")
     else:
         drawn = ShownFigure(figsize=(13, 4.2), layout="constrained")
+        if result.state is not None:  # a run that an error ended holds its best state alone
+            drawn.suptitle(verdict(result), fontsize="medium", ha="left", x=0.02)
         energy, temperature, acceptance = drawn.subplots(1, 3)
         _energy(energy, history, "moves per chain")
         _cooling(temperature, history)

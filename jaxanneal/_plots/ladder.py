@@ -1,16 +1,14 @@
 """The health of a ladder in one figure: eight pairs of axes, and what check() says, above them."""
 
-import textwrap
 from typing import Any
 
 import numpy as np
 
-from jaxanneal._diagnostics.check import doubts, failures
 from jaxanneal._diagnostics.check_ladder import (
     LEFT_AT_MOST,
     allowed_rate,
     exploration_doubts,
-    rungs_for,
+    finer,
     spacing_doubts,
 )
 from jaxanneal._plots.axes import (
@@ -27,8 +25,7 @@ from jaxanneal._plots.axes import (
 )
 from jaxanneal._plots.index_process import draw_index_process
 from jaxanneal._plots.overlap import draw_overlap
-
-_LINE = 125  # characters
+from jaxanneal._plots.verdict import agreement_of, faults, wrapped
 
 # Round trips below which nothing is certain, and a split R-hat above which ladders disagree.
 _TRIPS, _RHAT = 10, 1.05
@@ -50,8 +47,7 @@ def ladder_health(figure: Any, result: Any) -> None:
     draw_index_process(panels[1, 0], history, round_trips(result))
     draw_rates(panels[1, 1], health)
     draw_overlap(panels[2, 0], history, health.temperatures, health.swap_rate)
-    better_rungs = max(rungs_for(health), method.rungs) if spacing_doubts(state, health) else None
-    draw_barrier(panels[2, 1], health, better_rungs)
+    draw_barrier(panels[2, 1], health, finer(health) if spacing_doubts(state, health) else None)
     draw_energies(panels[3, 0], health)
     slow = bool(exploration_doubts(state, health))
     draw_exploration(panels[3, 1], health, int(method.swap_every), slow)
@@ -67,11 +63,11 @@ def verdict(result: Any) -> str:
         lines[0] += f", the first {warm:,} of them to warm up (not counted below)"
     elif warm > 0:
         lines[0] += ": still warming up, nothing is to be trusted yet"
-    texts = [f"Not to be trusted: {text}" for text in failures(result)]
-    texts += [f"Doubtful: {text}" for text in doubts(result)]
+    lines[0] += agreement_of(result)
+    texts = faults(result)
     if result.steps > warm and not texts:
         texts = too_short(result.diagnostics) or ["check() finds no fault"]
-    return "\n".join(textwrap.fill(line, _LINE) for line in lines + texts)
+    return wrapped(lines + texts)
 
 
 def too_short(health: Any) -> list[str]:
@@ -143,19 +139,19 @@ def draw_rates(axes: Any, health: Any) -> None:
     finish(axes, title, "accepted / proposed", _TEMPERATURE)
 
 
-def draw_barrier(axes: Any, health: Any, better_rungs: int | None) -> None:
+def draw_barrier(axes: Any, health: Any, better: str | None) -> None:
     """Draw the barrier from the coldest rung up to each: equal steps where pairs refuse equally.
 
     Args:
         axes: Where to draw.
         health: The diagnostics.
-        better_rungs: Rungs that there should be; ``None`` where they are enough.
+        better: The setting that there should be; ``None`` where the rungs are enough.
     """
     ladder, refused = health.temperatures, 1 - health.swap_rate
     barrier = np.concatenate([[0.0], np.cumsum(refused)])
     title = "Barrier: not measured yet"
     if np.isfinite(health.barrier):
-        enough = "" if better_rungs is None else f": few, better about {better_rungs:,} rungs"
+        enough = "" if better is None else f": few, better\n{better}"
         title = f"Barrier {health.barrier:.3g} over {len(refused):,} pairs{enough}"
         if len(ladder) <= _LINES:
             axes.hlines(barrier, ladder[0] / 10, ladder, color="0.7", lw=0.6, zorder=0)

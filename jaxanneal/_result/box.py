@@ -6,12 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxanneal._chain.calls import describe
-from jaxanneal._chain.move import Move
-from jaxanneal._chain.own_move import as_given
 from jaxanneal._chain.parameters import Parameters, Structure
 from jaxanneal._checks import refusal
 from jaxanneal.moves._bounds import as_bounds, check_bounds, limits_of
-from jaxanneal.moves._per_leaf import PerLeaf
+from jaxanneal.moves._per_leaf import parts_of
 from jaxanneal.moves._perturbation import Perturbation
 
 _Limits = dict[int, tuple[Any, Any] | None]  # by parameter; None: frozen by the user
@@ -50,7 +48,12 @@ def as_box(bounds: Any, held: Any, starts: Parameters) -> Box:
         ends = iter(zip(held.lower, held.upper, strict=True))
         limits = {index: next(ends) if is_free else None for index, is_free in enumerate(held.free)}
     elif held is not None:
-        _collect(as_given(held), _marked(one), one, limits)
+        for part, numbers, branch in parts_of(held, one):
+            if part is None:
+                limits.update(dict.fromkeys(numbers))
+            elif isinstance(part, Perturbation) and part.bounds is not None:
+                both = zip(*part._limits(branch), strict=True)
+                limits.update(zip(numbers, both, strict=True))
     pair = as_bounds("bounds", bounds)
     if pair is not None:
         given = enumerate(zip(*limits_of("bounds", pair, one), strict=True))
@@ -77,30 +80,6 @@ def as_box(bounds: Any, held: Any, starts: Parameters) -> Box:
 
 def _frozen(limits: _Limits, index: int) -> bool:
     return index in limits and limits[index] is None
-
-
-def _marked(one: Parameters) -> Any:
-    """Return the user's tree with the number of each parameter, and -1 at what is held fixed."""
-    structure = one.structure
-    marked = Structure(structure.treedef, tuple((index, -1) for index, _ in structure.fixed))
-    return marked.combine(tuple(range(len(one.leaves))))
-
-
-def _collect(move: Any, branch: Any, one: Parameters, limits: _Limits) -> None:
-    """Note the limits that a move puts on its branch of the tree, which holds numbers as leaves."""
-    if isinstance(move, PerLeaf):
-        for part, below in move._branches(branch)[1]:
-            _collect(part, below, one, limits)
-        return
-    marks, treedef = jax.tree.flatten(branch)
-    numbers = [mark for mark in marks if mark >= 0]
-    if not isinstance(move, Move):  # None froze this branch
-        limits.update(dict.fromkeys(numbers))
-    elif isinstance(move, Perturbation) and move.bounds is not None:
-        held = tuple((place, None) for place, mark in enumerate(marks) if mark < 0)
-        leaves = tuple(one.leaves[number] for number in numbers)
-        sides = move._limits(Parameters(leaves, Structure(treedef, held)))
-        limits.update(zip(numbers, zip(*sides, strict=True), strict=True))
 
 
 def _only(starts: Parameters, free: tuple[bool, ...]) -> Parameters:

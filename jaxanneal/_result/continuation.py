@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._chain.parameters import Parameters
+from jaxanneal._engine.starts import Begun
 from jaxanneal._engine.state import State
 from jaxanneal._pytree import pytree_dataclass, static
 from jaxanneal._result.box import Box
@@ -24,6 +25,9 @@ class Continuation(NamedTuple):
         width: Chains per block: part of the run's identity.
         evaluations: Energy evaluations so far.
         box: Bounds and frozen leaves of a move that was not saved in a file, for polish.
+        begun: Where some of the chains began; ``None`` of a result saved without it.
+        since: The step from which reports count: that at which a call went on with other
+            temperatures or data, if one did.
     """
 
     engine_state: State
@@ -33,6 +37,8 @@ class Continuation(NamedTuple):
     width: int
     evaluations: int
     box: Box | None = None
+    begun: Begun | None = None
+    since: int = 0
 
 
 @pytree_dataclass

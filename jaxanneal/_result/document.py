@@ -20,6 +20,7 @@ from jaxanneal._checks import refusal
 from jaxanneal._diagnostics.diagnostics import Diagnostics
 from jaxanneal._engine.history import History, Summary
 from jaxanneal._engine.sharding import fetch
+from jaxanneal._engine.starts import Begun
 from jaxanneal._engine.state import State, Watch, chains_by_slot
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._files import archive
@@ -41,7 +42,7 @@ _MADE_BY_NAME: tuple[type[Any], ...] = (
     *(SimulatedAnnealing, Own, ParallelTempering, Ladders, Ladder, Weights, RungEnergies),
     *(moves.Gaussian, moves.Uniform, moves.Laplace, moves.StudentT, moves.Flip),
     *(moves.IntegerStep, moves.PerLeaf, _Auto, _Frozen, NotSaved),
-    *(History, Summary, Diagnostics, Continuation, State, Watch, Box),
+    *(History, Summary, Diagnostics, Continuation, Begun, State, Watch, Box),
 )
 _CLASSES = {cls.__name__: cls for cls in _MADE_BY_NAME}
 # Fields that had another name when version 4 began.

@@ -6,7 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxanneal._diagnostics.check_ladder import rungs_for, spacing_doubts
+from jaxanneal._chain.move import target_of
+from jaxanneal._diagnostics.agreement import agreement
+from jaxanneal._diagnostics.check_ladder import finer, spacing_doubts
 from jaxanneal._engine.history import Summary
 
 
@@ -40,10 +42,30 @@ def rows(result: Any) -> list[tuple[str, str]]:
         ("steps per chain", f"{result.steps:,}"),
         ("energy evaluations", f"{result.evaluations:,}"),
     ]
+    if result.state is not None:
+        lines.append(("best state seen", _first_seen(result)))
     if result.gradients:
         lines.append(("gradient evaluations", f"{result.gradients:,}"))
     seconds = f"{result.seconds:.3g} (and {result.compile_seconds:.3g} compiling)"
     return [*lines, ("seconds", seconds), *_health(result)]
+
+
+def _first_seen(result: Any) -> str:
+    """Say at which evaluation the best state was first seen, of a run, to within 64 moves.
+
+    The moves know when the best energy last fell; before them were the start and the calibration.
+    """
+    state = result.state.engine_state
+    chains, fell = state.method.chains, int(state.watch.step)
+    before, last = result.evaluations - int(state.step) * chains, float(state.watch.energy)
+    if result.energy < last:  # since the last look
+        return f"by evaluation {result.evaluations:,}, in the last moves"
+    if fell > 0:
+        return f"by evaluation {before + fell * chains:,}"
+    begun = result.state.begun
+    if (begun is not None and np.any(begun.energy <= result.energy)) or before <= chains:
+        return "at the start"
+    return f"by evaluation {before:,}, while calibrating"
 
 
 def _chains(result: Any) -> str:
@@ -64,18 +86,21 @@ def _health(result: Any) -> list[tuple[str, str]]:
     if state is not None and warm > 0:
         over = warm < int(state.step)
         lines.append(("warm-up", f"{warm:,} moves" + ("" if over else ", not over yet")))
+    seen = agreement(result)
+    if seen is not None:
+        lines.append(("agreement", str(seen)))
+    adapts = state is not None and target_of(state.given_move, result.params) is not None
     temperature = _extremes(result.history.temperature)
     for name, values in (
         ("temperature", temperature),
         ("acceptance rate", health.acceptance_rate),
-        ("step-size factor", health.factor),
+        ("step-size factor", health.factor if adapts else None),
         ("swap rate", health.swap_rate),
     ):
         if values is not None and np.any(np.isfinite(values)):
             lines.append((name, _range(values)))
     if state is not None and health.barrier is not None and np.isfinite(health.barrier):
-        many = max(rungs_for(health), len(health.temperatures))
-        advice = f"; better about {many} rungs" if spacing_doubts(state, health) else ""
+        advice = f"; better {finer(health)}" if spacing_doubts(state, health) else ""
         lines.append(("barrier", f"{health.barrier:.3g}{advice}"))
         trips, rate = int(np.sum(health.round_trips)), float(np.sum(health.round_trip_rate))
         shown = f"{trips:,} ({rate / len(health.round_trips):.3g} per swap phase and ladder)"

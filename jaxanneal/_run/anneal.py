@@ -10,7 +10,10 @@ import numpy as np
 from jaxanneal._chain.callbacks import callback_errors
 from jaxanneal._chain.step_size import first_factors
 from jaxanneal._checks import refuse_tracing
+from jaxanneal._diagnostics.check_starts import warn_of_noise
 from jaxanneal._engine.programs import placed
+from jaxanneal._engine.sharding import fetch
+from jaxanneal._engine.starts import begun
 from jaxanneal._engine.state import State, own_lanes
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import Method
@@ -154,6 +157,7 @@ class _Call(NamedTuple):
 def _started(problem: Problem, limits: Limits, interruption: Interruption, bar: RunBar) -> _Call:
     """Return a call that begins at its own starts."""
     driver = problem.prepare(limits, interruption)
+    driver.looks_back(begun(problem.starts, problem.method.chains), 0)
     origin = lambda: from_start(problem.key, problem.starts, problem.move)  # noqa: E731
     parts = lambda: fingerprint(driver, problem.method, origin())  # noqa: E731
     first = functools.partial(_first_state, problem, driver, limits, bar)
@@ -173,14 +177,19 @@ def _first_state(
 ) -> tuple[State, Method, StopReason | None]:
     """Return the state before the first move, and a reason not to make it, if there is one."""
     chains = problem.start(driver)
+    with driver.clock.preparing():
+        assert driver.begun is not None
+        driver.looks_back(driver.begun.seen(fetch(chains.energy)), 0)
     if not problem.method.needs_calibration:
         with driver.clock.preparing():
             method = problem.method.bind(limits.steps)
+            warn_of_noise(driver.begun, lambda: first_temperatures(method))
             return problem.state(method, chains, chains), method, None
     bar.say("calibrating")
     calibration, best = pilot(problem, driver, chains, limits.steps)
     with driver.clock.preparing():
         method = calibrated(problem.method, calibration, limits.steps)
+        warn_of_noise(driver.begun, lambda: first_temperatures(method))
         factors = first_factors(calibration.rises, np.asarray(first_temperatures(method)))
         state = problem.state(method, chains, best, factors)
     return state, method, None if calibration.reason is StopReason.STEPS else calibration.reason

@@ -16,6 +16,7 @@ from jaxanneal._engine.compile import Compilation, compile_programs
 from jaxanneal._engine.programs import chunk_program, row_shapes
 from jaxanneal._engine.setup import Data, Setup
 from jaxanneal._engine.sharding import agreed, alone, fetch, take_from_shard
+from jaxanneal._engine.starts import Begun
 from jaxanneal._engine.state import State, chains_by_slot
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import NEVER, Method
@@ -154,6 +155,11 @@ class Driver:
         self.traced: tuple[Compilation, ...] = ()  # what is to be compiled before the first move
         self.current: RecordedRun | None = None
         self.best: tuple[Any, Parameters] | None = None
+        self.looks_back(None, 0)
+
+    def looks_back(self, begun: Begun | None, since: int) -> None:
+        """Note where some of the chains began, and the step from which reports count."""
+        self.begun, self.since = begun, since
 
     @property
     def energy(self) -> Traced:

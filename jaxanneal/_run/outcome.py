@@ -30,7 +30,8 @@ def outcome(
     """Return the result of a run."""
     seconds = driver.clock.seconds + driver.clock.earlier
     with driver.clock.preparing():
-        chains, health, setup = chains_by_slot(state), diagnose(state, history), driver.setup
+        chains, setup = chains_by_slot(state), driver.setup
+        health = diagnose(state, history, driver.since)
     # A program returns the move of the call that it was compiled for, which computes the same.
     own = jax.tree.unflatten(jax.tree.structure(driver.move), jax.tree.leaves(state.move))
     state = replace(state, move=own)
@@ -51,7 +52,14 @@ def outcome(
         seconds=seconds,
         compile_seconds=driver.clock.compiling,
         state=Continuation(
-            state, method, driver.energy, driver.args, setup.width, driver.evaluations
+            state,
+            method,
+            driver.energy,
+            driver.args,
+            setup.width,
+            driver.evaluations,
+            begun=driver.begun,
+            since=driver.since,
         ),
         fixed=len(chains._params.structure.fixed),
     )

@@ -5,9 +5,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxanneal._chain.calls import traced
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.computation import Traced, batchable, trace
-from jaxanneal._chain.energy import as_args, evaluate, recordable, traced
+from jaxanneal._chain.energy import as_args, evaluate, recordable
 from jaxanneal._chain.keys import as_key
 from jaxanneal._chain.move import Move, as_move
 from jaxanneal._chain.own_move import traced_move

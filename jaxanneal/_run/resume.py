@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxanneal._chain.chain import Chain
@@ -58,27 +59,23 @@ def resume(
     check_schedule(new_method, int(old.step), limits.steps)
     new = _taken_over(state, new_method, new_move, spread)
     same = _equal(args, state.args) and _same_energy(traced, state, new, data, start)
-    copy, inputs = copy_program(spread), (new,)
-    if not same:
-        both = _evaluated(start, new.chains, data)
-        copy, inputs = refresh_program(spread), (new, *both)
+    lawful = same and new_method.has_law_of(state.method)
+    both = () if same else _evaluated(start, new.chains, data)
+    if not lawful:
+        new = _counted_anew(new, both[0] if both else new.chains, spread)
+    copy, inputs = (refresh_program if both else copy_program)(spread), (new, *both)
     traced_copy = copy.prepare(*inputs)
     ready = copy.shapes(*inputs)  # other data may have energies of another precision
     call = make_call(traced, args, width, spread, ready, limits)
-    driver = Driver(*call, args, new_move, clock, interruption, state.evaluations)
+    evaluations = state.evaluations + 2 * new_method.chains * bool(both)
+    driver = Driver(*call, args, new_move, clock, interruption, evaluations)
+    driver.looks_back(state.begun, state.since if lawful else int(old.step))
     compile_programs(traced_copy, driver.prepare(ready))
     new = copy(*inputs)
-    if not same:
-        driver.evaluations += 2 * new_method.chains
+    if both:
         require_finite(new.chains, new_method.chains)
     driver.saw(chains_by_slot(new))
     return driver, new, new_method
-
-
-def _require_state(state: Any) -> None:
-    if not isinstance(state, Continuation):
-        remedy = "Pass state=result.state of an earlier run."
-        raise TypeError(refusal("state", "a run's state", type(state).__name__, remedy))
 
 
 def _again(energy: Any, args: Any, old: State, spread: Spread | None) -> tuple[Parameters, Traced]:
@@ -104,6 +101,25 @@ def _taken_over(state: Continuation, method: Any, move: Any, spread: Spread | No
         new = replace(new, exchange=exchange)
     total = lanes(method.chains, state.width, spread)
     return placed(with_lanes(new, state.width, total), spread)
+
+
+def _counted_anew(state: State, now: Chain, spread: Spread | None) -> State:
+    """Return the state with nothing reported of the moves so far: they had another law.
+
+    Args:
+        state: The state as its new method took it over.
+        now: Its chains as they are evaluated now.
+        spread: How chains are spread.
+    """
+    none, energies = jnp.zeros_like(state.accepted), fetch(now.energy)[: state.method.chains]
+    exchange = state.method.under_new_law(state.exchange, energies)
+    return replace(state, accepted=everywhere(none, spread), exchange=everywhere(exchange, spread))
+
+
+def _require_state(state: Any) -> None:
+    if not isinstance(state, Continuation):
+        remedy = "Pass state=result.state of an earlier run."
+        raise TypeError(refusal("state", "a run's state", type(state).__name__, remedy))
 
 
 def _require_precision(state: State) -> None:

@@ -11,7 +11,8 @@ from jax.typing import ArrayLike
 from jaxanneal._chain import keys
 from jaxanneal._chain.calls import describe
 from jaxanneal._chain.move import Move, as_move, check_of, is_mixed, largest_factor_of, target_of
-from jaxanneal._chain.parameters import Parameters
+from jaxanneal._chain.own_move import as_given
+from jaxanneal._chain.parameters import Parameters, Structure
 from jaxanneal._chain.prefix import branches
 from jaxanneal._checks import refusal
 from jaxanneal._pytree import pytree_dataclass
@@ -145,6 +146,35 @@ class PerLeaf:
         remedy = "Give each branch of params a move, or None to freeze it."
         places = branches("PerLeaf", self.moves, params, remedy, _is_part)
         return jax.tree.structure(self.moves, is_leaf=_is_part), places
+
+
+def parts_of(move: Any, one: Parameters) -> list[tuple[Any, list[int], Parameters]]:
+    """Return the moves of which a move is made: what each moves, and the branch that holds it.
+
+    Args:
+        move: A move, of ``PerLeaf`` its parts.
+        one: The parameters of one chain.
+
+    Returns:
+        Of each part: the move, ``None`` where the user freezes the branch, or where it is not
+        known because no file can hold it; the numbers of its
+        parameters; and these as its own tree.
+    """
+    structure = one.structure
+    marked = Structure(structure.treedef, tuple((index, -1) for index, _ in structure.fixed))
+    return _parts(as_given(move), marked.combine(tuple(range(len(one.leaves)))), one)
+
+
+def _parts(move: Any, branch: Any, one: Parameters) -> list[tuple[Any, list[int], Parameters]]:
+    """Go down a branch of the tree that holds the numbers of parameters as leaves."""
+    if isinstance(move, PerLeaf):
+        places = move._branches(branch)[1]
+        return [each for part, below in places for each in _parts(part, below, one)]
+    marks, treedef = jax.tree.flatten(branch)
+    numbers = [mark for mark in marks if mark >= 0]
+    held = tuple((place, None) for place, mark in enumerate(marks) if mark < 0)
+    own = Parameters(tuple(one.leaves[number] for number in numbers), Structure(treedef, held))
+    return [(move if isinstance(move, Move) else None, numbers, own)]
 
 
 def _is_fixed(branch: Any) -> bool:

@@ -116,7 +116,7 @@ def test_chains_that_never_moved_are_named_with_the_remedy():
         return jnp.where(far, x + 100.0, x + 1e-6 * jax.random.normal(key, x.shape))
 
     result = run(square, ja.stacked(starts.astype(np.float32)), cooled(), move=fixed_step)
-    raises(result, "chain 5 of 8", "make the move's scale smaller")
+    raises(result, "chain 5 of 8", "Start hotter", "let the move propose nearer states")
 
 
 def test_a_run_that_moved_and_then_froze_is_not_stuck():
@@ -143,7 +143,7 @@ def test_proposals_without_a_finite_energy_raise_or_warn_with_the_remedy():
 
 
 def test_a_broken_ladder_is_named_with_the_remedy():
-    raises(tempered(1e24), "ladder is broken above rungs 0 and 1", "Use more rungs, about")
+    raises(tempered(1e24), "broken above rungs 0 and 1", "Use more rungs between the same ends")
 
 
 def test_a_coarse_ladder_warns_with_the_number_of_rungs():
@@ -154,14 +154,14 @@ def test_a_coarse_ladder_warns_with_the_number_of_rungs():
     """
     result = tempered(10.0**3)
     assert result.diagnostics.barrier == pytest.approx(3 * 9 / 11, abs=0.1)
-    with pytest.warns(UserWarning, match=r"4 rungs are few.*rungs=8\), two pairs per unit"):
+    with pytest.warns(UserWarning, match=r"4 rungs are few.*two pairs per unit.*0\.1, 100, 8\)"):
         result.check()
 
 
 def test_exchanges_faster_than_exploration_warn():
     fine = tempered(4)
     few = fine.diagnostics._replace(round_trips=fine.diagnostics.round_trips // 8)
-    with pytest.warns(UserWarning, match=r"faster than exploration.*Raise swap_every from 4 to"):
+    with pytest.warns(UserWarning, match=r"faster than exploration.*from swap_every=4 to"):
         dataclasses.replace(fine, diagnostics=few).check()
 
 
@@ -171,7 +171,7 @@ def test_one_slow_rung_names_its_temperature_and_the_moves_between_exchanges():
     few = fine.diagnostics._replace(
         round_trips=fine.diagnostics.round_trips // 8, autocorrelation=np.array([0.95, 0, 0.1, 0])
     )
-    named = r"95% of the energy at T = 0\.1 is left.*Raise swap_every from 4 to at least 55\."
+    named = r"95% of the energy at T = 0\.1 is left.*Raise it from .* at least swap_every=55\."
     with pytest.warns(UserWarning, match=named):
         dataclasses.replace(fine, diagnostics=few).check()
 
@@ -213,7 +213,7 @@ def fallen(start, **settings):
 
 def test_the_rungs_to_use_are_not_named_after_a_few_swaps_nor_from_a_fall():
     short, fell = tempered(1e3, steps=200), fallen(np.full(2, 1e4, np.float32))
-    assert "better about" not in short.summary() and "rungs" in tempered(1e3).summary()
+    assert "better" not in short.summary() and "better temperatures=" in tempered(1e3).summary()
     wild = fell.diagnostics._replace(swap_rate=np.full(3, 0.01), rhat=np.ones(4))
     falling = wild._replace(rhat=np.full(4, 2.0))
     assert check_ladder.rungs_for(wild) == 40  # of four: ten times as many at most
@@ -244,9 +244,12 @@ def test_a_temperature_below_rounding_of_float32_is_fine_in_float64(float64):
 
 
 def test_every_status_names_a_remedy():
-    assert set(check.TEXTS) == set(check.Status)
+    state = shifted(np.zeros(2), cooled()).state.engine_state
     verbs = ("Start", "Keep", "make", "let")
-    assert all(any(verb in text for verb in verbs) for text in check.TEXTS.values())
+    failures = [status for status in check.Status if status]
+    texts = [check.text_of(status, state) for status in failures]
+    assert len(set(texts)) == 3
+    assert all(any(verb in text for verb in verbs) for text in texts)
 
 
 def test_a_chain_keeps_every_reason():

@@ -40,9 +40,9 @@ def hole_law(result):
     (doubt,) = [text for text in check.doubts(result) if "unevenly" in text]
     named = r"rungs 3 and 4 \(T = 0\.1 and 1\) accept 0\.\d+% of their swaps, the others \d\d%"
     assert re.search(named, doubt)
-    rungs = int(re.search(r"rungs=(\d+)\)", doubt)[1])
+    rungs = int(re.search(r"geomspace\(0\.05, 2, (\d+)\)", doubt)[1])
     assert rungs == pytest.approx(1 + 2 * exact_barrier(10, 40.0), rel=0.1)
-    assert "better about" in result.summary()
+    assert "better temperatures=" in result.summary()
 
 
 def test_a_hole_that_is_nearly_closed_is_named_with_the_remedy():

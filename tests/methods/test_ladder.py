@@ -132,14 +132,14 @@ def bad(temperatures, energy=harmonic, start=TEN, move=None, adapt=False):
 
 def test_two_rungs_far_apart_are_told_how_many_there_should_be():
     """The barrier is c_d ln 8 = 1.2305 * 2.0794 = 2.559 (oracle (b)), two pairs per unit of it."""
-    with pytest.warns(UserWarning, match=r"2 rungs are few.*rungs=7\)"):
+    with pytest.warns(UserWarning, match=r"2 rungs are few.*geomspace\(0\.1, 0\.8, 7\)"):
         bad((0.1, 0.8)).check()
 
 
 @pytest.mark.slow
 def test_a_hole_between_rungs_is_named_and_the_ladder_closes_it_where_it_may_move():
     holed = (0.1, 0.15, 0.2, 20.0, 30.0)
-    with pytest.raises(RuntimeError, match=r"broken above rung 2.*rungs=1\d\)"):
+    with pytest.raises(RuntimeError, match=r"broken above rung 2.*geomspace\(0\.1, 30, 1\d\)"):
         bad(holed).check()
     rates = bad(holed, adapt=True).diagnostics.swap_rate
     assert np.ptp(rates) < 0.1
@@ -157,7 +157,7 @@ def test_exchanges_faster_than_exploration_name_the_moves_between_them():
     result = ja.anneal(harmonic, np.ones(10), key=1, method=method, move=Gaussian(), steps=4000)
     again = float(np.max(result.diagnostics.autocorrelation))
     wanted = round(np.log(0.5) / np.log(again))
-    with pytest.warns(UserWarning, match="faster than exploration.*swap_every from 1 to") as found:
+    with pytest.warns(UserWarning, match="faster than exploration.*from swap_every=1 to") as found:
         result.check()
     (text,) = [str(one.message) for one in found if "swap_every" in str(one.message)]
-    assert abs(int(text.split("at least ")[-1].rstrip(".")) - wanted) <= 2 and 5 <= wanted <= 20
+    assert abs(int(text.split("swap_every=")[-1].rstrip(".")) - wanted) <= 2 and 5 <= wanted <= 20

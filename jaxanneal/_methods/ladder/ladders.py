@@ -107,9 +107,33 @@ def carried(state: Ladders, given: jax.Array | None, old: jax.Array | None) -> L
 
     What was adapted stays; temperatures other than the ``old`` ones hold from here on.
     """
-    if given is None or old is None or np.array_equal(np.asarray(given), np.asarray(old)):
+    if given is None or same_temperatures(given, old):
         return state
     return replace(state, ladder=replace(state.ladder, temperatures=given))
+
+
+def same_temperatures(given: jax.Array | None, old: jax.Array | None) -> bool:
+    """Return whether temperatures are those that held before; unknown ones are."""
+    known = given is not None and old is not None
+    return not known or np.array_equal(np.asarray(given), np.asarray(old))
+
+
+def under_new_law(state: Ladders, energies: np.ndarray) -> Ladders:
+    """Return the ladders with nothing known of the temperatures and energies until now.
+
+    Args:
+        state: The ladders.
+        energies: Energy of each replica now, float ``[ladders, rungs]``.
+    """
+    new = restarted(state, jnp.zeros(energies.size, jnp.int32))
+    last = jnp.asarray(energies, new.energies.last.dtype)
+    ladder = new.ladder  # the round of the warm-up that goes on has seen nothing yet either
+    ladder = replace(
+        ladder,
+        acceptance=jnp.zeros_like(ladder.acceptance),
+        phases=jnp.zeros_like(ladder.phases),
+    )
+    return replace(new, energies=replace(new.energies, last=last), ladder=ladder)
 
 
 def restarted(state: Ladders, accepted: jax.Array) -> Ladders:
