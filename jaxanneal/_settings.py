@@ -10,7 +10,10 @@ from jaxanneal._checks import refusal
 
 _T = TypeVar("_T")
 
-_RUN = "steps target patience max_seconds record_every observe callback progress checkpoint block"
+_RUN = (
+    "steps target patience max_seconds max_evaluations record_every observe callback progress "
+    "checkpoint block"
+)
 
 # By the names of the settings: whose they are, and how they are written there.
 _PLACES = {

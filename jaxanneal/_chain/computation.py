@@ -275,7 +275,7 @@ _OPENED: dict[str, Callable[..., list[Any]]] = {
 
 
 class _Identity:
-    """A value that can be no key: equal to itself alone."""
+    """A value that can be no key: equal to itself alone, and known in a text by its kind."""
 
     def __init__(self, value: Any):
         self.value = value
@@ -287,7 +287,23 @@ class _Identity:
         return id(self.value)
 
     def __repr__(self) -> str:
-        return repr(self.value)
+        return getattr(self.value, "__qualname__", type(self.value).__qualname__)
+
+
+class _Code:
+    """What a Python function does, known in a text by its name: files and lines may move."""
+
+    def __init__(self, code: types.CodeType):
+        self.code = code
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Code) and self.code == other.code
+
+    def __hash__(self) -> int:
+        return hash(self.code)
+
+    def __repr__(self) -> str:
+        return self.code.co_qualname
 
 
 def _form(jaxpr: Any) -> tuple[Any, ...]:
@@ -347,7 +363,7 @@ def _host_key(value: Any, depth: int = 0, of_jax: bool = False) -> Any:
         cells = [cell.cell_contents for cell in value.__closure__ or ()]
         defaults = *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).items()
         used = inner(*cells, *defaults, holder=value)
-        return value.__code__, _Identity(value.__globals__), *used
+        return _Code(value.__code__), _Identity(value.__globals__), *used
     if isinstance(value, types.MethodType):
         return *inner(value.__func__), _Identity(value.__self__)
     if isinstance(value, functools.partial):

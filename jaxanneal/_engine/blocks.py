@@ -32,7 +32,15 @@ def default_width(chains: int, bytes_per_chain: int, backend: str) -> int:
         fitting = max(64, min(most, _CPU_BYTES // state))
     else:
         fitting = max(1024, _ACCELERATOR_BYTES // state)
-    return min(chains, 2 ** (fitting.bit_length() - 1))
+    return equal_width(chains, 2 ** (fitting.bit_length() - 1))
+
+
+def equal_width(chains: int, most: int) -> int:
+    """Return the width of as few blocks of equal width as there can be, ``most`` or less.
+
+    So less than one lane of each block is padding, which costs what a chain costs.
+    """
+    return -(-chains // -(-chains // most))
 
 
 def padded_count(chains: int, width: int) -> int:

@@ -13,8 +13,8 @@ class StopReason(enum.Enum):
         value: One of the texts below.
 
     Returns:
-        A member: ``STEPS``, ``TARGET``, ``MIN_TEMPERATURE``, ``PATIENCE``, ``TIME``, ``CALLBACK``
-        or ``INTERRUPTED``.
+        A member: ``STEPS``, ``TARGET``, ``MIN_TEMPERATURE``, ``PATIENCE``, ``TIME``,
+        ``EVALUATIONS``, ``CALLBACK`` or ``INTERRUPTED``.
 
     Raises:
         ValueError: ``value`` is none of the texts.
@@ -32,5 +32,6 @@ class StopReason(enum.Enum):
     MIN_TEMPERATURE = "the temperature reached min_temperature"
     PATIENCE = "the best energy has not improved for `patience` steps"
     TIME = "max_seconds were over"
+    EVALUATIONS = "max_evaluations were used up"
     CALLBACK = "the callback returned True"
     INTERRUPTED = "the run was interrupted (Ctrl-C, SIGTERM, or an error)"

@@ -11,7 +11,7 @@ from jaxanneal._chain.chain import Chain, Energy
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import count, host_array, refusal, refuse_tracing
 from jaxanneal._diagnostics.diagnostics import Diagnostics
-from jaxanneal._engine.blocks import default_width
+from jaxanneal._engine.blocks import default_width, padded_count
 from jaxanneal._engine.compile import compile_programs
 from jaxanneal._engine.history import History, default_record_every
 from jaxanneal._engine.programs import start_program
@@ -152,25 +152,25 @@ class _Call:
         size = sum(leaf.nbytes for leaf in starts.leaves) // self.chains
         own = default_width(self.chains, size, default_device().platform)
         # In the width of the run that found them, energies of the starts are those of that run.
-        known_width = own if width is None else width
+        self.width, self.known_width = own, own if width is None else width
         self.settle = settle_program()
-        self._prepare(energy, optimizer, known_width, own)
+        self._prepare(energy, optimizer)
 
-    def _prepare(self, energy: Any, optimizer: Any, known_width: int, width: int) -> None:
+    def _prepare(self, energy: Any, optimizer: Any) -> None:
         """Trace everything, so that a mistake shows before anything compiles; then compile."""
         traced = traced_energy(energy, shapes_of_one(self.starts), self.args)
         self.data = Data(self.args.leaves, traced.constants)
-        self.evaluate = start_program(traced.computation, known_width, None)
+        self.evaluate = start_program(traced.computation, self.known_width, None)
         evaluate = self.evaluate.prepare(self.starts, self.data)
         chains = self.evaluate.shapes(self.starts, self.data)
         self.begins = traced_begin(optimizer, self.box.free, shapes_of_one(chains))
-        self.begin = begin_program(self.begins.computation, width)
+        self.begin = begin_program(self.begins.computation, self.width)
         begin = self.begin.prepare(self.begins.constants, chains)
         inputs = self.begin.shapes(self.begins.constants, chains)
         descent = shapes_of_one(inputs[0])
         parts = (energy, optimizer, self.box.free, descent, self.limits, self.args)
         self.steps_of = traced_step(*parts)
-        self.step = descent_program(self.steps_of.computation, width)
+        self.step = descent_program(self.steps_of.computation, self.width)
         step = self.step.prepare(*inputs, *self._control(0, 0))
         settle = self.settle.prepare(self.known, chains, chains, chains)
         self.clock.compiling += compile_programs(evaluate, begin, step, settle)
@@ -212,8 +212,8 @@ class _Call:
             diagnostics=Diagnostics(unknown, unknown, stopped.astype(int)),
             stop_reason=StopReason.STEPS if steps == self.steps else StopReason.INTERRUPTED,
             steps=steps,
-            evaluations=3 * self.chains,
-            gradients=steps * self.chains
+            evaluations=3 * padded_count(self.chains, self.known_width),
+            gradients=steps * padded_count(self.chains, self.width)
             + int(np.sum(np.asarray(descent.searched), dtype=np.int64)),
             seconds=self.clock.seconds,
             compile_seconds=self.clock.compiling,

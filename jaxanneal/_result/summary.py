@@ -9,6 +9,7 @@ import numpy as np
 from jaxanneal._chain.move import target_of
 from jaxanneal._diagnostics.agreement import agreement
 from jaxanneal._diagnostics.check_ladder import finer, spacing_doubts
+from jaxanneal._engine.blocks import padded_count
 from jaxanneal._engine.history import Summary
 
 
@@ -56,7 +57,8 @@ def _first_seen(result: Any) -> str:
     The moves know when the best energy last fell; before them were the start and the calibration.
     """
     state = result.state.engine_state
-    chains, fell = state.method.chains, int(state.watch.step)
+    chains = padded_count(state.method.chains, result.state.width)  # evaluated in one move
+    fell = int(state.watch.step)
     before, last = result.evaluations - int(state.step) * chains, float(state.watch.energy)
     if result.energy < last:  # since the last look
         return f"by evaluation {result.evaluations:,}, in the last moves"

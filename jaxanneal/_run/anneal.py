@@ -48,6 +48,7 @@ def anneal(
     target: float | None = None,
     patience: int | None = None,
     max_seconds: float | None = None,
+    max_evaluations: int | None = None,
     record_every: int | None = None,
     observe: Callable[..., Any] | None = None,
     callback: Callable[..., Any] | None = None,
@@ -84,6 +85,9 @@ def anneal(
         max_seconds: Stop after so much wall clock, compilation apart. The smallest piece of work is
             one move of every chain, an evaluation of each. The starts are evaluated in any case;
             after the first move none begins that would end later, in a calibration either.
+        max_evaluations: Stop before more evaluations of the energy than this in this call, starts,
+            calibration and padding of blocks included. A cooling and a warm-up are bound to the
+            moves that it allows.
         record_every: Moves between records of the history; by default at most 1,000 records, of
             a summary over chains at most 100, and as few as fit into 64 MB.
         observe: ``(params, *args) -> pytree`` to record, in parallel tempering at the coldest rung.
@@ -120,9 +124,8 @@ def anneal(
     Reference: Kirkpatrick, Gelatt and Vecchi, Science 220, 671 (1983).
     """
     refuse_tracing("anneal", "Use ja.algorithm(energy, method, move), whose steps are pure.")
-    limits = as_limits(
-        steps, target, patience, max_seconds, record_every, observe, callback, progress
-    )
+    ends = (steps, target, patience, max_seconds, max_evaluations)
+    limits = as_limits(*ends, record_every, observe, callback, progress)
     clock, checkpoint = Clock(), as_checkpoint(checkpoint)
     bar = RunBar(limits.steps, limits.progress, limits.max_seconds)
     with interruptible() as interruption, bar, callback_errors():
@@ -156,6 +159,7 @@ class _Call(NamedTuple):
 
 def _started(problem: Problem, limits: Limits, interruption: Interruption, bar: RunBar) -> _Call:
     """Return a call that begins at its own starts."""
+    limits = problem.affordable(limits)
     driver = problem.prepare(limits, interruption)
     driver.looks_back(begun(problem.starts, problem.method.chains), 0)
     origin = lambda: from_start(problem.key, problem.starts, problem.move)  # noqa: E731
@@ -186,7 +190,7 @@ def _first_state(
             warn_of_noise(driver.begun, lambda: first_temperatures(method))
             return problem.state(method, chains, chains), method, None
     bar.say("calibrating")
-    calibration, best = pilot(problem, driver, chains, limits.steps)
+    calibration, best = pilot(problem, driver, chains)
     with driver.clock.preparing():
         method = calibrated(problem.method, calibration, limits.steps)
         warn_of_noise(driver.begun, lambda: first_temperatures(method))
@@ -212,11 +216,10 @@ def _run(call: _Call, checkpoint: Checkpoint | None, bar: RunBar) -> Result[Any]
             else:
                 state, method = placed(saved.state, driver.setup.spread), saved.method
                 driver.take_up(saved)
-            bar.begin(driver.evaluations, driver.clock.seconds)
+            bar.begin(driver.evaluations, driver.clock.seconds, limits.steps)
             moves = limits.steps if reason is None else 0
             saves = saves if reason is None else None  # a calibration that was cut short
             every = limits.record_every or 1
             state, history, last_reason = driver.run(state, method, moves, every, bar, saves, saved)
-            return outcome(
-                driver, state, method, history, last_reason if reason is None else reason
-            )
+            reason = limits.reason(last_reason if reason is None else reason)
+            return outcome(driver, state, method, history, reason)

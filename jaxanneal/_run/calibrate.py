@@ -17,7 +17,7 @@ from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import NEVER
 from jaxanneal._run.driver import Driver
 from jaxanneal._run.interrupt import Clock, interruptible
-from jaxanneal._run.limits import as_limits
+from jaxanneal._run.limits import PILOT, as_limits
 from jaxanneal._run.problem import Problem
 from jaxanneal._settings import known_settings
 
@@ -27,8 +27,6 @@ _GREEDY, _BLIND = 1e-35, 1e35
 
 # The end of the range as a fraction of the temperature at which the energy stands at its start.
 _RATIO = 1e-4
-
-_PILOT = 512
 
 
 class Calibration(NamedTuple):
@@ -75,7 +73,7 @@ class Seen(NamedTuple):
 
 
 def pilots(
-    energies: np.ndarray, coordinates: int, steps: int
+    energies: np.ndarray, coordinates: int, moves: int
 ) -> Generator[Pilot, Seen, Calibration]:
     """Make one trial move of every chain, descend greedily, and read the range off both.
 
@@ -84,12 +82,12 @@ def pilots(
     Args:
         energies: Energies of the starts, float ``[chains]``.
         coordinates: Number of parameters of one chain.
-        steps: Moves of the run to come; a short run gets a short pilot.
+        moves: Moves of the greedy pilots together, 2 or more.
 
     Yields:
         The next pilot, whose best states those before it must not lose.
     """
-    moves = int(np.clip(steps // 8, 32, _PILOT))
+    first = max(1, moves // 4)
     spread = spread_factors(len(energies))
     seen = yield Pilot(spread, _BLIND, 1, 0)
     starts = np.asarray(energies, dtype=np.float64)
@@ -97,28 +95,29 @@ def pilots(
     rises[np.asarray(seen.nonfinite) > 0] = np.inf
     rises[~np.isfinite(starts)] = np.nan
     if seen.reason is StopReason.STEPS:
-        seen = yield Pilot(spread, _GREEDY, moves // 4, 1)
+        seen = yield Pilot(spread, _GREEDY, first, 1)
     if seen.reason is StopReason.STEPS:  # again, with the step size that fell farthest
         fell = int(np.argmin(seen.best_energy))
         factor = np.full_like(spread, seen.log_factor[fell])
-        seen = yield Pilot(factor, _GREEDY, moves - moves // 4, 2)
+        seen = yield Pilot(factor, _GREEDY, moves - first, 2)
     fall = float(np.mean(starts[np.isfinite(starts)])) - float(np.min(seen.best_energy))
     fall = min(fall, float(np.finfo(energies.dtype).max))  # of -3e38 and 3e38, in float32
     start, end = _range(fall if fall > 0 else _typical(rises), coordinates)
     return Calibration(start, end, rises, seen.reason)
 
 
-def pilot(problem: Problem, driver: Driver, chains: Chain, steps: int) -> tuple[Calibration, Chain]:
+def pilot(problem: Problem, driver: Driver, chains: Chain) -> tuple[Calibration, Chain]:
     """Make the pilots of one run; return what they found, and their chains with the best states.
 
     Args:
         problem: The problem.
         driver: Its driver, which counts the evaluations.
         chains: The evaluated starts.
-        steps: Moves of the run to come.
     """
     count, best = problem.method.chains, chains
-    pilot_runs = pilots(fetch(chains.energy)[:count], problem.coordinates, steps)
+    pilot_runs = pilots(
+        fetch(chains.energy)[:count], problem.coordinates, driver.limits.pilot_moves
+    )
     next_pilot = next(pilot_runs)
     while True:
         with driver.clock.preparing():
@@ -209,11 +208,11 @@ def calibrate(
     asks for an acceptance rate instead.
     """
     refuse_tracing("calibrate", "Calibrate outside of them, and pass the temperatures in.")
-    limits = as_limits(8 * _PILOT, record_every=NEVER, progress=False)
+    limits = as_limits(8 * PILOT, record_every=NEVER, progress=False)
     clock = Clock()
     with interruptible() as interruption, callback_errors():
         problem = Problem(energy, params, key, args, None, move, None, None, clock)
         driver = problem.prepare(limits, interruption)
         driver.compile_all()
-        calibration, _ = pilot(problem, driver, problem.start(driver), limits.steps)
+        calibration, _ = pilot(problem, driver, problem.start(driver))
     return calibration.start, calibration.end

@@ -12,6 +12,7 @@ from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.computation import Traced
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine import history
+from jaxanneal._engine.blocks import padded_count
 from jaxanneal._engine.compile import Compilation, compile_programs
 from jaxanneal._engine.programs import chunk_program, row_shapes
 from jaxanneal._engine.setup import Data, Setup
@@ -75,7 +76,7 @@ class RecordedRun(Chunks):
         report = outputs[-1]
         moves = int(report.step) - int(self.steps[0])
         driver.best = report.best_energy, report.best
-        driver.evaluations += moves * self.method.chains
+        driver.evaluations += moves * driver.lanes_evaluated
         self.take(outputs)
         self.recorder, rows = history.empty(self.recorder)
         self.rows += rows
@@ -160,6 +161,11 @@ class Driver:
     def looks_back(self, begun: Begun | None, since: int) -> None:
         """Note where some of the chains began, and the step from which reports count."""
         self.begun, self.since = begun, since
+
+    @property
+    def lanes_evaluated(self) -> int:
+        """Evaluations that one move of all chains costs, padding included."""
+        return padded_count(self.template.method.chains, self.setup.width)
 
     @property
     def energy(self) -> Traced:

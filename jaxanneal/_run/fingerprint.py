@@ -61,7 +61,7 @@ def fingerprint(driver: Any, method: Any, origin: dict[str, str], first: int = 0
         "method": type(users_object(method)).__name__,
         "chains": " x ".join(map(str, method.shape)),
     }
-    named = ("steps", "target", "patience", "record_every")
+    named = ("steps", "target", "patience", "max_evaluations", "record_every")
     parts |= {name: _given(getattr(limits, name)) for name in named}
     parts |= {"block": str(setup.width), "layout of the history": str(setup.layout)}
     parts |= origin | numbers("method", users_object(method)) | numbers("args", args.tree)

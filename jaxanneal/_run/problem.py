@@ -15,7 +15,7 @@ from jaxanneal._chain.own_move import traced_move
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import count, refusal
 from jaxanneal._engine import history
-from jaxanneal._engine.blocks import default_width, pad
+from jaxanneal._engine.blocks import default_width, equal_width, pad, padded_count
 from jaxanneal._engine.compile import Program, compile_programs
 from jaxanneal._engine.programs import (
     initialiser_program,
@@ -52,7 +52,7 @@ from jaxanneal._pytree import shapes_of_one
 from jaxanneal._run.chunks import on_device
 from jaxanneal._run.driver import Driver
 from jaxanneal._run.interrupt import Clock, Interruption
-from jaxanneal._run.limits import Limits
+from jaxanneal._run.limits import Limits, within_budget
 from jaxanneal.cooling import Geometric, Linear, Logarithmic
 from jaxanneal.moves._per_leaf import natural_move
 
@@ -119,6 +119,16 @@ class Problem:
         return program(initialiser.constants, self.key)
 
     @property
+    def lanes_evaluated(self) -> int:
+        """Evaluations that one move of all chains costs, padding included."""
+        return padded_count(self.method.chains, self.width)
+
+    def affordable(self, limits: Limits) -> Limits:
+        """Return the limits of a run from its starts within its budget of evaluations."""
+        calibrates = bool(self.method.needs_calibration)
+        return within_budget(limits, self.lanes_evaluated, 1, calibrates)
+
+    @property
     def start_program(self) -> Program:
         """The program that evaluates the starts."""
         return start_program(self.energy.computation, self.width, self.spread)
@@ -156,7 +166,7 @@ class Problem:
             ValueError: No chain starts at a finite energy.
         """
         chains = self.start_program(self.lanes, self.data)
-        driver.evaluations += self.method.chains
+        driver.evaluations += self.lanes_evaluated
         require_finite(chains, self.method.chains)
         with self.clock.preparing():
             driver.saw(chains)  # padding lanes are copies of the first
@@ -288,9 +298,10 @@ def as_width(block: Any, chains: int, starts: Parameters) -> int:
     if block is None:
         each = sum(leaf.nbytes for leaf in starts.leaves) // chains
         return default_width(chains, each, default_device().platform)
+    most = count("block", block, 1, "Leave it out for a width that suits the device.")
     # Not cut to the number of chains: the width decides the last bits, and one chain alone in its
-    # block is to equal the same chain among many.
-    return count("block", block, 1, "Leave it out for a width that suits the device.")
+    # block is to equal the same chain among as many as the block holds.
+    return most if most >= chains else equal_width(chains, most)
 
 
 def traced_observe(observe: Any, one: Parameters, args: Parameters) -> Traced:

@@ -144,15 +144,17 @@ class RunBar(Bar):
         self._max_seconds = max_seconds
         self._evaluations, self._seconds = 0, 0.0
 
-    def begin(self, evaluations: int, seconds: float) -> None:
+    def begin(self, evaluations: int, seconds: float, steps: int) -> None:
         """Count speed from here: without compilation, and without what earlier calls evaluated.
 
         Args:
             evaluations: Energy evaluations so far.
             seconds: Wall clock so far, compilation apart.
+            steps: Moves per chain that a budget of evaluations allows.
         """
         self._evaluations, self._seconds = evaluations, seconds
         if self.bar is not None:
+            self.bar.total = steps
             # What calibration took of the time is no speed of the moves.
             self.bar.initial = self.bar.n = self.bar.last_print_n = self._timed(seconds)
             self.bar.unpause()

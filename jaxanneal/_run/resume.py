@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from jaxanneal._chain.move import as_move
 from jaxanneal._chain.own_move import OwnMove, traced_move
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import count, refusal
+from jaxanneal._engine.blocks import padded_count
 from jaxanneal._engine.compile import Program, compile_programs
 from jaxanneal._engine.programs import copy_program, placed, refresh_program, start_program
 from jaxanneal._engine.setup import Data
@@ -28,7 +29,7 @@ from jaxanneal._run.chunks import on_device
 from jaxanneal._run.driver import Driver
 from jaxanneal._run.fingerprint import shown
 from jaxanneal._run.interrupt import Clock, Interruption
-from jaxanneal._run.limits import Limits
+from jaxanneal._run.limits import Limits, within_budget
 from jaxanneal._run.problem import as_data, as_method, check_schedule, make_call, traced_energy
 
 # Units in the last place within which another program, or another machine, may find an energy.
@@ -51,38 +52,51 @@ def resume(
     _require_state(state)
     old, width = state.engine_state, state.width
     spread = as_spread(sharding, -(-state.method.chains // width))
-    args, traced = _again(energy, args, old, spread)
-    data = Data(args.leaves, traced.constants)
-    start = start_program(traced.computation, width, spread)
+    inputs = _inputs(energy, args, state, spread)
     _require_room(block, state, limits)
     new_method, new_move = _renewed(state, method, move)
     check_schedule(new_method, int(old.step), limits.steps)
     new = _taken_over(state, new_method, new_move, spread)
-    same = _equal(args, state.args) and _same_energy(traced, state, new, data, start)
+    same = _equal(inputs.args, state.args) and _same_energy(inputs, state, new)
     lawful = same and new_method.has_law_of(state.method)
-    both = () if same else _evaluated(start, new.chains, data)
+    both = () if same else _evaluated(inputs.start, new.chains, inputs.data)
     if not lawful:
         new = _counted_anew(new, both[0] if both else new.chains, spread)
-    copy, inputs = (refresh_program if both else copy_program)(spread), (new, *both)
-    traced_copy = copy.prepare(*inputs)
-    ready = copy.shapes(*inputs)  # other data may have energies of another precision
-    call = make_call(traced, args, width, spread, ready, limits)
-    evaluations = state.evaluations + 2 * new_method.chains * bool(both)
-    driver = Driver(*call, args, new_move, clock, interruption, evaluations)
+    each, before = padded_count(new_method.chains, width), 2 * bool(both)  # evaluations
+    limits = within_budget(limits, each, before, calibrates=False)
+    copy, copied = (refresh_program if both else copy_program)(spread), (new, *both)
+    traced_copy = copy.prepare(*copied)
+    ready = copy.shapes(*copied)  # other data may have energies of another precision
+    call = make_call(inputs.energy, inputs.args, width, spread, ready, limits)
+    counted = state.evaluations + each * before
+    driver = Driver(*call, inputs.args, new_move, clock, interruption, counted)
     driver.looks_back(state.begun, state.since if lawful else int(old.step))
     compile_programs(traced_copy, driver.prepare(ready))
-    new = copy(*inputs)
+    new = copy(*copied)
     if both:
         require_finite(new.chains, new_method.chains)
     driver.saw(chains_by_slot(new))
     return driver, new, new_method
 
 
-def _again(energy: Any, args: Any, old: State, spread: Spread | None) -> tuple[Parameters, Traced]:
-    """Return data and energy of this call, where it takes place."""
+class _Inputs(NamedTuple):
+    """Energy and data of this call, where it takes place."""
+
+    energy: Traced
+    args: Parameters
+    start: Program
+
+    @property
+    def data(self) -> Data:
+        """What the programs are given."""
+        return Data(self.args.leaves, self.energy.constants)
+
+
+def _inputs(energy: Any, args: Any, state: Continuation, spread: Spread | None) -> _Inputs:
     data = everywhere(as_data(args), spread)
-    one = one_chain(old.chains._params)
-    return data, everywhere(traced_energy(energy, one, data), spread)
+    one = one_chain(state.engine_state.chains._params)
+    traced = everywhere(traced_energy(energy, one, data), spread)
+    return _Inputs(traced, data, start_program(traced.computation, state.width, spread))
 
 
 def _evaluated(program: Program, chains: Chain, data: Data) -> tuple[Chain, Chain]:
@@ -170,9 +184,7 @@ def _require_given(name: str, value: Any) -> None:
         raise ValueError(refusal(name, expected, None, remedy))
 
 
-def _same_energy(
-    energy: Traced, state: Continuation, new: State, data: Data, start: Program
-) -> bool:
+def _same_energy(inputs: _Inputs, state: Continuation, new: State) -> bool:
     """Return whether this is the energy of the run; after loading, whether it has its values.
 
     It is asked for where each chain is, and for its best state. These evaluations are not counted:
@@ -180,9 +192,9 @@ def _same_energy(
     """
     if not isinstance(state.energy, NotSaved):
         old = state.energy
-        known = energy.computation == old.computation
-        return known and _same_arrays(energy.constants, old.constants)
-    now, best = _evaluated(start, new.chains, data)
+        known = inputs.energy.computation == old.computation
+        return known and _same_arrays(inputs.energy.constants, old.constants)
+    now, best = _evaluated(inputs.start, new.chains, inputs.data)
     pairs = ((new.chains.best_energy, best.energy), (new.chains.energy, now.energy))
     count = state.method.chains
     return all(_agree(fetch(known)[:count], fetch(again)[:count]) for known, again in pairs)

@@ -121,7 +121,7 @@ class Batch:
         if self.own_chains:
             program = mapped(program, (own_starts, own_args(self.own_data)))
         chains = self._call(program, starts, self.data)
-        self.evaluations += count
+        self.evaluations += problem.lanes_evaluated
         energies = np.atleast_2d(np.asarray(chains.energy))[:, :count]
         for i in range(len(self.runs)):
             row = i if self.own_chains else 0
@@ -147,7 +147,7 @@ class Batch:
         if not self.problem.method.needs_calibration:
             return [job.bound for job in self.jobs], factors, None, reasons
         pilot_runs = {
-            i: pilots(self.energies[i], self.problem.coordinates, run.job.limits.steps)
+            i: pilots(self.energies[i], self.problem.coordinates, run.job.limits.pilot_moves)
             for i, run in enumerate(self.runs)
             if i not in self.failed
         }
@@ -206,7 +206,7 @@ class Batch:
 
     def _move(self, state: Any, methods: list[Any], goals: list[Goal]) -> tuple[Any, list[Any]]:
         state, moves, reasons = self.driver(state, methods, goals, self.data)
-        self.evaluations += moves * self.problem.method.chains
+        self.evaluations += moves * self.problem.lanes_evaluated
         return state, reasons
 
     def _state(
@@ -241,7 +241,7 @@ class Batch:
             steps=int(accepted.steps),
             evaluations=int(self.evaluations[row]),
             acceptance_rate=float(rate.mean()),
-            stop_reason=reason.name,
+            stop_reason=self.jobs[row].limits.reason(reason).name,
             params=tuple(leaf[row] for leaf in kept["params"]),
         )
 

@@ -30,7 +30,7 @@ def sweep_fingerprint(
         key: The user's key.
     """
     parts = {"format": FORMAT, "key": shown(key)}
-    for name in ("steps", "target", "patience", "block"):
+    for name in ("steps", "target", "patience", "max_evaluations", "block"):
         parts[name] = shown(getattr(base, name))
     parts["repeats"] = str(plan.repeats)
     parts["configurations"] = f"{len(plan.values)}, {'a grid' if plan.grid else 'a list'}"

@@ -74,8 +74,10 @@ class Jobs:
             TypeError, ValueError: As ``anneal`` would with these settings.
         """
         given = settings.steps, settings.target, settings.patience
-        limits = as_limits(*given, record_every=NEVER, progress=False)
+        budget = {"max_evaluations": settings.max_evaluations}
+        limits = as_limits(*given, **budget, record_every=NEVER, progress=False)
         problem = self._problem(settings)
+        limits = problem.affordable(limits)
         bound, kind = self._bound(problem, limits.steps)
         parts = (problem.move, problem.data)
         kinds = [self._kind(part) for part in parts]

@@ -28,6 +28,7 @@ class Settings(NamedTuple):
     steps: Any
     target: Any
     patience: Any
+    max_evaluations: Any
     block: Any
 
 

@@ -47,6 +47,7 @@ def sweep(
     draws: int | None = None,
     target: float | None = None,
     patience: int | None = None,
+    max_evaluations: int | None = None,
     block: int | None = None,
     store: Any = None,
     progress: bool | None = None,
@@ -64,9 +65,10 @@ def sweep(
         key: Int seed, typed key or raw ``uint32`` key; folded.
         over: What is varied. A dict of dotted names and sequences of values is a grid, with
             ``draws`` one of functions ``key -> value``; a list of dicts lists configurations.
-            Names begin with ``method``, ``move``, ``args``, ``steps``, ``target``, ``patience`` or
-            ``block``, such as ``"method.cooling.start"``, ``"move.scale"`` or ``"args.0"``. A scale
-            that adapts makes no difference, with a warning: hold it, ``target_acceptance=None``.
+            Names begin with ``method``, ``move``, ``args``, ``steps``, ``target``, ``patience``,
+            ``max_evaluations`` or ``block``, such as ``"method.cooling.start"``, ``"move.scale"``
+            or ``"args.0"``. A scale that adapts makes no difference, with a warning: hold it,
+            ``target_acceptance=None``.
         args: Data, a tuple.
         method: As in :func:`anneal`.
         move: As in :func:`anneal`.
@@ -76,6 +78,7 @@ def sweep(
             ``fold_in(fold_in(key, c), 2**31 - 1 - i)``.
         target: Stop a run when its best energy is at or below this.
         patience: Stop a run when its best energy has not improved for so many steps.
+        max_evaluations: Stop a run before more evaluations of the energy than this.
         block: Chains per block.
         store: A directory: what is known is written there batch by batch as Zarr; called again with
             the same arguments the sweep goes on. ``xarray.open_zarr`` reads it meanwhile.
@@ -115,7 +118,7 @@ def sweep(
     folded, clock = users_key(key), Clock()
     plan = as_plan(over, draws, repeats, folded)
     method = users_object(as_method(method, params))
-    base = Settings(method, move, args, steps, target, patience, block)
+    base = Settings(method, move, args, steps, target, patience, max_evaluations, block)
     base = _with_natural_move(base, params, plan)
     require_known(list(plan.columns), base)
     jobs, errors = _jobs(Jobs(energy, params, folded, clock), base, plan)
