@@ -23,12 +23,12 @@ def memory(workload: Workload, starts: Any, driver: Any, state: Any, width: int)
         width: Chains in a block.
     """
     recorder, control = driver.recorder(state, 0), driver.control(state, 0, 0, 0, 1)
-    chunk = chunk_program(driver.setup).memory(state, recorder, driver.args, control)
+    chunk = chunk_program(driver.setup).memory(state, recorder, driver.data, control)
     block = jax.tree.map(lambda x: x[:width], starts)
     looped = jax.jit(functools.partial(energy_loop, workload.energy), donate_argnums=0)
     own = looped.lower(block, workload.args, 1).compile().memory_analysis().temp_size_in_bytes
     kept = chunk.argument_size_in_bytes + chunk.output_size_in_bytes - chunk.alias_size_in_bytes
-    kept -= bytes_of((recorder, driver.args))
+    kept -= bytes_of((recorder, driver.data))
     return (kept + chunk.temp_size_in_bytes - own) / bytes_of(starts)
 
 

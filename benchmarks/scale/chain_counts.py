@@ -65,7 +65,7 @@ def bytes_per_chain(load: Workload, result: ja.Result[Any]) -> float:
     """Return state and temporaries of the program that made a run, as the suite `step` counts."""
     method, move = annealing(load.chains), ja.moves.Gaussian(0.01)
     problem = Problem(load.energy, load.start, 0, load.args, method, move, None, None, Clock())
-    limits = as_limits(result.steps, None, None, None, result.steps, None, None, False)
+    limits = as_limits(result.steps, record_every=result.steps, progress=False)
     driver = problem.prepare(limits, Interruption())  # traces nothing anew, compiles nothing
     starts = result.chains.params
     multiple = memory(load, starts, driver, driver.template, problem.width)

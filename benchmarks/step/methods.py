@@ -71,7 +71,7 @@ def program_of(workload: Workload, starts: Any, method: Any, block: int | None) 
     params = ja.stacked(starts)
     problem = Problem(workload.energy, params, 0, workload.args, method, move, block, None, clock)
     never = 2**31 - 1
-    limits = as_limits(10**6, None, None, None, never, None, None, False)
+    limits = as_limits(10**6, record_every=never, progress=False)
     driver = problem.prepare(limits, Interruption())
     driver.compile_all()
     chains = problem.start(driver)
@@ -83,7 +83,7 @@ def program_of(workload: Workload, starts: Any, method: Any, block: int | None) 
     def moves(steps: int) -> None:
         first = int(carry[0].step)
         control = driver.control(carry[0], first, first + steps, never, never)
-        carry[0], carry[1], report = chunk(*carry, driver.args, control)
+        carry[0], carry[1], report = chunk(*carry, driver.data, control)
         jax.block_until_ready(report)
 
     return Program(moves, clock.compiling, block=block, memory=multiple)

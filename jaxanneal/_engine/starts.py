@@ -173,9 +173,13 @@ def drawn(start: Callable[[jax.Array], Parameters], key: jax.Array, chains: int)
 
 
 def _warn_of_one_draw(tree: Any) -> None:
-    """Warn of starts that are NumPy's alone: drawn once, they are the same for all chains."""
+    """Warn of starts that are NumPy's alone: drawn once, they are the same for all chains.
+
+    Zeros are no draw: who returns them wants them.
+    """
     leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
-    if leaves and all(isinstance(leaf, np.ndarray | np.generic) for leaf in leaves):
+    drawn_in_jax = any(not isinstance(leaf, np.ndarray | np.generic) for leaf in leaves)
+    if not drawn_in_jax and any(np.any(leaf) for leaf in leaves):
         warn(
             "params: all chains start at the same state, because NumPy is called once for all of "
             "them. Draw with jax.random from the key, or pass ja.stacked(starts), made outside."

@@ -35,7 +35,8 @@ class Result(Exports, Generic[Params]):
         diagnostics: Acceptance rates, step-size factors, non-finite counts, swap rates.
         stop_reason: Why the run stopped.
         steps: Moves per chain, earlier calls included.
-        evaluations: Energy evaluations, start, calibration and earlier calls included.
+        evaluations: Energy evaluations, start, calibration, padding of blocks and earlier calls
+            included.
         gradients: Gradient evaluations.
         seconds: Wall clock of this call without compilation.
         compile_seconds: Wall clock of tracing and compilation in this call, and of what comes

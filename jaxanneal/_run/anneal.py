@@ -96,7 +96,8 @@ def anneal(
         progress: Whether to show a bar; ``None``: on a terminal or in a notebook.
         checkpoint: ``ja.Checkpoint(directory)``: the run is saved there, and the same call goes on
             from the last save. A directory of another call is refused.
-        block: Chains per block, part of the run's identity; by default from backend and size.
+        block: Chains per block at most, part of the run's identity: blocks are of equal width. By
+            default from backend and size.
         sharding: A mesh or a sharding over the chain axis; by default the local devices, as many as
             there are blocks. It changes no number of the result.
 
