@@ -74,6 +74,12 @@ class Computation:
         return any("callback" in equation.primitive.name for equation in _equations(self._jaxpr))
 
     @property
+    def reads(self) -> list[bool]:
+        """Whether the outputs depend on each leaf of the inputs, as far as that is seen."""
+        live = _live(self._jaxpr, [True] * len(self._jaxpr.outvars))
+        return [variable in live for variable in self._jaxpr.invars]
+
+    @property
     def digest(self) -> str:
         """A text that tells it apart from others in every process, callbacks excepted."""
         return _digest(_ADDRESS.sub("", repr(self._form)).encode())
@@ -159,6 +165,25 @@ def _equations(jaxpr: Any) -> Iterator[Any]:
         yield equation
         for program in _programs(equation):
             yield from _equations(getattr(program, "jaxpr", program))
+
+
+def _live(jaxpr: Any, wanted: Sequence[bool]) -> set[Any]:
+    """Return the variables that some of the outputs of a jaxpr depend on, or callbacks in it."""
+    pairs = zip(jaxpr.outvars, wanted, strict=True)
+    live = {x for x, is_wanted in pairs if is_wanted and not isinstance(x, Literal)}
+    for equation in reversed(jaxpr.eqns):
+        needed = [variable in live for variable in equation.outvars]
+        if not (any(needed) or equation.effects):
+            continue
+        used, flags = equation.invars, [True] * len(equation.invars)
+        if equation.primitive.name == "jit":
+            inner = equation.params["jaxpr"].jaxpr
+            inside = _live(inner, needed)
+            flags = [variable in inside for variable in inner.invars]
+        live |= {
+            x for x, flag in zip(used, flags, strict=True) if flag and not isinstance(x, Literal)
+        }
+    return live
 
 
 def _hides(*jaxprs: Any) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxanneal._diagnostics.agreement import agreement_doubts
 from jaxanneal._diagnostics.check_ladder import broken, ladder_doubts, named
-from jaxanneal._diagnostics.check_moves import factor_doubts, still_doubts
+from jaxanneal._diagnostics.check_moves import factor_doubts, still_doubts, unread_doubts
 from jaxanneal._diagnostics.check_starts import noise_doubts
 from jaxanneal._diagnostics.remedies import keep_inside, ladder, move_less
 from jaxanneal._engine.history import Summary
@@ -126,7 +126,7 @@ def doubts(result: Any) -> list[str]:
     causes = causes or noise_doubts(result.state.begun, _coldest(result)[0])
     if not causes and result.stop_reason is not StopReason.TARGET:
         causes = agreement_doubts(result)
-    texts = causes + _rounding(result) + _lost(result)
+    texts = causes + unread_doubts(result) + _rounding(result) + _lost(result)
     records = int(np.count_nonzero(~np.asarray(result.history.warmup)))
     return texts + ladder_doubts(result.state.engine_state, result.diagnostics, records)
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxanneal._chain.computation import Traced
 from jaxanneal._chain.move import target_of
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._chain.prefix import per_parameter
@@ -48,6 +49,24 @@ def still_doubts(result: Any) -> list[str]:
     if begun is None or still is None or all_still:  # they moved, and are back where they began
         return []
     return _unmoved(state, begun, still, accepted * len(begun.lanes) / state.method.chains)
+
+
+def unread_doubts(result: Any) -> list[str]:
+    """Say so if the energy does not depend on a parameter that moves."""
+    traced, begun = result.state.energy, result.state.begun
+    if begun is None or not isinstance(traced, Traced):  # of a file
+        return []
+    one = begun.params.with_leaves(leaf[0] for leaf in begun.params.leaves)
+    free = _free(result.state.engine_state.given_move, one)
+    reads = traced.computation.reads[: len(one.leaves)]
+    places = zip(one.structure.paths(), reads, free, strict=True)
+    names = [path for path, is_read, moves in places if not is_read and np.any(moves)]
+    if not names or not any(reads):  # an energy that reads none never changes, which is told
+        return []
+    return [
+        f"the energy does not depend on {' and '.join(names)}: what the result says of it is noise."
+        " Let the energy use it, or hold it on purpose: with None in ja.moves.PerLeaf, or in args=."
+    ]
 
 
 def constant_energy(result: Any) -> float | None:

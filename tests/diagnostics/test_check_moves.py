@@ -201,3 +201,33 @@ def test_a_twin_that_takes_the_first_energy_for_all_is_caught(monkeypatch):
     )
     result = run(noisy(1.0), START_OF_NOISE, Gaussian(), steps=200)  # would raise its warning
     assert not any("noisy" in doubt for doubt in check.doubts(result))
+
+
+def of_one(p):
+    return jnp.sum(p["a"] ** 2)
+
+
+UNREAD = "the energy does not depend on params['b']: what the result says of it is noise. "
+
+
+@pytest.mark.parametrize("energy", [of_one, jax.jit(of_one)], ids=["plain", "jitted"])
+def test_a_parameter_that_the_energy_does_not_read_is_told(energy):
+    start = {"a": np.ones(2, np.float32), "b": np.zeros(2, np.float32)}
+    assert told(run(energy, start, Gaussian()), UNREAD, "None in ja.moves.PerLeaf")
+    held = run(energy, start, PerLeaf({"a": Gaussian(), "b": None}))
+    assert check.failures(held) + check.doubts(held) == []
+
+
+def test_what_goes_a_long_way_through_the_energy_is_read(monkeypatch):
+    def winding(p):
+        def step(carry, x):
+            return jax.lax.cond(x > 0, lambda c: c + p["b"][0], lambda c: c, carry), x
+
+        total, _ = jax.lax.scan(step, jnp.sum(p["a"] ** 2), jnp.arange(3.0))
+        return total**2
+
+    start = {"a": np.ones(2, np.float32), "b": np.zeros(2, np.float32)}
+    result = run(winding, start, Gaussian())
+    assert all(result.state.energy.computation.reads)
+    monkeypatch.setattr("jaxanneal._chain.computation._live", lambda jaxpr, wanted: set())
+    assert not any(result.state.energy.computation.reads)
