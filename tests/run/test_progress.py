@@ -101,7 +101,7 @@ def drawn(columns, monkeypatch, **settings):
     monkeypatch.setattr(sys, "stderr", terminal)
     with RunBar(100, None) as bar:
         bar.bar.dynamic_ncols = lambda file: (columns, 24)
-        bar.begin(0, 0.0)
+        bar.begin(0, 0.0, 100)
         for step in (1, 50, 100):
             bar.bar.last_print_t -= 1.0  # each update comes a second after the last
             bar.update(progress(step, **settings))
@@ -184,7 +184,7 @@ def logged(hours, capsys):
     with RunBar(10**9, True) as bar:
         bar.bar._time = lambda: clock[0]
         bar.bar.start_t = bar.bar.last_print_t = 0.0
-        bar.begin(0, 0.0)
+        bar.begin(0, 0.0, 100)
         for half_second in range(1, int(7200 * hours) + 1):
             clock[0] = half_second / 2
             bar.update(progress(half_second, 10**9, clock[0], 1000 * half_second))
@@ -209,7 +209,7 @@ def timed_law(bar_of, capsys):
         with bar_of(100, True, 10.0) as bar:
             bar.bar._time = lambda clock=clock: clock[0]
             bar.bar.start_t = bar.bar.last_print_t = 0.0
-            bar.begin(0, 0.0)
+            bar.begin(0, 0.0, 100)
             clock[0] = seconds
             bar.update(progress(step, seconds=seconds))
         shown = capsys.readouterr().err
@@ -227,7 +227,7 @@ def test_calibration_takes_its_share_of_the_time_but_is_no_speed(capsys):
     with RunBar(100, True, 10.0) as bar:
         bar.bar._time = lambda: clock[0]
         bar.bar.start_t = bar.bar.last_print_t = 0.0
-        bar.begin(0, 5.0)
+        bar.begin(0, 5.0, 100)
         clock[0] = 1.0
         bar.update(progress(1, seconds=6.0))
     assert "anneal:  60% 1/100 [00:01<00:04]" in capsys.readouterr().err
@@ -242,7 +242,7 @@ def test_a_run_that_time_ends_shows_that_it_is_over(capsys):
 
 def test_speed_leaves_out_what_earlier_calls_evaluated(capsys):
     with RunBar(100, True) as bar:
-        bar.begin(1_000_000, 3.0)
+        bar.begin(1_000_000, 3.0, 100)
         bar.update(progress(100, seconds=5.0, evaluations=1_002_000))
     assert "1.00k eval/s" in capsys.readouterr().err
 

@@ -24,6 +24,7 @@ BASE = Settings(
     steps=10,
     target=None,
     patience=None,
+    max_evaluations=None,
     block=None,
 )
 
