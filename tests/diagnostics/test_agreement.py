@@ -86,6 +86,7 @@ def test_a_check_that_takes_all_chains_for_agreeing_is_caught():
         disagreement_law(1, 1)
 
 
+@pytest.mark.slow
 def test_ladders_agree_by_their_best_replica():
     method = ja.ParallelTempering(temperatures=[1e-3, 1e-2, 1e-1], ladders=4, swap_every=5)
     start = np.ones(DIMENSIONS, np.float32)
@@ -115,6 +116,7 @@ def test_a_target_that_was_reached_is_enough_whoever_reached_it():
     assert not any("do not agree" in doubt for doubt in check.doubts(reached))
 
 
+@pytest.mark.slow
 def test_a_summary_over_chains_and_a_single_record_tell_it_too(monkeypatch):
     one = settled(16, 2000, record_every=2000)
     assert 0.5 < agreement(one).within / (DIMENSIONS * END / 2) < 1.5
@@ -145,6 +147,7 @@ def test_chains_of_a_method_of_ones_own_are_judged_at_their_own_temperatures():
     assert agreement(result).agreeing == 5 and not check.doubts(result)
 
 
+@pytest.mark.slow
 def test_a_mixed_move_that_cannot_refine_is_told_to_polish_which_does():
     """At the bottom of its switches every step flips one, and is refused with its small steps."""
 

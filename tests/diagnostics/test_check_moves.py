@@ -78,8 +78,12 @@ def test_a_check_that_sees_no_starts_misses_the_parameter(monkeypatch):
     ("start", "move"),
     [
         (TREE, PerLeaf({"a": Gaussian(), "b": None, "s": Flip()})),
-        (TREE, PerLeaf({"a": Gaussian(), "b": Gaussian(0.0), "s": Flip()})),
-        (TREE, None),
+        pytest.param(
+            TREE,
+            PerLeaf({"a": Gaussian(), "b": Gaussian(0.0), "s": Flip()}),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(TREE, None, marks=pytest.mark.slow),
     ],
     ids=["None in PerLeaf", "a scale of 0", "a discrete leaf that is back where it began"],
 )
@@ -87,6 +91,7 @@ def test_what_is_held_on_purpose_or_came_back_is_not_told(start, move):
     assert not check.doubts(run(of_tree, start, move))
 
 
+@pytest.mark.slow
 def test_ties_at_the_bottom_of_a_discrete_energy_are_not_called_constant():
     """From the optimum, all that is accepted are ties; what is refused had another energy."""
     energy = lambda k: jnp.maximum(jnp.abs(k[0]) - 1, 0).astype(jnp.float32)  # noqa: E731
@@ -122,6 +127,7 @@ def test_a_look_back_is_kept_in_files_and_by_calls_that_go_on(tmp_path):
     assert told(again, "params['b']")
 
 
+@pytest.mark.slow
 def test_a_step_size_that_nothing_stops_is_told_with_how_far_it_led():
     """Far out nothing changes, as with the 0-1 error of a network; in a box nothing is wrong."""
     flat = lambda x: jnp.where(jnp.all(jnp.abs(x) < 1), 0.0, -1.0)  # noqa: E731
@@ -139,6 +145,7 @@ def test_a_step_size_that_nothing_is_small_enough_for_is_told():
     assert any("lower limit, 1e-10" in x and "Make its scale much smaller" in x for x in found)
 
 
+@pytest.mark.slow
 def test_the_summary_shows_a_factor_only_for_moves_that_have_one():
     flips = run(lambda s: jnp.sum(s).astype(float), np.ones(3, bool))
     assert "step-size factor" not in flips.summary()
@@ -174,6 +181,7 @@ def test_noise_is_told_before_the_first_move_and_by_check():
     assert not any("do not agree" in doubt for doubt in check.doubts(result))  # noise is why
 
 
+@pytest.mark.slow
 def test_a_noise_below_every_temperature_and_a_single_chain_are_not_told():
     result = run(noisy(1e-4), START_OF_NOISE, Gaussian(), steps=200)
     assert check_starts.spread_of_one_state(result.state.begun) > 0
@@ -210,8 +218,8 @@ def of_one(p):
 UNREAD = "the energy does not depend on params['b']: what the result says of it is noise. "
 
 
-@pytest.mark.parametrize("energy", [of_one, jax.jit(of_one)], ids=["plain", "jitted"])
-def test_a_parameter_that_the_energy_does_not_read_is_told(energy):
+def test_a_parameter_that_the_energy_does_not_read_is_told():
+    energy = jax.jit(of_one)
     start = {"a": np.ones(2, np.float32), "b": np.zeros(2, np.float32)}
     assert told(run(energy, start, Gaussian()), UNREAD, "None in ja.moves.PerLeaf")
     held = run(energy, start, PerLeaf({"a": Gaussian(), "b": None}))

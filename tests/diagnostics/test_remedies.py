@@ -145,7 +145,12 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
+# Each makes two runs of a program of its own; a few stand for all where time counts.
+QUICK = ("stuck", "not finite", "disagreement")
+NAMES = [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in CASES]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_remedy_makes_the_run_better(name):
     phrase, count, of, measure = CASES[name]
     before = run(of)
@@ -172,6 +177,7 @@ def test_a_ladder_of_ones_own_keeps_its_ends():
     np.testing.assert_allclose(after.diagnostics.mean_energy[0], 0.1, rtol=0.1)  # d T / 2
 
 
+@pytest.mark.slow
 def test_steps_to_make_bring_a_ladder_that_still_falls_nearer_to_rest():
     method = ja.ParallelTempering(**ladder(0.1, 0.4, 4, warmup=0))
     far = np.full(2, 300.0, np.float32)

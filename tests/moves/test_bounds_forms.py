@@ -141,6 +141,7 @@ def test_numbers_in_a_list_are_the_scale_of_an_array():
         ja.moves.Uniform([0.1, 0.2]).propose(jax.random.key(1), THREE, 1.0)
 
 
+@pytest.mark.slow
 def test_pairs_of_a_branch_and_of_stacked_starts_also_from_a_file(tmp_path):
     move = ja.moves.PerLeaf({"v": ja.moves.Uniform(9.0, [(0, 1), (5, 6), (-2, 0)]), "b": None})
     start = {"v": np.tile(np.float32([0.5, 5.5, -1.0]), (4, 1)), "b": np.zeros(4)}

@@ -64,7 +64,9 @@ def about_the_far_wall(start, step, lower, upper):
     return jnp.where(both, jnp.clip(folded, lower, upper), start + step)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, pytest.param(jnp.float64, id="double")])
+@pytest.mark.parametrize(
+    "dtype", [jnp.float32, pytest.param(jnp.float64, id="double", marks=pytest.mark.slow)]
+)
 def test_reflection_changes_no_bit_inside_and_the_twin_about_the_far_wall_does(dtype):
     with enable_x64(dtype == jnp.float64):
         reflection_law(reflect, dtype)

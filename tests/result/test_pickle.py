@@ -62,7 +62,11 @@ def travelled_law(result, again):
 LADDER = ja.ParallelTempering(temperatures=[0.1, 1.0], warmup=10)
 
 
-@pytest.mark.parametrize("method", [COOLED, LADDER], ids=["annealing", "tempering"])
+@pytest.mark.parametrize(
+    "method",
+    [COOLED, pytest.param(LADDER, marks=pytest.mark.slow)],
+    ids=["annealing", "tempering"],
+)
 @pytest.mark.parametrize("travel", ["pickle", "copy", "deepcopy"])
 def test_a_result_of_a_lambda_travels_and_goes_on(method, travel):
     ways = {"pickle": lambda x: pickle.loads(pickle.dumps(x)), "copy": copy.copy}
@@ -102,7 +106,12 @@ FALLING = lambda step: 0.9**step  # noqa: E731
 ASKED = [
     ({"move": Shaken()}, "move", "Shaken"),
     ({"move": shake}, "move", "<lambda>"),
-    ({"method": ja.SimulatedAnnealing(4, FALLING)}, "method", "<lambda>"),
+    pytest.param(
+        {"method": ja.SimulatedAnnealing(4, FALLING)},
+        "method",
+        "<lambda>",
+        marks=pytest.mark.slow,
+    ),
 ]
 
 

@@ -72,7 +72,10 @@ MADE = {
 }
 
 
-@pytest.mark.parametrize("name", MADE)
+NAMES = [pytest.param(n, marks=[pytest.mark.slow] * (n == "tempering")) for n in MADE]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_evaluation_is_counted(name):
     counted_law(MADE[name])
 
@@ -150,7 +153,11 @@ def test_a_run_with_a_budget_goes_on_from_its_checkpoint(tmp_path):
         run(annealing(4), steps=999, **settings | {"max_evaluations": 200})
 
 
-@pytest.mark.parametrize("cooling", [COOLED, None], ids=["given", "calibrated"])
+@pytest.mark.parametrize(
+    "cooling",
+    [pytest.param(COOLED, marks=pytest.mark.slow), None],
+    ids=["given", "calibrated"],
+)
 def test_runs_of_a_sweep_keep_the_same_budget(cooling):
     pytest.importorskip("xarray")
     method = annealing(7, cooling)

@@ -45,7 +45,9 @@ def best_states_law(seen):
     assert len(set(energies)) > 2
 
 
-@pytest.mark.parametrize("block", [6, 3])  # of two blocks each has a device, where there are two
+@pytest.mark.parametrize(
+    "block", [pytest.param(6, marks=pytest.mark.slow), 3]
+)  # of two blocks each has a device, where there are two
 def test_the_best_state_of_a_look_is_that_of_its_moment(block, monkeypatch):
     eager(monkeypatch)
     seen = []

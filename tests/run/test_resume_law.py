@@ -113,6 +113,7 @@ def test_chains_of_annealing_and_what_is_saved_count_from_there_too(tmp_path):
         np.testing.assert_allclose(one.diagnostics.acceptance_rate, total, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_ladder_that_still_warms_up_forgets_what_it_saw_of_other_temperatures():
     adapts = {"ladders": 8, "swap_every": 5, "warmup": 4000}
     before = first(steps=300, method=ParallelTempering(temperatures=LADDER, **adapts))
