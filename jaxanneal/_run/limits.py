@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxanneal._checks import count, real, refusal, seconds
+from jaxanneal._checks import count, real, refusal, seconds, shown
 from jaxanneal._methods.protocol import NEVER
 
 
@@ -54,9 +54,9 @@ def as_limits(
         raise ValueError(refusal("steps", f"less than {NEVER}", steps, "Continue from the state."))
     for name, function in (("observe", observe), ("callback", callback)):
         if function is not None and not callable(function):
-            raise TypeError(refusal(name, "a function", repr(function), "Leave it out."))
+            raise TypeError(refusal(name, "a function", shown(function), "Leave it out."))
     if progress is not None and not isinstance(progress, bool | np.bool_):
-        raise TypeError(refusal("progress", "True, False or None", repr(progress), "Use None."))
+        raise TypeError(refusal("progress", "True, False or None", shown(progress), "Use None."))
     if target is not None:
         target = real("target", target, "an energy, not NaN", "Leave it out for no limit.")
     if patience is not None:
