@@ -4,6 +4,7 @@ import contextlib
 import contextvars
 import os
 import pathlib
+import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,10 +16,29 @@ from jax.core import Tracer
 from jax.extend import core
 from jax.typing import ArrayLike
 
+# How Python shows what has no words of its own: by where it lies in memory.
+_OBJECT = re.compile(r"<(?:[\w.]|<locals>)*?(\w+) object at 0x[0-9a-fA-F]+>")
+_NAME = r"(?:[\w.]|<locals>)*?(\w+|<lambda>)"
+_FUNCTION = re.compile(rf"<(?:bound )?(function|method) {_NAME} at 0x\w+>")
+_CLASS = re.compile(rf"<class '{_NAME}'>")
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
 
 def refusal(path: str, expected: str, got: object, remedy: str) -> str:
     """Return the text of every refusal: path, expected, got, remedy."""
-    return f"{path}: expected {expected}, got {got}. {remedy}"
+    return in_words(f"{path}: expected {expected}, got {got}. {remedy}")
+
+
+def in_words(text: str) -> str:
+    """Return a text without addresses, which say nothing and differ from process to process."""
+    text = _CLASS.sub(r"the class \1", _OBJECT.sub(r"an object of class \1", text))
+    return _ADDRESS.sub("", _FUNCTION.sub(r"the \1 \2", text))
+
+
+def shown(value: Any) -> str:
+    """Return a value as a refusal shows it."""
+    text = in_words(repr(value))
+    return text if len(text) <= 200 else text[:200] + "..."
 
 
 def host_array(value: Any, dtype: Any = None) -> Any:
@@ -86,7 +106,7 @@ def number(
         if array.dtype.kind == "b" or not known:
             raise TypeError
     except (TypeError, ValueError):
-        raise TypeError(refusal(path, expected, repr(value), remedy)) from None
+        raise TypeError(refusal(path, expected, shown(value), remedy)) from None
     exact = array.astype(np.float64)
     with np.errstate(over="ignore"):
         kept = exact if dtype is int else exact.astype(jax.dtypes.canonicalize_dtype(dtype))
@@ -99,7 +119,7 @@ def number(
 
 def positive(path: str, value: ArrayLike, remedy: str, scalar: bool = False) -> jax.Array:
     """Return ``value`` as a float array of finite numbers > 0."""
-    valid = lambda x: np.isfinite(x) & (x > 0)  # noqa: E731
+    valid = lambda x: np.isfinite(x) & (x > 0) if x.size else False  # noqa: E731
     return number(path, value, "finite values > 0", valid, remedy, scalar=scalar)
 
 
@@ -110,22 +130,30 @@ def at_least_one(path: str, value: ArrayLike, remedy: str) -> jax.Array:
     return number(path, value, expected, valid, remedy, int, scalar=True).astype(jnp.int32)
 
 
-def count(path: str, value: Any, minimum: int, remedy: str) -> int:
-    """Return a static count as a Python integer of at least ``minimum``."""
+# Of what lies in arrays there are no more than 32 bits count.
+MOST = 2**31 - 1
+
+
+def count(path: str, value: Any, minimum: int, remedy: str, most: int | None = None) -> int:
+    """Return a static count as a Python integer of at least ``minimum``, and no more than most."""
     expected = f"an integer >= {minimum}"
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise TypeError(refusal(path, expected, repr(value), remedy))
+        raise TypeError(refusal(path, expected, shown(value), remedy))
     if value < minimum:
         raise ValueError(refusal(path, expected, value, remedy))
+    if most is not None and value > most:
+        raise ValueError(refusal(path, f"an integer <= {most}", value, remedy))
     return int(value)
 
 
-def as_directory(path: str, value: Any, remedy: str) -> pathlib.Path:
-    """Return the path of a directory, or refuse what is none."""
+def as_path(path: str, value: Any, remedy: str) -> pathlib.Path:
+    """Return the path of a file or directory, or refuse what is none."""
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
-        raise TypeError(refusal(path, "a path", repr(value), "Pass it as text or a pathlib.Path."))
+        raise TypeError(refusal(path, "a path", shown(value), "Pass it as text or a pathlib.Path."))
     if not os.fspath(value):
         raise ValueError(refusal(path, "a path", "an empty text", remedy))
+    if "\0" in os.fspath(value):
+        raise ValueError(refusal(path, "a path", shown(value), "Leave out the zero character."))
     return pathlib.Path(value)
 
 
@@ -136,7 +164,7 @@ def real(path: str, value: Any, expected: str, remedy: str) -> float:
             raise TypeError
         number = float(value)
     except (TypeError, ValueError):
-        raise TypeError(refusal(path, expected, repr(value), remedy)) from None
+        raise TypeError(refusal(path, expected, shown(value), remedy)) from None
     if np.isnan(number):
         raise ValueError(refusal(path, expected, value, remedy))
     return number

@@ -25,7 +25,8 @@ _START = "Try the typical energy change of a move, or ja.calibrate(energy, param
 def _bound_steps(path: str, steps: ArrayLike | None) -> jax.Array | None:
     if steps is None:
         return None
-    return number(path, steps, "a number >= 1", lambda x: np.isfinite(x) & (x >= 1), _STEPS)
+    valid = lambda x: np.isfinite(x) & (x >= 1) if x.size else False  # noqa: E731
+    return number(path, steps, "a number >= 1", valid, _STEPS)
 
 
 def _done(schedule: Any, step: ArrayLike) -> jax.Array:
@@ -117,7 +118,7 @@ class Linear:
     steps: jax.Array | None
 
     def __init__(self, start: ArrayLike, end: ArrayLike, steps: ArrayLike | None = None):
-        valid = lambda x: np.isfinite(x) & (x >= 0)  # noqa: E731
+        valid = lambda x: np.isfinite(x) & (x >= 0) if x.size else False  # noqa: E731
         vars(self).update(
             start=positive("Linear.start", start, _START),
             end=number("Linear.end", end, "finite values >= 0", valid, "Use 0 for a greedy end."),

@@ -6,6 +6,7 @@ import signal
 import chex
 import jax
 import pytest
+import wording
 from laws import enable_x64
 
 from jaxanneal._run import interrupt
@@ -19,6 +20,18 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 def fresh_trace_counter():
     """Forget traces of other tests: chex shares a counter between functions of equal source."""
     chex.clear_trace_counter()
+
+
+wording.record_texts()
+
+
+@pytest.fixture(autouse=True)
+def users_words():
+    """Fail a test that provoked a text in other words than a user's."""
+    wording.TEXTS.clear()
+    yield
+    foreign = wording.foreign_texts()
+    assert not foreign, foreign
 
 
 @pytest.fixture(autouse=True)

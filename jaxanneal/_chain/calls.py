@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from jaxanneal._checks import refusal
+from jaxanneal._checks import in_words, refusal
 
 _UNTRACEABLE = (
     jax.errors.ConcretizationTypeError,
@@ -51,6 +51,11 @@ _INPUTS: dict[str, tuple[tuple[str, ...], str]] = {
     "callback": (
         ("progress",),
         "It gets how far the run is, on the host, and returns True to stop it.",
+    ),
+    "optimizer.init": (("params",), "It is an optax optimiser, such as optax.adam(1e-2)."),
+    "optimizer.update": (
+        ("updates", "state", "params"),
+        "It is an optax optimiser, such as optax.adam(1e-2).",
     ),
     "over": (("key",), "With draws= it draws one value with jax.random."),
 }
@@ -147,18 +152,37 @@ def describe(value: Any) -> str:
     return type(value).__name__
 
 
-class _Word(str):
-    """A text that stands without quotes in a tree that is shown."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
+def name_of(value: Any) -> str:
+    """Return the name of a function, or of the class of an object."""
+    return getattr(value, "__name__", type(value).__name__)
 
 
-def outline(tree: Any) -> str:
-    """Return a tree with dtypes and shapes in place of its arrays."""
-    return repr(jax.tree.map(lambda leaf: _Word(describe(leaf)), tree))
+def outline(tree: Any, leaf: Callable[[Any], str] = describe) -> str:
+    """Return a tree in the user's words, with dtypes and shapes in place of its arrays.
+
+    Args:
+        tree: Any tree, of nodes of any class.
+        leaf: Returns what stands for a leaf.
+    """
+    if tree is None:
+        return "None"
+    # One level at a time as JAX sees it: a node may give its children any names, or none.
+    nodes = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda x: x is not tree)[0]
+    if len(nodes) == 1 and nodes[0][1] is tree:
+        return leaf(tree)
+    if hasattr(tree, "__name__"):  # stands for a function or an object of the user's
+        return tree.__name__
+    if not nodes and type(tree) not in (dict, list, tuple):
+        return in_words(repr(tree))
+    parts = [(jax.tree_util.keystr(path, simple=True), outline(x, leaf)) for path, x in nodes]
+    if type(tree) is dict:
+        keys = (path[0].key for path, _ in nodes)
+        return f"{{{', '.join(f'{key!r}: {x}' for key, (_, x) in zip(keys, parts, strict=True))}}}"
+    if type(tree) in (list, tuple):
+        inside = ", ".join(x for _, x in parts)
+        comma = "," if type(tree) is tuple and len(parts) == 1 else ""
+        return f"[{inside}]" if type(tree) is list else f"({inside}{comma})"
+    return f"{type(tree).__name__}({', '.join(f'{name}={x}' for name, x in parts)})"
 
 
 def _is_ours(function: Any) -> bool:

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxanneal._chain import keys
 from jaxanneal._chain.callbacks import callback_errors
 from jaxanneal._chain.calls import describe
-from jaxanneal._chain.energy import as_args, evaluate
+from jaxanneal._chain.energy import as_args, as_array, evaluate
 from jaxanneal._chain.move import Move, as_move, propose
 from jaxanneal._chain.parameters import Parameters, require_some
 from jaxanneal._checks import number, refusal
@@ -219,6 +219,9 @@ def annealing_step(
     data = as_args(args)
     value_of = lambda new: evaluate(energy, new.tree, data)  # noqa: E731
     inputs = (keys.as_key(key), chain, as_temperature(temperature))
+    valid = lambda x: np.isfinite(x) & (x >= 0)  # noqa: E731
+    expected, remedy = "a finite number >= 0", "Use 1.0 for the move as it is."
+    factor = number("factor", factor, expected, valid, remedy, scalar=True)
     with callback_errors():
         chain, info, _ = transition(*inputs, value_of, as_move(move), factor)
     return chain, info
@@ -309,11 +312,9 @@ def accept(
     (1970).
     """
     temperature = as_temperature(temperature)
-    delta, temperature, hastings = _as_floats(delta_energy, temperature, log_hastings)
-    for path, value in (("delta_energy", delta), ("log_hastings", hastings)):
-        if value.shape != ():
-            remedy = "One key decides once: use jax.vmap over keys and numbers."
-            raise ValueError(refusal(path, "a scalar", describe(value), remedy))
+    given = (("delta_energy", delta_energy), ("log_hastings", log_hastings))
+    delta, hastings = (_as_real(path, value) for path, value in given)
+    delta, temperature, hastings = _as_floats(delta, temperature, hastings)
     uniform = jax.random.uniform(keys.as_key(key), dtype=delta.dtype)
     return (delta < jnp.inf) & (jnp.log1p(-uniform) * temperature <= temperature * hastings - delta)
 
@@ -326,6 +327,20 @@ def as_temperature(temperature: ArrayLike) -> jax.Array:
     array = number("temperature", temperature, expected, valid, remedy)
     if array.shape != ():
         raise ValueError(refusal("temperature", expected, describe(array), remedy))
+    return array
+
+
+def _as_real(path: str, value: Any) -> jax.Array:
+    """Return one real number, not necessarily finite."""
+    array = as_array(value)
+    if array is None or not any(
+        jnp.issubdtype(array.dtype, x) for x in (jnp.floating, jnp.integer)
+    ):
+        got = describe(value if array is None else array)
+        raise TypeError(refusal(path, "a real number", got, "Pass a float."))
+    if array.shape != ():
+        remedy = "One key decides once: use jax.vmap over keys and numbers."
+        raise ValueError(refusal(path, "a scalar", describe(array), remedy))
     return array
 
 

@@ -32,12 +32,16 @@ def real_scalar(name: str, value: Any) -> jax.Array:
     if array is None:
         shown = outline(value)
         remedy = f"Return the {name} alone; record the rest with observe=."
+        if len(leaves) == 1 and leaves[0] is value:
+            remedy = "Return a number that JAX holds, made with jax.numpy."
         raise TypeError(refusal(name, expected, shown, remedy))
     if array.shape != ():
         remedy = "Reduce it, for example with jnp.mean or jnp.sum; chains are batched for you."
         raise TypeError(refusal(name, expected, describe(array), remedy))
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise TypeError(refusal(name, expected, describe(array), "Take its modulus or real part."))
+    if jnp.issubdtype(array.dtype, jax.dtypes.extended):
+        raise TypeError(refusal(name, expected, describe(array), "A key is no number."))
     if not jnp.issubdtype(array.dtype, jnp.floating):
         return array.astype(float)
     dtype = jnp.float64 if array.dtype == jnp.float64 else jnp.float32
@@ -48,7 +52,7 @@ def as_array(value: Any) -> jax.Array | None:
     """Return a value as an array, ``None`` where JAX has none for it."""
     try:
         return jnp.asarray(native(value))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

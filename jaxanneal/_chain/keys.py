@@ -13,9 +13,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxanneal._chain.generator import IMPLEMENTATION, from_words
-from jaxanneal._checks import refusal
+from jaxanneal._checks import refusal, shown
 
 # Purposes, folded into the run key first: one stream for each kind of draw.
 MOVE, EXCHANGE, START, CALIBRATION = range(4)
@@ -40,14 +41,14 @@ def as_key(key: Any) -> jax.Array:
         TypeError: ``key`` is none of the three, or a batch of keys.
         ValueError: A seed does not fit 64 bits.
     """
-    expected = "an int seed, a typed JAX key or a raw uint32 key"
+    expected, key = "an int seed, a typed JAX key or a raw uint32 key", as_seed(key)
     remedy = "Pass key=0 or key=jax.random.key(0)."
     if isinstance(key, int | np.integer) and not isinstance(key, bool):
         if not -(2**63) <= int(key) < 2**63:
             raise ValueError(refusal("key", "a seed of at most 64 bits", key, remedy))
         return _of_words(seed_words(key))
     if not isinstance(key, jax.Array | np.ndarray):
-        raise TypeError(refusal("key", expected, repr(key), remedy))
+        raise TypeError(refusal("key", expected, shown(key), remedy))
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         if key.dtype != jnp.uint32 or key.shape != (2,):
             raise TypeError(refusal("key", expected, f"{key.dtype}{list(key.shape)}", remedy))
@@ -64,6 +65,13 @@ def as_key(key: Any) -> jax.Array:
     # Its name too: keys of two kinds with the same words are different keys.
     name = np.array([zlib.crc32(str(kind).encode())], np.uint32)
     return _of_words(jnp.concatenate([name, words]))
+
+
+def as_seed(key: Any) -> Any:
+    """Return a seed that is an array of no axes as a number, and any other key as it is."""
+    is_array = isinstance(key, jax.Array | np.ndarray) and not isinstance(key, Tracer)
+    is_seed = is_array and key.shape == () and jnp.issubdtype(key.dtype, jnp.integer)
+    return np.asarray(key)[()] if is_seed else key
 
 
 def seed_words(seed: int | np.integer) -> np.ndarray:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxanneal._chain import keys
+from jaxanneal._chain.calls import name_of
 from jaxanneal._chain.computation import Traced, batchable, trace
 from jaxanneal._chain.move import (
     Move,
@@ -69,9 +70,7 @@ class OwnMove:
 
     @property
     def __name__(self) -> str:
-        given = as_given(self)
-        given = getattr(given, "function", getattr(given, "move", given))
-        return getattr(given, "__name__", type(given).__name__)
+        return name_of(as_given(self))
 
 
 def as_given(move: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxanneal._chain.calls import annotate, rebuilding
 from jaxanneal._chain.opaque import holds_tracers, paths_inside, remedy_for
-from jaxanneal._checks import native, refusal
+from jaxanneal._checks import native, refusal, shown
 from jaxanneal._warn import warn as warn_user
 
 _NAMED = 4  # arrays of an object that a warning names
@@ -211,12 +211,28 @@ class Parameters:
         return cls(tuple(leaves), structure)
 
 
+def require_users(params: Any) -> None:
+    """Refuse an object of the library in the place of parameters: its own numbers would move.
+
+    Raises:
+        TypeError: With what to pass.
+    """
+    kind = type(params)
+    if kind.__module__.partition(".")[0] == "jaxanneal" and not isinstance(params, Parameters):
+        remedy = "Pass arrays of your own; of a chain or a result its params."
+        got = f"an object of the library, {kind.__name__}"
+        if kind.__module__.startswith("jaxanneal._result"):
+            got, remedy = "the state of a run", "Pass it as state= to go on from it."
+        raise TypeError(refusal("params", "a tree of parameters", got, remedy))
+
+
 def require_some(parameters: Parameters, params: Any) -> None:
     """Refuse a tree without parameters, ``params`` as the user passed it.
 
     Raises:
         TypeError: With what is held fixed in their place.
     """
+    require_users(params)
     if any(leaf.size for leaf in parameters.leaves):
         return
     fixed = [leaf for _, leaf in parameters.structure.fixed]
@@ -226,12 +242,6 @@ def require_some(parameters: Parameters, params: Any) -> None:
         kind = type(opaque[0]).__name__
         remedy = f"JAX does not know the class {kind}, and holds it fixed. {remedy_for(opaque[0])}"
     raise TypeError(refusal("params", "at least one parameter", shown(params), remedy))
-
-
-def shown(tree: Any) -> str:
-    """Return a tree as a refusal shows it."""
-    text = repr(tree)
-    return text if len(text) <= 200 else text[:200] + "..."
 
 
 def _tell(path: str, leaf: Any, beside: bool) -> None:
@@ -259,16 +269,32 @@ def require_kind(params: Any, kind: Any, expected: str, remedy: str) -> Paramete
 
 
 def _array(path: str, leaf: Any) -> jax.Array:
-    leaf = native(leaf)
+    leaf = native(_unmasked(path, leaf))
     dtype = leaf.dtype
     kind = "V" if jnp.issubdtype(dtype, jax.dtypes.extended) else np.dtype(dtype).kind
     if kind not in _NUMBER and not jnp.issubdtype(dtype, jnp.floating):
         expected = "a floating, integer or bool array"
-        remedy = "Split complex numbers into two real leaves; pass keys and text through args."
+        remedy = "Pass what is no number through args, or leave it out."
+        if jnp.issubdtype(dtype, jax.dtypes.prng_key):
+            remedy = "A key cannot be annealed: pass it through args, or key= for the run's own."
+        elif kind == "c":
+            remedy = "Split complex numbers into two real leaves."
+        elif kind in "USO":
+            remedy = "Convert text to indices and objects to numbers, or pass them through args."
         raise TypeError(refusal(path, expected, f"{dtype}{list(np.shape(leaf))}", remedy))
     array = jnp.asarray(leaf)
     _require_fitting(path, leaf, array.dtype)
     return jax.lax.convert_element_type(array, array.dtype)  # drops a weak type
+
+
+def _unmasked(path: str, leaf: Any) -> Any:
+    """Return an array without a mask, or refuse one with masked entries."""
+    if not isinstance(leaf, np.ma.MaskedArray):
+        return leaf
+    if np.ma.is_masked(leaf):
+        remedy = "Pass leaf.filled(value), or leave the masked entries out."
+        raise TypeError(refusal(path, "an array without a mask", "a masked one", remedy))
+    return leaf.data
 
 
 def _require_fitting(path: str, leaf: Any, dtype: Any) -> None:
@@ -308,7 +334,8 @@ def _in_module(tree: Any, path: tuple[Any, ...]) -> bool:
 
 def _as_data(path: Any, leaf: Any) -> jax.Array:
     """Return an array or number of the data, or refuse what JAX has no dtype for."""
-    leaf, where = native(leaf), "args" + jax.tree_util.keystr(path)
+    where = "args" + jax.tree_util.keystr(path)
+    leaf = native(_unmasked(where, leaf))
     try:
         array = jnp.asarray(leaf)
     except (TypeError, ValueError, OverflowError) as error:

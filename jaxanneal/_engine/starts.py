@@ -13,8 +13,8 @@ from jaxanneal._chain.calls import describe, traced
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.computation import Traced, batchable, trace
 from jaxanneal._chain.move import Move, check_of
-from jaxanneal._chain.parameters import Parameters, require_some, shown
-from jaxanneal._checks import refusal
+from jaxanneal._chain.parameters import Parameters, require_some
+from jaxanneal._checks import refusal, shown
 from jaxanneal._engine.sharding import fetch, take
 from jaxanneal._settings import known_settings
 from jaxanneal._warn import warn
@@ -25,6 +25,12 @@ class Stacked:
 
     def __init__(self, tree: Any):
         self.tree = tree
+
+    def __repr__(self) -> str:
+        return f"ja.stacked({self.tree!r})"
+
+
+Stacked.__name__ = "ja.stacked"  # as users know it
 
 
 @known_settings
@@ -158,7 +164,9 @@ def start_of(initialiser: Any, key: jax.Array, chains: int) -> Parameters:
     tree = traced("params", initialiser, key, remedy=remedy)
     if chains > 1:
         _warn_of_one_draw(tree)
-    return Parameters.of(tree, warn=True)
+    start = Parameters.of(tree, warn=True)
+    require_some(start, tree)
+    return start
 
 
 def traced_start(initialiser: Any, key: jax.Array, chains: int) -> Traced:

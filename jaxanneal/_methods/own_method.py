@@ -23,7 +23,7 @@ from jaxanneal._chain.calls import describe, traced
 from jaxanneal._chain.computation import Traced, trace
 from jaxanneal._chain.energy import as_array
 from jaxanneal._chain.parameters import Parameters
-from jaxanneal._checks import at_least_one, count, refusal, strong
+from jaxanneal._checks import MOST, at_least_one, count, refusal, strong
 from jaxanneal._methods.protocol import Method, next_multiple
 from jaxanneal._pytree import Unseen, pytree_dataclass, static
 
@@ -77,6 +77,10 @@ class Own(Method):
     own: Functions
     exchange_every: jax.Array
     chains: int = static()
+
+    @property
+    def __name__(self) -> str:
+        return self.own.__name__
 
     def init(self) -> tuple[Any, ...]:
         """Return the leaves of the first state, and its temperatures twice."""
@@ -160,7 +164,7 @@ def as_own(method: Any) -> Own:
         ValueError: It has less than one chain.
     """
     path = type(method).__name__
-    chains = count(f"{path}.chains", method.chains, 1, "Use 1 for a single chain.")
+    chains = count(f"{path}.chains", method.chains, 1, "Use 1 for a single chain.", MOST)
     every = getattr(method, "exchange_every", 1)
     every = at_least_one(f"{path}.exchange_every", every, "Use 1 to exchange after every move.")
     parts = Parameters.of_args(strong(method))
@@ -208,7 +212,8 @@ def _exchanged(method: Any, key: jax.Array, old: Any, energies: jax.Array) -> An
         raise TypeError(refusal("method.exchange", f"{expected}", f"{given}", remedy))
     pairs = zip(jax.tree_util.tree_leaves_with_path(old), jax.tree.leaves(new), strict=True)
     for (path, a), b in pairs:
-        if jnp.shape(a) != jnp.shape(b) or jnp.result_type(a) != jnp.result_type(b):
+        array = as_array(b)
+        if array is None or array.shape != a.shape or array.dtype != a.dtype:
             where = f"method.exchange: state{jax.tree_util.keystr(path)}"
             raise TypeError(refusal(where, describe(a), describe(b), remedy))
     return jax.tree.map(jnp.asarray, new)

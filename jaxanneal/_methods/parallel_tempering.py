@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxanneal._checks import at_least_one, count, number, refusal, setting
+from jaxanneal._checks import MOST, at_least_one, count, number, refusal, setting, shown
 from jaxanneal._methods.ladder.adaptation import after_swaps, counted, first_ladder
 from jaxanneal._methods.ladder.ladders import (
     Ladders,
@@ -90,7 +90,7 @@ class ParallelTempering(Method):
         rungs, temperatures = as_rungs(path, rungs, temperatures)
         vars(self).update(
             rungs=rungs,
-            ladders=count(f"{path}.ladders", ladders, 1, "Use 1 for a single ladder."),
+            ladders=count(f"{path}.ladders", ladders, 1, "Use 1 for a single ladder.", MOST),
             temperatures=temperatures,
             swap_every=at_least_one(f"{path}.swap_every", swap_every, "Use 1 to swap every move."),
             adapt=as_bool(f"{path}.adapt", adapt),
@@ -264,16 +264,19 @@ _RUNGS = 16
 
 def as_rungs(path: str, rungs: Any, temperatures: Any) -> tuple[int, jax.Array | None]:
     """Return how many rungs there are, and their temperatures if they are given."""
-    if temperatures is not None:
-        temperatures = as_ladder(f"{path}.temperatures", temperatures)
-        length = temperatures.shape[0]
-        if rungs is not None and rungs != length:
-            remedy = "Leave rungs out when temperatures are given."
-            expected = f"{length}, as many as temperatures"
-            raise ValueError(refusal(f"{path}.rungs", expected, rungs, remedy))
-        rungs = length
-    remedy = "One temperature alone is ja.SimulatedAnnealing with a constant cooling."
-    return count(f"{path}.rungs", _RUNGS if rungs is None else rungs, 2, remedy), temperatures
+    alone = "One temperature alone is ja.SimulatedAnnealing with a constant cooling."
+    if temperatures is None:
+        given = _RUNGS if rungs is None else rungs
+        return count(f"{path}.rungs", given, 2, alone, MOST), None
+    if rungs is not None:
+        rungs = count(f"{path}.rungs", rungs, 2, alone, MOST)
+    temperatures = as_ladder(f"{path}.temperatures", temperatures)
+    length = temperatures.shape[0]
+    if rungs not in (None, length):
+        remedy = "Leave rungs out when temperatures are given."
+        expected = f"{length}, as many as temperatures"
+        raise ValueError(refusal(f"{path}.rungs", expected, rungs, remedy))
+    return count(f"{path}.rungs", length, 2, alone), temperatures
 
 
 def as_ladder(path: str, temperatures: Any) -> jax.Array:
@@ -305,12 +308,12 @@ def as_warmup(path: str, warmup: ArrayLike) -> jax.Array:
 def as_bool(path: str, value: Any) -> bool:
     """Return a flag, or refuse what is none."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(refusal(path, "a bool", repr(value), "Use True or False."))
+        raise TypeError(refusal(path, "a bool", shown(value), "Use True or False."))
     return bool(value)
 
 
 def as_scheme(path: str, scheme: Any) -> Literal["deo", "seo"]:
     """Return which pairs try to swap in a phase."""
     if scheme not in ("deo", "seo"):
-        raise ValueError(refusal(path, "'deo' or 'seo'", repr(scheme), "Keep the default."))
+        raise ValueError(refusal(path, "'deo' or 'seo'", shown(scheme), "Keep the default."))
     return scheme

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxanneal._chain.calls import describe, traced
+from jaxanneal._chain.calls import describe, name_of, traced
 from jaxanneal._chain.energy import as_array
-from jaxanneal._checks import refusal, setting, strong
+from jaxanneal._checks import refusal, setting, shown, strong
 from jaxanneal._pytree import pytree_dataclass, replace, static
 from jaxanneal.cooling import Geometric, Linear
 
@@ -27,6 +27,10 @@ class Function:
 
     function: Callable[[Any], Any] = static()
 
+    @property
+    def __name__(self) -> str:
+        return name_of(self.function)
+
     def __call__(self, step: ArrayLike) -> jax.Array:
         """Return the temperature at ``step``."""
         with jax.numpy_dtype_promotion("standard"):  # optax's schedules need it
@@ -39,6 +43,7 @@ class Table:
 
     first: jax.Array
     temperatures: jax.Array
+    __name__ = "a function of the step"
 
     def __call__(self, step: ArrayLike) -> jax.Array:
         """Return the temperature at ``step``, which must lie in the table."""
@@ -51,7 +56,7 @@ def as_cooling(path: str, cooling: Any) -> Any:
         remedy = (
             "Use ja.cooling.Geometric(start, end), an optax schedule, or a function of the step."
         )
-        raise TypeError(refusal(path, "a callable step -> temperature", repr(cooling), remedy))
+        raise TypeError(refusal(path, "a callable step -> temperature", shown(cooling), remedy))
     leaves = jax.tree.leaves(cooling)
     if len(leaves) == 1 and leaves[0] is cooling:
         return Function(cooling)
@@ -80,7 +85,7 @@ def require_traceable(cooling: Any) -> None:
         value = traced("cooling", function, step, remedy=remedy)
         array = as_array(value)
         if array is None or array.shape != () or jnp.iscomplexobj(array):
-            got = repr(value) if array is None else describe(array)
+            got = shown(value) if array is None else describe(array)
             raise TypeError(refusal("cooling", "one real temperature", got, _SHARED))
         return array
 
@@ -125,7 +130,7 @@ def _one(cooling: Any, step: int) -> float:
         return float(value)
     except (TypeError, ValueError):
         expected = f"one real temperature at step {step}"
-        raise TypeError(refusal("cooling", expected, repr(value), _SHARED)) from None
+        raise TypeError(refusal("cooling", expected, shown(value), _SHARED)) from None
 
 
 def _call(cooling: Any, step: Any) -> Any:

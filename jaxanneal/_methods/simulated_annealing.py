@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxanneal._checks import count, positive, refusal
+from jaxanneal._checks import MOST, count, positive, refusal
 from jaxanneal._methods.protocol import Method
 from jaxanneal._methods.schedule import as_cooling, bind
 from jaxanneal._pytree import pytree_dataclass, replace, static
@@ -61,7 +61,7 @@ class SimulatedAnnealing(Method):
             limit = positive(f"{path}.min_temperature", min_temperature, remedy, scalar=True)
             min_temperature = limit
         vars(self).update(
-            chains=count(f"{path}.chains", chains, 1, "Use 1 for a single chain."),
+            chains=count(f"{path}.chains", chains, 1, "Use 1 for a single chain.", MOST),
             cooling=None if cooling is None else as_cooling(f"{path}.cooling", cooling),
             min_temperature=min_temperature,
         )

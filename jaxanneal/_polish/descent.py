@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxanneal._chain.calls import outline, traced
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.computation import Computation, Traced, trace
 from jaxanneal._chain.energy import evaluate
 from jaxanneal._chain.parameters import Parameters
-from jaxanneal._checks import refusal, strong
+from jaxanneal._checks import refusal, shown, strong
 from jaxanneal._engine.blocks import over_chains
 from jaxanneal._engine.compile import Program
 from jaxanneal._engine.history import RECORDS
@@ -28,7 +29,7 @@ def as_optimizer(optimizer: Any) -> Any:
         optimizer = optax.adam(1e-2)
     if not isinstance(optimizer, optax.GradientTransformation):
         remedy = "Write for example optimizer=optax.adam(1e-2)."
-        raise TypeError(refusal("optimizer", "an optax optimiser", repr(optimizer), remedy))
+        raise TypeError(refusal("optimizer", "an optax optimiser", shown(optimizer), remedy))
     return optax.with_extra_args_support(optimizer)
 
 
@@ -80,7 +81,7 @@ def traced_begin(optimizer: Any, free: tuple[bool, ...], chain: Any) -> Traced:
         leaves = _free(chain._params.leaves, free)
         position = tuple(leaf.astype(_finer(leaf.dtype, chain.energy.dtype)) for leaf in leaves)
         with jax.numpy_dtype_promotion("standard"):  # optax's Adam needs it
-            state = strong(optimizer.init(position))
+            state = strong(traced("optimizer.init", optimizer.init, position))
         no, yes, none = jnp.asarray(False), jnp.asarray(True), jnp.zeros((), jnp.int32)
         empty = jnp.zeros(RECORDS, chain.energy.dtype)
         return Descent(chain, position, state, yes, no, none), Records(empty, empty)
@@ -201,9 +202,9 @@ def _step(
 
     value, gradient = _differentiated(value_of, position)
     with jax.numpy_dtype_promotion("standard"):  # optax's Adam needs it
-        update, inner = optimizer.update(
-            gradient, descent.optimizer, position, value=value, grad=gradient, value_fn=value_of
-        )
+        update = functools.partial(optimizer.update, value=value, grad=gradient, value_fn=value_of)
+        inputs = gradient, descent.optimizer, position
+        update, inner = _as_update(traced("optimizer.update", update, *inputs), *inputs)
         moved = jax.tree.map(lambda x, u: x + u, position, update)
     new = _project(moved, position, limits)
     # Judged before the projection, which would make a box's edge of an infinite step.
@@ -220,6 +221,20 @@ def _step(
     sloped = descent.sloped | jnp.any(jnp.stack([jnp.any(g != 0) for g in gradient]))
     searched = descent.searched + jnp.where(descent.going, _searched(inner), 0)
     return Descent(following, position, inner, going, sloped, searched)
+
+
+def _as_update(returned: Any, gradient: Any, state: Any, _: Any) -> tuple[Any, Any]:
+    """Return updates and state, or refuse what is not made like gradient and state before."""
+    remedy = "An optax optimiser returns (updates, state), both made like those that it gets."
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        expected = "(updates, state)"
+        raise TypeError(refusal("optimizer: update", expected, outline(returned), remedy))
+    for name, new, old in zip(("updates", "state"), returned, (gradient, state), strict=True):
+        shapes = [[jnp.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (new, old)]
+        if jax.tree.structure(new) != jax.tree.structure(old) or shapes[0] != shapes[1]:
+            path = f"optimizer: update: {name}"
+            raise TypeError(refusal(path, outline(old), outline(new), remedy))
+    return returned
 
 
 def _project(moved: Any, position: Any, limits: Any) -> list[jax.Array]:

@@ -8,8 +8,8 @@ import optax
 
 from jaxanneal._chain.callbacks import callback_errors
 from jaxanneal._chain.chain import Chain, Energy
-from jaxanneal._chain.parameters import Parameters
-from jaxanneal._checks import count, host_array, refusal, refuse_tracing
+from jaxanneal._chain.parameters import Parameters, require_users
+from jaxanneal._checks import count, host_array, refusal, refuse_tracing, shown
 from jaxanneal._diagnostics.diagnostics import Diagnostics
 from jaxanneal._engine.blocks import default_width, padded_count
 from jaxanneal._engine.compile import compile_programs
@@ -25,6 +25,7 @@ from jaxanneal._engine.starts import (
     require_finite,
 )
 from jaxanneal._engine.stop_reason import StopReason
+from jaxanneal._methods.protocol import NEVER
 from jaxanneal._polish.descent import (
     Descent,
     Records,
@@ -106,6 +107,9 @@ def polish(
     require_energy(energy)
     data = _run_data(params_or_result) if args is None else as_data(args)
     steps = count("steps", steps, 1, "Pass the number of gradient steps.")
+    if steps >= NEVER:
+        remedy = "Polish the result again to go on."
+        raise ValueError(refusal("steps", f"less than {NEVER}", steps, remedy))
     top = count("top", top, 1, "Use 1 for the best state alone.")
     starts, known = _starts(params_or_result, top)
     state = params_or_result.state if isinstance(params_or_result, Result) else None
@@ -266,11 +270,12 @@ def _starts(given: Any, top: int) -> tuple[Parameters, np.ndarray]:
     if is_initialiser(given):
         expected = "a Result, a tree of parameters or ja.stacked(tree)"
         remedy = "Call it: ja.stacked(jax.vmap(function)(jax.random.split(jax.random.key(0), 8)))."
-        raise TypeError(refusal("params_or_result", expected, repr(given), remedy))
+        raise TypeError(refusal("params_or_result", expected, shown(given), remedy))
     if isinstance(given, Stacked):
         stack = chain_count(given)
         starts = initial_parameters(given, None, 1 if stack is None else stack)
     else:
+        require_users(given)
         one = Parameters.of(given, warn=True)
         starts = one.with_leaves(leaf[None] for leaf in one.leaves)
     number = starts.leaves[0].shape[0] if starts.leaves else 0

@@ -47,6 +47,10 @@ class NotSaved:
 
     what: str = static()
 
+    @property
+    def __name__(self) -> str:
+        return self.what
+
 
 def digest(data: Parameters) -> str:
     """Return a number that tells data apart: of paths, dtypes, shapes, values and fixed text.

@@ -11,12 +11,12 @@ import jax
 import numpy as np
 
 from jaxanneal import cooling, moves
-from jaxanneal._chain.calls import describe
+from jaxanneal._chain.calls import describe, outline
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.move import Move, Symmetric, Unregistered
 from jaxanneal._chain.own_move import as_given
 from jaxanneal._chain.parameters import Parameters
-from jaxanneal._checks import refusal
+from jaxanneal._checks import as_path, refusal
 from jaxanneal._diagnostics.diagnostics import Diagnostics
 from jaxanneal._engine.history import History, Summary
 from jaxanneal._engine.sharding import fetch
@@ -231,8 +231,8 @@ class Decoder:
             return params
         given = Parameters.of(self.like)
         if given.structure != params.structure:
-            expected = f"the saved structure {params.structure.treedef} with the same fixed leaves"
-            raise ValueError(refusal("like", expected, given.structure.treedef, _LIKE))
+            expected = f"the saved structure {outline(params.tree)} with the same fixed leaves"
+            raise ValueError(refusal("like", expected, outline(given.tree), _LIKE))
         places = zip(given.structure.paths(), params.leaves, given.leaves, strict=True)
         for path, saved, leaf in places:
             if saved.dtype != leaf.dtype or saved.shape[saved.ndim - leaf.ndim :] != leaf.shape:
@@ -278,6 +278,7 @@ _LOOSE = "history"
 
 def save(result: Any, path: str | os.PathLike[str]) -> None:
     """Write a result; the energy and other functions are left out, the data is a digest."""
+    path = as_path("Result.save: path", path, "Name a file to write.")
     fields = dict(vars(result))
     fields["params"] = Parameters.of(result.params)
     if result.state is not None:
@@ -332,7 +333,8 @@ def load(path: str | os.PathLike[str], like: Any = None) -> dict[str, Any]:
     Raises:
         ValueError: The file is another one, damaged, of another version, or needs ``like``.
     """
-    named = os.fspath(path)
+    path = as_path("Result.load: path", path, _DAMAGED)
+    named = str(path)
     try:
         with open(path, "rb") as file:
             header, arrays = archive.read(file, _FORMAT, _VERSION, named, _OTHER_VERSION)

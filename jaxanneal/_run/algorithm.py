@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxanneal._chain.chain import Energy
-from jaxanneal._chain.energy import as_args, evaluate
+from jaxanneal._chain.energy import evaluate
 from jaxanneal._chain.keys import as_key
 from jaxanneal._chain.move import Move, as_move
 from jaxanneal._chain.parameters import Parameters
@@ -27,7 +27,7 @@ from jaxanneal._engine.state import (
 )
 from jaxanneal._methods.schedule import require_traceable
 from jaxanneal._pytree import pytree_dataclass
-from jaxanneal._run.problem import as_method, require_energy
+from jaxanneal._run.problem import as_data, as_method, require_energy
 from jaxanneal._settings import known_settings
 from jaxanneal.moves._per_leaf import natural_move
 
@@ -138,7 +138,7 @@ def algorithm(energy: Energy, method: Any, move: Any = None, steps: int | None =
 
 
 def _value_of(energy: Energy, args: Any) -> Callable[[Parameters], jax.Array]:
-    data = as_args(args)
+    data = as_data(args).tree
     return lambda params: evaluate(energy, params.tree, data)
 
 

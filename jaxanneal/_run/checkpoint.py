@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxanneal._checks import as_directory, count, refusal, seconds
+from jaxanneal._checks import as_path, count, refusal, seconds, shown
 from jaxanneal._engine import history
 from jaxanneal._engine.history import History
 from jaxanneal._engine.sharding import Spread, alone, from_first
@@ -74,7 +74,7 @@ class Checkpoint:
     ):
         own = "Name a folder of its own for each run."
         vars(self).update(
-            directory=as_directory("Checkpoint.directory", directory, own),
+            directory=as_path("Checkpoint.directory", directory, own),
             every_seconds=seconds(
                 "Checkpoint.every_seconds", every_seconds, "Use 60 for a save a minute.", True
             ),
@@ -87,7 +87,7 @@ def as_checkpoint(value: Any) -> Checkpoint | None:
     if value is None or isinstance(value, Checkpoint):
         return value
     remedy = "Pass checkpoint=ja.Checkpoint(directory)."
-    raise TypeError(refusal("checkpoint", "a ja.Checkpoint", repr(value), remedy))
+    raise TypeError(refusal("checkpoint", "a ja.Checkpoint", shown(value), remedy))
 
 
 _FORMAT, _VERSION = "jaxanneal.Checkpoint", 5

@@ -27,7 +27,7 @@ from jaxanneal._run.checkpoint import SavedRun, Saves
 from jaxanneal._run.chunks import Chunks, Goal, Pace, timed
 from jaxanneal._run.interrupt import Clock, Interruption
 from jaxanneal._run.limits import Limits
-from jaxanneal._run.progress import Progress, RunBar
+from jaxanneal._run.progress import Progress, RunBar, asks_to_stop
 
 
 class RecordedRun(Chunks):
@@ -280,7 +280,7 @@ class Driver:
             return False
         try:
             with callback_errors(lambda: "callback"):
-                return bool(traced("callback", self.limits.callback, progress))
+                return asks_to_stop(traced("callback", self.limits.callback, progress))
         except StopIteration:
             return True
         except KeyboardInterrupt:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import jaxlib
 import numpy as np
 
+from jaxanneal._chain.calls import outline
 from jaxanneal._chain.computation import Traced, trace
 from jaxanneal._chain.own_move import OwnMove, as_given
 from jaxanneal._chain.parameters import Parameters
@@ -107,8 +108,17 @@ def from_state(state: Any, move: Any) -> dict[str, str]:
 def numbers(name: str, tree: Any) -> dict[str, str]:
     """Return the structure of a tree and each of its leaves, by path."""
     leaves, treedef = jax.tree_util.tree_flatten_with_path(tree)
-    structure = {f"structure of {name}": short(_bare(str(treedef)))}
+    structure = {f"structure of {name}": form(name, tree, treedef)}
     return structure | {name + jax.tree_util.keystr(path): shown(leaf) for path, leaf in leaves}
+
+
+def form(name: str, tree: Any, treedef: Any) -> str:
+    """Return a short text that tells a structure apart: in words, and a digest of what has none."""
+    # What a run keeps is of classes of our own.
+    words = "that of a run" if name == "state" else short(_bare(outline(tree, lambda _: "*")))
+    text = _bare(str(treedef))
+    # Dicts, lists and tuples are told apart by their words; other nodes may have more than those.
+    return f"{words} of digest {_digest(text.encode())}" if "CustomNode" in text else words
 
 
 def require_same(path: str, call: str, saved: dict[str, str], given: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxanneal._checks import count, real, refusal, seconds
+from jaxanneal._checks import count, real, refusal, seconds, shown
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._methods.protocol import NEVER
 
@@ -96,9 +96,9 @@ def as_limits(
 def _require_shown(observe: Any, callback: Any, progress: Any) -> None:
     for name, function in (("observe", observe), ("callback", callback)):
         if function is not None and not callable(function):
-            raise TypeError(refusal(name, "a function", repr(function), "Leave it out."))
+            raise TypeError(refusal(name, "a function", shown(function), "Leave it out."))
     if progress is not None and not isinstance(progress, bool | np.bool_):
-        raise TypeError(refusal("progress", "True, False or None", repr(progress), "Use None."))
+        raise TypeError(refusal("progress", "True, False or None", shown(progress), "Use None."))
 
 
 def within_budget(limits: Limits, each: int, before: int, calibrates: bool) -> Limits:

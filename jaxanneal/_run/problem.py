@@ -13,7 +13,7 @@ from jaxanneal._chain.keys import as_key
 from jaxanneal._chain.move import Move, as_move
 from jaxanneal._chain.own_move import traced_move
 from jaxanneal._chain.parameters import Parameters
-from jaxanneal._checks import count, refusal
+from jaxanneal._checks import MOST, count, refusal, shown
 from jaxanneal._engine import history
 from jaxanneal._engine.blocks import default_width, equal_width, pad, padded_count
 from jaxanneal._engine.compile import Program, compile_programs
@@ -275,7 +275,7 @@ def as_method(method: Any, params: Any) -> Any:
     missing = [name for name in MEMBERS if not hasattr(method, name)]
     if isinstance(method, Method) or not (missing or isinstance(method, type)):
         return method if isinstance(method, Method) else as_own(method)
-    got = f"the class {method.__name__}" if isinstance(method, type) else repr(method)
+    got = f"the class {method.__name__}" if isinstance(method, type) else shown(method)
     if 0 < len(missing) < len(MEMBERS):
         got += f" without {', '.join(missing)}"
     remedy = "Write for example method=ja.SimulatedAnnealing(chains=64)."
@@ -298,10 +298,15 @@ def as_width(block: Any, chains: int, starts: Parameters) -> int:
     if block is None:
         each = sum(leaf.nbytes for leaf in starts.leaves) // chains
         return default_width(chains, each, default_device().platform)
-    most = count("block", block, 1, "Leave it out for a width that suits the device.")
+    most = as_block(block)
     # Not cut to the number of chains: the width decides the last bits, and one chain alone in its
     # block is to equal the same chain among as many as the block holds.
     return most if most >= chains else equal_width(chains, most)
+
+
+def as_block(block: Any) -> int:
+    """Return the number of chains per block that was given."""
+    return count("block", block, 1, "Leave it out for a width that suits the device.", MOST)
 
 
 def traced_observe(observe: Any, one: Parameters, args: Parameters) -> Traced:

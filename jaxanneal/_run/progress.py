@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Self
 
+import jax
 import numpy as np
 from tqdm import tqdm
 
+from jaxanneal._chain.calls import describe
 from jaxanneal._checks import refusal
 from jaxanneal._engine.sharding import Spread, everywhere
 
@@ -22,6 +24,17 @@ _NOTEBOOK_COLUMNS = 100
 
 # The drawn bar is 10 columns wide where the width is not limited, and may shrink to 4.
 _SPARE = 6
+
+
+def asks_to_stop(answer: Any) -> bool:
+    """Return whether a callback asked to stop, or refuse an answer that is neither yes nor no."""
+    is_array = isinstance(answer, jax.Array | np.ndarray | np.generic)
+    if answer is None or isinstance(answer, bool):
+        return bool(answer)
+    if is_array and answer.shape == () and answer.dtype == bool:
+        return bool(answer)
+    remedy = "Return True to stop the run, and None or False to go on."
+    raise TypeError(refusal("callback", "True, False or None", describe(answer), remedy))
 
 
 class _Numbers(NamedTuple):

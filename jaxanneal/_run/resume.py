@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxanneal._chain.calls import name_of, outline
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.computation import Traced
 from jaxanneal._chain.move import as_move
@@ -220,13 +221,13 @@ def _require_same(name: str, old: Any, new: Any) -> None:
 
 def _described(one: Any, other: Any) -> str:
     """Return in words what of ``one`` is of another structure than ``other``."""
-    kind = getattr(one, "__name__", type(one).__name__)
+    kind = name_of(one)
     if type(one) is type(other) and isinstance(one, OwnMove | Functions):
         return f"{kind} (its functions compute something else)"
     if type(one) is not type(other):
         return kind
     if not dataclasses.is_dataclass(one):
-        return str(jax.tree.structure(one))
+        return outline(one)
     differing = []
     for field in dataclasses.fields(one):
         mine, its = getattr(one, field.name), getattr(other, field.name)
@@ -234,7 +235,7 @@ def _described(one: Any, other: Any) -> str:
             isinstance(mine, int | str) and mine != its
         ):
             inner = type(mine) is type(its) and dataclasses.is_dataclass(mine)
-            shown = _described(mine, its) if inner else repr(mine)
+            shown = _described(mine, its) if inner else outline(mine, repr)
             differing.append(f"{field.name}={shown}")
     return f"{kind}({', '.join(differing)})"
 

@@ -17,7 +17,14 @@ from jaxanneal._methods.protocol import NEVER
 from jaxanneal._run.chunks import is_on_host, on_device
 from jaxanneal._run.interrupt import Clock
 from jaxanneal._run.limits import Limits, as_limits
-from jaxanneal._run.problem import Problem, as_data, as_method, check_schedule, traced_energy
+from jaxanneal._run.problem import (
+    Problem,
+    as_block,
+    as_data,
+    as_method,
+    check_schedule,
+    traced_energy,
+)
 from jaxanneal._sweep.settings import Settings
 from jaxanneal.moves._per_leaf import natural_move
 
@@ -104,6 +111,8 @@ class Jobs:
 
     def _problem(self, settings: Settings) -> Problem:
         method = as_method(settings.method, self.params)
+        if settings.block is not None:
+            as_block(settings.block)
         place = method.chains, settings.block
         known = self._problems.get(place)
         if known is None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxanneal._chain import keys
 from jaxanneal._chain.calls import traced
-from jaxanneal._checks import count, refusal
+from jaxanneal._checks import MOST, count, refusal
 from jaxanneal._engine.compile import Program, compile_programs
 
 _LAST = 2**31 - 1
@@ -54,13 +54,13 @@ def as_plan(over: Any, draws: Any, repeats: Any, key: jax.Array) -> Plan:
     Raises:
         TypeError, ValueError: ``over`` is none of the three forms.
     """
-    repeats = count("repeats", repeats, 1, "Use 1 to run each configuration once.")
+    repeats = count("repeats", repeats, 1, "Use 1 to run each configuration once.", MOST)
     if not isinstance(over, Mapping):
         return _listed(over, draws, repeats)
     if not over:
         raise ValueError(refusal("over", "at least one setting", "none", _REMEDY))
     if draws is not None:
-        n = count("draws", draws, 1, "Give the number of configurations to draw.")
+        n = count("draws", draws, 1, "Give the number of configurations to draw.", MOST)
         return _drawn(over, n, repeats, key)
     columns = {name: _sequence(name, values) for name, values in over.items()}
     shape = [len(values) for values in columns.values()]
@@ -134,6 +134,7 @@ def users_key(key: Any) -> jax.Array:
         TypeError, ValueError: It is none of the kinds that ``anneal`` takes.
     """
     keys.as_key(key)
+    key = keys.as_seed(key)
     if isinstance(key, int | np.integer):
         words = jnp.asarray(keys.seed_words(key))
         return jax.random.wrap_key_data(words, impl="threefry2x32")

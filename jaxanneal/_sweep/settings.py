@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from jaxanneal._chain.move import Symmetric, Unregistered
-from jaxanneal._checks import refusal
+from jaxanneal._checks import refusal, shown
 from jaxanneal._methods.protocol import Method
 from jaxanneal._methods.schedule import Function
 from jaxanneal.cooling import Geometric
@@ -171,7 +171,7 @@ def require_known(given: list[str], settings: Settings) -> None:
     for name in given:
         if not isinstance(name, str):
             remedy = "Write for example over={'method.cooling.start': [1.0, 10.0]}."
-            raise TypeError(refusal("over", "dotted names", repr(name), remedy))
+            raise TypeError(refusal("over", "dotted names", shown(name), remedy))
         above = [name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)]
         if name not in known and not any(place in given for place in above):
             raise _unknown(name, known)
@@ -179,4 +179,4 @@ def require_known(given: list[str], settings: Settings) -> None:
 
 def _unknown(name: str, known: list[str]) -> ValueError:
     expected = f"one of the settings {', '.join(known)}" if known else "a value with named parts"
-    return ValueError(refusal("over", expected, repr(name), "Correct the name."))
+    return ValueError(refusal("over", expected, shown(name), "Correct the name."))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxanneal._checks import as_directory, needing, refusal
+from jaxanneal._checks import as_path, needing, refusal
 from jaxanneal._files.directory import lock
 from jaxanneal._run.fingerprint import require_same
 from jaxanneal._sweep.table import Table
@@ -110,7 +110,7 @@ def stored(
     if store is None:
         yield None
         return
-    directory = as_directory("store", store, "Name a folder of its own for each sweep.")
+    directory = as_path("store", store, "Name a folder of its own for each sweep.")
     given = parts()
     with _held(directory):
         yield _opened(directory, Store(directory, table, xarray), given)

@@ -10,7 +10,7 @@ from jax.core import Tracer
 
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._chain.prefix import outline, per_parameter
-from jaxanneal._checks import number, refusal
+from jaxanneal._checks import number, refusal, shown
 
 # An open end of integers: twice the width of a range between two of them fits 32 bits.
 FARTHEST = 2**29 - 1
@@ -52,7 +52,7 @@ def as_bounds(path: str, bounds: Any, convert: _Convert | None = None) -> Any:
         if isinstance(bounds, list) or not arrays:
             return _as_either(path, bounds, as_leaf)
     if not isinstance(bounds, tuple | list) or len(bounds) != 2:
-        raise TypeError(refusal(path, _FORMS, repr(bounds), _REMEDY))
+        raise TypeError(refusal(path, _FORMS, shown(bounds), _REMEDY))
     return _as_sides(path, bounds, as_leaf)
 
 

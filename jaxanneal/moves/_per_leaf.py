@@ -10,11 +10,19 @@ from jax.typing import ArrayLike
 
 from jaxanneal._chain import keys
 from jaxanneal._chain.calls import describe
-from jaxanneal._chain.move import Move, as_move, check_of, is_mixed, largest_factor_of, target_of
+from jaxanneal._chain.move import (
+    Move,
+    as_move,
+    check_of,
+    is_mixed,
+    largest_factor_of,
+    proposal_of,
+    target_of,
+)
 from jaxanneal._chain.own_move import as_given
 from jaxanneal._chain.parameters import Parameters, Structure
 from jaxanneal._chain.prefix import branches
-from jaxanneal._checks import refusal
+from jaxanneal._checks import refusal, shown
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal._settings import known_settings
 from jaxanneal.moves._continuous import StudentT
@@ -74,7 +82,7 @@ class PerLeaf:
         parts = jax.tree.leaves(tree, is_leaf=_is_part)
         if all(isinstance(part, _Frozen) for part in parts):
             remedy = "Leave at least one branch to move."
-            raise ValueError(refusal("PerLeaf", "at least one move", repr(moves), remedy))
+            raise ValueError(refusal("PerLeaf", "at least one move", shown(moves), remedy))
         vars(self).update(moves=tree)
 
     def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, jax.Array]:
@@ -84,8 +92,8 @@ class PerLeaf:
         def act(index: int, move: Any, branch: Any) -> Any:
             nonlocal total
             own = 1.0 if target_of(move, branch) is None else factor
-            new, log_hastings = move.propose(jax.random.fold_in(key, index), branch, own)
-            total = total + log_hastings
+            new, log_hastings = proposal_of(jax.random.fold_in(key, index), branch, move, own)
+            total = total + log_hastings.astype(total.dtype)
             return new
 
         return self._over_branches(act, Parameters.of(params).tree), total
@@ -196,7 +204,7 @@ def _part(where: Any, part: Any) -> Any:
         path = f"PerLeaf{jax.tree_util.keystr(where)}"
         expected = "a move, a symmetric function (key, params) -> params, or None"
         remedy = "Write for example {'w': ja.moves.Gaussian(), 's': ja.moves.Flip()}."
-        raise TypeError(refusal(path, expected, repr(part), remedy)) from None
+        raise TypeError(refusal(path, expected, shown(part), remedy)) from None
 
 
 def adapting_scales(move: Any) -> np.ndarray:

@@ -14,7 +14,7 @@ from jaxanneal._chain import keys
 from jaxanneal._chain.generator import words
 from jaxanneal._chain.parameters import Parameters, require_kind
 from jaxanneal._chain.prefix import per_parameter
-from jaxanneal._checks import number, refusal
+from jaxanneal._checks import number, refusal, shown
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal.moves._bounds import (
     as_bounds,
@@ -229,7 +229,7 @@ def _as_scale(path: str, scale: Any) -> Any:
     valid = lambda x: np.isfinite(x) & (x >= 0)  # noqa: E731
     remedy = "Give the typical size of a step, as a scalar or a pytree prefix of params."
     if not jax.tree.leaves(scale):
-        raise TypeError(refusal(path, "finite values >= 0", repr(scale), remedy))
+        raise TypeError(refusal(path, "finite values >= 0", shown(scale), remedy))
     return jax.tree_util.tree_map_with_path(
         lambda where, leaf: number(
             path + jax.tree_util.keystr(where), leaf, "finite values >= 0", valid, remedy
@@ -244,6 +244,6 @@ def _as_target(path: str, target: Any) -> Any:
     if isinstance(target, str | _Auto):
         if target == "auto":
             return _Auto()
-        raise ValueError(refusal(path, "'auto', a number or None", repr(target), _ADAPT_REMEDY))
+        raise ValueError(refusal(path, "'auto', a number or None", shown(target), _ADAPT_REMEDY))
     valid = lambda x: (x > 0) & (x < 1)  # noqa: E731
     return number(path, target, "a number between 0 and 1", valid, _ADAPT_REMEDY, scalar=True)

@@ -177,7 +177,7 @@ def test_the_pure_algorithm_takes_it():
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Traced(Halving):
+class Counted(Halving):
     start: float
     chains: int
 
@@ -199,8 +199,8 @@ def no_exchange():
     [
         (no_exchange, r"method: expected a method, got .* without exchange\. Write for example"),
         (
-            lambda: Traced(1.0, 4),
-            r"Traced\.chains: expected a static field, got a traced one\. Declare it with",
+            lambda: Counted(1.0, 4),
+            r"Counted\.chains: expected a static field, got a traced one\. Declare it with",
         ),
         (lambda: changed(chains=0), r"Changed\.chains: expected an integer >= 1, got 0\. Use 1"),
         (

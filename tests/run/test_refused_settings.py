@@ -174,7 +174,7 @@ WRONG_KINDS = [
     (lambda: attempt(method=cooled(lambda k: object())), "cooling|one real temp|object|share one"),
     (lambda: whole(cooled(lambda k: "hot")), "cooling|one real temperature|'hot'|share one"),
     (lambda: cooled("slow"), "SimulatedAnnealing.cooling|step -> temperature|'slow'|an optax"),
-    (lambda: cooled(Geometric), ".cooling|step -> temperature|Geometric'>|Use ja.cooling"),
+    (lambda: cooled(Geometric), ".cooling|step -> temperature|the class Geometric|Use ja.cooling"),
     (lambda: SimulatedAnnealing(1.5), "SimulatedAnnealing.chains|an integer >= 1|1.5|Use 1"),
     (lambda: SimulatedAnnealing(True), "SimulatedAnnealing.chains|an integer >= 1|True|Use 1"),
     (lambda: ParallelTempering(adapt=1), "ParallelTempering.adapt|a bool|1|True or False"),

@@ -113,7 +113,7 @@ def test_a_store_that_says_done_too_early_is_caught(tmp_path, monkeypatch):
         ({"method": ja.SimulatedAnnealing(5, METHOD.cooling)}, "structure of method = "),
         (
             {"over": {"steps": [3]}},
-            r"over steps = none, .*, got .*over steps = 3, PyTreeDef\(\[\*\]\)",
+            r"over steps = none, .*, got .*over steps = 3, \[\*\]",
         ),
     ],
 )
