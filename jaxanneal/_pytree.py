@@ -68,6 +68,18 @@ def pytree_subclass(cls: type[T]) -> type[T]:
     return pytree_dataclass(cls)
 
 
+def path_text(path: Any) -> str:
+    """Return the path of a leaf as a refusal shows it, after the name of the tree.
+
+    A node whose class gives its children no names has them by number.
+    """
+    nameless = jax.tree_util.FlattenedIndexKey
+    return "".join(
+        f" (part {key.key + 1})" if isinstance(key, nameless) else jax.tree_util.keystr((key,))
+        for key in path
+    )
+
+
 def shapes_of_one(tree: Any) -> Any:
     """Return the shapes of one of many that lie along a leading axis."""
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), tree)

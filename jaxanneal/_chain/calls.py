@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from jaxanneal._checks import in_words, refusal
+from jaxanneal._pytree import path_text
 
 _UNTRACEABLE = (
     jax.errors.ConcretizationTypeError,
@@ -200,7 +201,7 @@ def _inputs(name: str, inputs: tuple[Any, ...]) -> tuple[list[str], str]:
 def _called(name: str, inputs: tuple[Any, ...]) -> str:
     names, remedy = _inputs(name, inputs)
     leaves = [
-        f"{place}{jax.tree_util.keystr(path)}: {describe(leaf)}"
+        f"{place}{path_text(path)}: {describe(leaf)}"
         for place, value in zip(names, inputs, strict=True)
         for path, leaf in jax.tree_util.tree_leaves_with_path(value)
     ]

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxanneal._chain.calls import describe, outline, traced
 from jaxanneal._checks import native, refusal
+from jaxanneal._pytree import path_text
 
 
 def evaluate(energy: Callable[..., Any], params: Any, args: tuple[Any, ...]) -> jax.Array:
@@ -62,7 +63,7 @@ def recordable(seen: Any) -> Any:
     def number(where: Any, leaf: Any) -> jax.Array:
         array = as_array(leaf)
         if array is None or jnp.issubdtype(array.dtype, jax.dtypes.extended):
-            path = f"observe{jax.tree_util.keystr(where)}"
+            path = f"observe{path_text(where)}"
             remedy = "Return arrays alone: numbers for text, jax.random.key_data(key) for a key."
             raise TypeError(refusal(path, "numbers or bools", describe(leaf), remedy))
         return array

@@ -10,6 +10,8 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
+from jaxanneal._pytree import path_text
+
 _DEPTH = 4  # of objects in objects
 _ARRAYS = jax.Array | np.ndarray | np.generic
 _FUNCTIONS = (
@@ -60,7 +62,7 @@ def _inside(leaf: Any, depth: int) -> Iterator[tuple[str, Any]]:
     holds_floats = not callable(leaf) and (dataclasses.is_dataclass(leaf) or _is_namespace(leaf))
     holds_floats |= isinstance(leaf, set | frozenset)
     for where, value in jax.tree_util.tree_leaves_with_path(_attributes(leaf)):
-        path = f".{where[0].key}{jax.tree_util.keystr(where[1:])}"
+        path = f".{where[0].key}{path_text(where[1:])}"
         if isinstance(value, _ARRAYS):
             if value.size:
                 yield path, value

@@ -13,6 +13,7 @@ import numpy as np
 from jaxanneal._chain.calls import annotate, rebuilding
 from jaxanneal._chain.opaque import holds_tracers, paths_inside, remedy_for
 from jaxanneal._checks import native, refusal, shown
+from jaxanneal._pytree import path_text
 from jaxanneal._warn import warn as warn_user
 
 _NAMED = 4  # arrays of an object that a warning names
@@ -79,9 +80,7 @@ class Structure:
         marked = jax.tree.unflatten(self.treedef, list(range(self.treedef.num_leaves)))
         held = {index for index, _ in self.fixed}
         numbered = enumerate(jax.tree_util.tree_flatten_with_path(marked)[0])
-        return tuple(
-            f"params{jax.tree_util.keystr(path)}" for i, (path, _) in numbered if i not in held
-        )
+        return tuple(f"params{path_text(path)}" for i, (path, _) in numbered if i not in held)
 
 
 class Unpickled:
@@ -155,7 +154,7 @@ class Parameters:
         pairs, treedef = jax.tree_util.tree_flatten_with_path(tree)
         leaves, paths, fixed, surprising, opaque = [], [], [], [], {}
         for index, (where, leaf) in enumerate(pairs):
-            name = path + jax.tree_util.keystr(where)
+            name = path + path_text(where)
             if isinstance(leaf, jax.Array | np.ndarray | np.generic):
                 leaves.append(_array(name, leaf))
             elif type(leaf) is float and _in_plain_containers(tree, where):
@@ -334,7 +333,7 @@ def _in_module(tree: Any, path: tuple[Any, ...]) -> bool:
 
 def _as_data(path: Any, leaf: Any) -> jax.Array:
     """Return an array or number of the data, or refuse what JAX has no dtype for."""
-    where = "args" + jax.tree_util.keystr(path)
+    where = "args" + path_text(path)
     leaf = native(_unmasked(where, leaf))
     try:
         array = jnp.asarray(leaf)

@@ -10,6 +10,7 @@ from jax.core import Tracer
 
 from jaxanneal._chain.parameters import Parameters, Structure, children
 from jaxanneal._checks import refusal
+from jaxanneal._pytree import path_text
 
 
 def per_parameter(path: str, prefix: Any, parameters: Parameters) -> tuple[Any, ...]:
@@ -66,7 +67,7 @@ def branches(
         expected = f"a scalar or a pytree prefix of {where}, {outline(tree)}"
         raise ValueError(refusal(path, expected, outline(prefix), remedy))
     places = zip(given, own, strict=True)
-    named = ((jax.tree_util.keystr(key), part, branch) for (key, part), (_, branch) in places)
+    named = ((path_text(key), part, branch) for (key, part), (_, branch) in places)
     return [
         pair
         for name, part, branch in named

@@ -25,7 +25,7 @@ from jaxanneal._chain.energy import as_array
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import MOST, at_least_one, count, refusal, strong
 from jaxanneal._methods.protocol import Method, next_multiple
-from jaxanneal._pytree import Unseen, pytree_dataclass, static
+from jaxanneal._pytree import Unseen, path_text, pytree_dataclass, static
 
 MEMBERS = ("chains", "init", "temperatures", "exchange")
 
@@ -196,7 +196,7 @@ def _first(method: Any) -> Any:
     def array(path: Any, leaf: Any) -> jax.Array:
         as_leaf = as_array(leaf)
         if as_leaf is None:
-            where = f"method.init(){jax.tree_util.keystr(path)}"
+            where = f"method.init(){path_text(path)}"
             remedy = "The state of a method is a pytree of arrays."
             raise TypeError(refusal(where, "an array", describe(leaf), remedy))
         return jax.lax.convert_element_type(as_leaf, as_leaf.dtype)  # a weak one would retrace
@@ -214,7 +214,7 @@ def _exchanged(method: Any, key: jax.Array, old: Any, energies: jax.Array) -> An
     for (path, a), b in pairs:
         array = as_array(b)
         if array is None or array.shape != a.shape or array.dtype != a.dtype:
-            where = f"method.exchange: state{jax.tree_util.keystr(path)}"
+            where = f"method.exchange: state{path_text(path)}"
             raise TypeError(refusal(where, describe(a), describe(b), remedy))
     return jax.tree.map(jnp.asarray, new)
 

@@ -24,7 +24,7 @@ from jaxanneal._engine.sharding import default_device, own
 from jaxanneal._methods.own_method import Own, users_object
 from jaxanneal._methods.protocol import NEVER
 from jaxanneal._methods.schedule import Function, bind, tabulate
-from jaxanneal._pytree import replace
+from jaxanneal._pytree import path_text, replace
 from jaxanneal._version import __version__
 
 # So many numbers and letters are shown as they are, and of longer arrays and texts a digest.
@@ -109,7 +109,7 @@ def numbers(name: str, tree: Any) -> dict[str, str]:
     """Return the structure of a tree and each of its leaves, by path."""
     leaves, treedef = jax.tree_util.tree_flatten_with_path(tree)
     structure = {f"structure of {name}": form(name, tree, treedef)}
-    return structure | {name + jax.tree_util.keystr(path): shown(leaf) for path, leaf in leaves}
+    return structure | {name + path_text(path): shown(leaf) for path, leaf in leaves}
 
 
 def form(name: str, tree: Any, treedef: Any) -> str:

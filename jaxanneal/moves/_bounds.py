@@ -11,6 +11,7 @@ from jax.core import Tracer
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._chain.prefix import outline, per_parameter
 from jaxanneal._checks import number, refusal, shown
+from jaxanneal._pytree import path_text
 
 # An open end of integers: twice the width of a range between two of them fits 32 bits.
 FARTHEST = 2**29 - 1
@@ -99,7 +100,7 @@ def _as_sides(path: str, bounds: Any, as_leaf: _Convert) -> tuple[Any, Any]:
     lower, upper = (
         jax.tree_util.tree_map_with_path(
             lambda where, leaf, side=side, none=none: as_leaf(
-                f"{path}[{side}]{jax.tree_util.keystr(where)}", none if leaf is None else leaf
+                f"{path}[{side}]{path_text(where)}", none if leaf is None else leaf
             ),
             bounds[side],
             is_leaf=lambda leaf: leaf is None,
@@ -109,7 +110,7 @@ def _as_sides(path: str, bounds: Any, as_leaf: _Convert) -> tuple[Any, Any]:
     if jax.tree.structure(lower) == jax.tree.structure(upper):
         places, highs = jax.tree_util.tree_flatten_with_path(lower)[0], jax.tree.leaves(upper)
         for (where, low), high in zip(places, highs, strict=True):
-            _require_order(path, jax.tree_util.keystr(where), low, high)
+            _require_order(path, path_text(where), low, high)
     return lower, upper
 
 

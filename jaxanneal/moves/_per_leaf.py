@@ -23,7 +23,7 @@ from jaxanneal._chain.own_move import as_given
 from jaxanneal._chain.parameters import Parameters, Structure
 from jaxanneal._chain.prefix import branches
 from jaxanneal._checks import refusal, shown
-from jaxanneal._pytree import pytree_dataclass
+from jaxanneal._pytree import path_text, pytree_dataclass
 from jaxanneal._settings import known_settings
 from jaxanneal.moves._continuous import StudentT
 from jaxanneal.moves._discrete import Flip
@@ -130,7 +130,7 @@ class PerLeaf:
             try:
                 check_of(move, branch)
             except (TypeError, ValueError) as error:
-                where = "params" + jax.tree_util.keystr(paths[index][0])
+                where = "params" + path_text(paths[index][0])
                 raise type(error)(str(error).replace("params", where, 1)) from None
 
         self._over_branches(check_part, params)
@@ -201,7 +201,7 @@ def _part(where: Any, part: Any) -> Any:
     try:
         return as_move(part)
     except TypeError:
-        path = f"PerLeaf{jax.tree_util.keystr(where)}"
+        path = f"PerLeaf{path_text(where)}"
         expected = "a move, a symmetric function (key, params) -> params, or None"
         remedy = "Write for example {'w': ja.moves.Gaussian(), 's': ja.moves.Flip()}."
         raise TypeError(refusal(path, expected, shown(part), remedy)) from None

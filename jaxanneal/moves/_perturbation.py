@@ -15,7 +15,7 @@ from jaxanneal._chain.generator import words
 from jaxanneal._chain.parameters import Parameters, require_kind
 from jaxanneal._chain.prefix import per_parameter
 from jaxanneal._checks import number, refusal, shown
-from jaxanneal._pytree import pytree_dataclass
+from jaxanneal._pytree import path_text, pytree_dataclass
 from jaxanneal.moves._bounds import (
     as_bounds,
     check_bounds,
@@ -232,7 +232,7 @@ def _as_scale(path: str, scale: Any) -> Any:
         raise TypeError(refusal(path, "finite values >= 0", shown(scale), remedy))
     return jax.tree_util.tree_map_with_path(
         lambda where, leaf: number(
-            path + jax.tree_util.keystr(where), leaf, "finite values >= 0", valid, remedy
+            path + path_text(where), leaf, "finite values >= 0", valid, remedy
         ),
         scale,
     )

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import sparse
 
 import jaxanneal as ja
 from jaxanneal import ParallelTempering, SimulatedAnnealing
@@ -224,3 +225,13 @@ def test_state_goes_on_with_its_own_structure_only():
     text = "params|a value|None|a polished result has no state"
     refuses(TypeError, lambda: ja.anneal(square, state=polished, steps=5), text)
     refuses(ValueError, lambda: goes_on(block=3), "block|4, as in the run|3|ja.stacked")
+
+
+def test_a_node_that_gives_no_names_has_its_parts_by_number():
+    """As of JAX's sparse arrays, whose parts are values and places."""
+    start = sparse.BCOO.fromdense(np.eye(3, dtype=np.float32))
+    match = (
+        r"^params \(part 2\): expected a floating or bool leaf, which has a natural move, got int32"
+    )
+    with pytest.raises(TypeError, match=match):
+        ja.anneal(lambda p: jnp.sum(p.data), start, key=0)
