@@ -110,6 +110,7 @@ def test_refused_flips_do_not_shrink_the_steps_beside_them():
     mixed_law(MOVE)
 
 
+@pytest.mark.slow
 def test_counting_the_refusals_of_flips_freezes_what_is_beside_them():
     caught(mixed_law, MOVE, (("jaxanneal._engine.round.is_mixed", lambda move, params: False),))
 

@@ -59,6 +59,7 @@ def test_the_state_of_an_nnx_model_is_annealed_and_polished():
     np.testing.assert_allclose(float(again), polished.energy, rtol=1e-4, atol=3e-10)
 
 
+@pytest.mark.slow
 def test_what_is_no_parameter_of_an_nnx_model_goes_with_the_data():
     graph, start, rest = nnx.split(Trained(nnx.Rngs(0)), nnx.Param, ...)
 
@@ -140,6 +141,7 @@ def modules_energy(params, x):
     return error(x @ layer["w"] + layer["b"])
 
 
+@pytest.mark.slow
 def test_trees_of_two_levels_are_annealed_with_a_scale_and_a_move_for_each_module():
     scaled = ja.moves.Gaussian({"linear": {"w": 0.1, "b": 0.5}})
     by_module = ja.moves.PerLeaf(Flat({"linear": ja.moves.Gaussian()}))

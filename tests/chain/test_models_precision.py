@@ -87,7 +87,7 @@ def squares(params, x, y):
     return jnp.mean((w * x + b - y) ** 2)
 
 
-@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("dtype", [pytest.param(HALF[0], marks=pytest.mark.slow), HALF[1]])
 def test_half_precision_finds_the_optimum_of_float32_to_its_spacing(dtype):
     best = {}
     for kind in (dtype, jnp.float32):
@@ -109,7 +109,7 @@ def test_a_cauchy_step_leaves_float16_finite():
     assert result.energy == 0 and np.all(np.isfinite(result.chains.params))
 
 
-@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("dtype", [pytest.param(HALF[0], marks=pytest.mark.slow), HALF[1]])
 def test_polish_keeps_half_precision_and_never_returns_a_worse_state(dtype):
     start = {"w": jnp.zeros((), dtype), "b": jnp.zeros((), dtype)}
     result = ja.polish(squares, start, steps=200, args=LINE)

@@ -101,6 +101,7 @@ def test_no_sound_run_is_warned_of(kind):
     assert warned(kind) == []
 
 
+@pytest.mark.slow
 def test_no_run_of_one_kind_is_warned_of_and_one_that_is_too_short_is():
     assert warned("many basins", range(2)) == []
     short = KINDS["many basins"], {"steps": 100, "method": ja.SimulatedAnnealing(16)}

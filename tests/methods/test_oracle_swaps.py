@@ -193,6 +193,7 @@ def half_trips(journey, rung, moved):
 EVEN_ONLY = ((f"{SWAPS}.parity", lambda key, swaps, ladders, scheme: jnp.full(ladders, 0)),)
 
 
+@pytest.mark.slow
 def test_the_round_trip_law_catches_phases_that_never_alternate():
     """Twin 30."""
     caught(round_trip_law, DEO, "deo", EVEN_ONLY)

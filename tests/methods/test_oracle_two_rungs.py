@@ -100,6 +100,7 @@ def stale_energies(old, new):
     return replace(new, chains=chains)
 
 
+@pytest.mark.slow
 def test_the_exchange_law_catches_energies_that_stay_behind():
     caught(exchange_law, wrap=stale_energies)
 

@@ -73,7 +73,13 @@ def gone_on_with(**limits):
     return ja.anneal(terraces, state=first.state, steps=60, record_every=11, **limits)
 
 
-RUNS = [calibrated_ladder, mixed_by_a_schedule_of_the_host, stopped_by_target, gone_on_with]
+# One whose program is its own stands among the slow tests.
+RUNS = [
+    calibrated_ladder,
+    pytest.param(mixed_by_a_schedule_of_the_host, marks=pytest.mark.slow),
+    stopped_by_target,
+    gone_on_with,
+]
 
 
 def resumed_law(run, directory, monkeypatch):
@@ -124,7 +130,7 @@ def test_time_is_that_of_each_call_and_seconds_those_of_the_run(tmp_path, monkey
     second = stopped_by_target(checkpoint=often(tmp_path), **short)
     assert first.stop_reason is second.stop_reason is StopReason.TIME
     assert 0 < first.steps < second.steps
-    assert second.seconds >= 0.4
+    assert second.seconds > 0.35  # no move begins that would end too late
 
 
 def test_only_the_newest_saves_are_kept(tmp_path, monkeypatch):

@@ -96,6 +96,7 @@ def test_the_change_before_the_first_swap_is_that_of_the_new_energies():
     assert np.all(change < 1e3)  # 1e4 squared, over ten phases, would be 1e7
 
 
+@pytest.mark.slow
 def test_chains_of_annealing_and_what_is_saved_count_from_there_too(tmp_path):
     cooled = ja.SimulatedAnnealing(24, ja.cooling.Geometric(1.0, 0.1, steps=200))
     before = first(steps=200, method=cooled)

@@ -236,6 +236,7 @@ def test_a_method_of_an_equinox_module_compiles_once(compiled):
     np.testing.assert_allclose(result.params, [-5.0, -4.0], atol=0.2)
 
 
+@pytest.mark.slow
 def test_a_callback_that_changed_is_used():
     def simulated(target):
         def simulate(x):

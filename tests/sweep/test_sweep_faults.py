@@ -67,7 +67,7 @@ def test_a_start_that_is_not_finite_costs_its_own_configuration_alone():
 def test_an_energy_that_raises_in_the_middle_costs_its_own_configuration_alone():
     values = [0.0, 1.0, -1.0, 2.0, 3.0]
     with pytest.warns(
-        UserWarning, match=r"(?s)^2 of 10 runs of the sweep failed.*simulator gave up$"
+        UserWarning, match=r"(?s)^2 of 10 runs of the sweep failed.*simulator gave up\n"
     ):
         dataset = sweep(strict, values)
     as_without_the_wrong_law(dataset, strict, [2], values)
