@@ -85,6 +85,7 @@ def test_a_module_passes_through_jit_vmap_and_scan_in_the_pure_step():
     assert chains.params.activation is network.activation
 
 
+@pytest.mark.slow
 def test_python_integers_and_bools_are_held_fixed_with_a_warning_that_names_them():
     params = {"n": 3, "on": True, "w": jnp.zeros(1)}
     match = r"params\['n'\] = 3, params\['on'\] = True: held fixed"

@@ -55,6 +55,7 @@ def test_code_of_the_page_runs_and_prints_what_is_shown(path, monkeypatch):
         honest_page_law(path.read_text(), path.name)
 
 
+@pytest.mark.slow
 def test_the_coldest_rung_of_the_figure_has_both_wells_in_proportion(monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "Agg")
     with jax.numpy_dtype_promotion("standard"):

@@ -67,6 +67,7 @@ def test_all_pairs_swap_equally_often_after_the_warm_up(problem):
     equal_rates_law(problem)
 
 
+@pytest.mark.slow
 def test_the_law_of_equal_rates_catches_a_ladder_that_does_not_move():
     caught(equal_rates_law, "harmonic d=6", warm=0.0)
 

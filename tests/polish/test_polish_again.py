@@ -56,6 +56,7 @@ def test_a_second_polish_keeps_bounds_and_frozen_leaves_and_the_forgetful_twin_f
         kept_law(dataclasses.replace(once, box=None), [1, 2], 0.5)
 
 
+@pytest.mark.slow
 def test_bounds_beside_a_move_that_no_file_can_hold_are_saved_and_the_twin_fails(tmp_path):
     run = annealed({"x": Gaussian(0.1, bounds=(0.0, 1.0)), "y": shake, "n": None})
     loaded = reloaded(run, tmp_path)

@@ -70,6 +70,7 @@ def test_bounds_by_leaf_hold_for_any_optimiser(optimizer):
     np.testing.assert_allclose(found.params["b"], 3.0, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_moves_by_leaf_give_their_bounds_and_what_they_freeze_stays():
     parts = {
         "x": Gaussian(0.1, bounds=(0.0, np.float32([1.0, 2.0]))),

@@ -173,6 +173,7 @@ def test_lost_proposals_of_a_ladder_stand_at_the_rung_where_their_replica_ended(
     np.testing.assert_array_equal(lost, np.take_along_axis(by_replica, ended, axis=1))
 
 
+@pytest.mark.slow
 def test_dataset_of_a_summary(summarised):
     for result, slots in ((cooled(), ()), (tempered(), ("rung",))):
         data = result.to_xarray()

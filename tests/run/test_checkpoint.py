@@ -73,9 +73,9 @@ def gone_on_with(**limits):
     return ja.anneal(terraces, state=first.state, steps=60, record_every=11, **limits)
 
 
-# One whose program is its own stands among the slow tests.
+# Those whose programs are their own stand among the slow tests.
 RUNS = [
-    calibrated_ladder,
+    pytest.param(calibrated_ladder, marks=pytest.mark.slow),
     pytest.param(mixed_by_a_schedule_of_the_host, marks=pytest.mark.slow),
     stopped_by_target,
     gone_on_with,
