@@ -35,6 +35,7 @@ LIBRARY = House(
     "_engine",
     "_methods",
     "_methods.ladder",
+    "_kernels",
     "moves",
     "cooling",
     "_files",

@@ -14,6 +14,7 @@ from benchmarks.workloads import Workload, energy_loop
 from jaxanneal._chain.generator import words
 from jaxanneal._chain.keys import MOVE, as_key, stream
 from jaxanneal._engine.compile import own_options
+from jaxanneal._methods.protocol import Seen
 from jaxanneal.moves import _noise
 
 # For each step that is timed: on a CPU one phase alone would be lost beside the call.
@@ -131,7 +132,7 @@ def _swaps(chains: int) -> Program:
 
     def phase(step: jax.Array, carry: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
         ladders, energies = carry
-        ladders, _ = method.after_round(key, ladders, step, energies, factors, none)
+        ladders = method.after_round(key, ladders, step, Seen(energies, factors, none)).state
         return ladders, energies * 1.0001  # other energies, or what they decide is hoisted
 
     @jax.jit

@@ -12,11 +12,12 @@ from jaxanneal._chain.own_move import as_given
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine.blocks import over_chains, pad, padded_count
 from jaxanneal._engine.sharding import Axes, fetch, from_owner, gather, here, lowest, take
+from jaxanneal._kernels.protocol import Kernel
 from jaxanneal._methods.protocol import Method
 from jaxanneal._pytree import pytree_dataclass, replace
 
 # Fields of a state with one entry for each lane.
-LANES = ("chains", "log_factor", "nonfinite")
+LANES = ("chains", "carried", "log_factor", "nonfinite")
 
 
 @pytree_dataclass
@@ -43,6 +44,7 @@ class State:
         key: The run key, folded for every draw.
         step: Moves per chain so far, int ``[]``.
         chains: All chains, ``[padded, ...]``.
+        carried: What the kernel carries beside each of them, ``[padded, ...]``.
         log_factor: Logarithm of the step-size factor, float ``[padded]``.
         nonfinite: Proposals without a finite energy, int ``[padded]``.
         accepted: Proposals accepted in each slot, int ``[chains]``.
@@ -55,6 +57,7 @@ class State:
     key: jax.Array
     step: jax.Array
     chains: Chain
+    carried: Any
     log_factor: jax.Array
     nonfinite: jax.Array
     accepted: jax.Array
@@ -105,6 +108,7 @@ def initial_state(
         key=key,
         step=zero,
         chains=chains,
+        carried=jax.vmap(_kernel(method, move, chains).init)(chains),
         log_factor=log_factor,
         nonfinite=jnp.zeros(log_factor.shape, jnp.int32),
         accepted=none,
@@ -114,6 +118,11 @@ def initial_state(
         move=move,
     )
     return replace(state, watch=Watch(best_of_all(state, axes), zero))
+
+
+def _kernel(method: Method, move: Move, chains: Chain) -> Kernel:
+    """Return what makes the steps of such chains."""
+    return method.kernel(move, jax.tree.map(lambda x: x[0], chains._params).tree)
 
 
 def first_lane(state: State, axes: Axes) -> jax.Array:
@@ -147,7 +156,9 @@ def refreshed(state: State, now: Chain, best: Chain, axes: Axes = None) -> State
         lowest = now._params.with_leaves(jnp.where(better, a, b) for a, b in pairs)
         return Chain(now._params, now.energy, lowest, jnp.minimum(best.energy, now.energy))
 
-    new = replace(state, chains=jax.vmap(kept)(now, best))
+    chains = jax.vmap(kept)(now, best)
+    refresh = _kernel(state.method, state.move, chains).refresh
+    new = replace(state, chains=chains, carried=jax.vmap(refresh)(state.carried, chains))
     return replace(new, watch=Watch(best_of_all(new, axes), state.step))
 
 
@@ -160,6 +171,7 @@ def with_lanes(state: State, width: int, total: int) -> State:
     return replace(
         state,
         chains=jax.tree.map(fit, state.chains),
+        carried=jax.tree.map(fit, state.carried),
         log_factor=fit(state.log_factor),
         nonfinite=fit(state.nonfinite),
     )

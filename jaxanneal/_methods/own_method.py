@@ -24,7 +24,7 @@ from jaxanneal._chain.computation import Traced, trace
 from jaxanneal._chain.energy import as_array
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import MOST, at_least_one, count, refusal, strong
-from jaxanneal._methods.protocol import Method, next_multiple
+from jaxanneal._methods.protocol import Exchanged, Method, Seen, next_multiple
 from jaxanneal._pytree import Unseen, path_text, pytree_dataclass, static
 
 MEMBERS = ("chains", "init", "temperatures", "exchange")
@@ -122,20 +122,12 @@ class Own(Method):
         """Return the next step at which a round must end: that of an exchange."""
         return self.next_exchange(step)
 
-    def after_round(
-        self,
-        key: jax.Array,
-        state: Any,
-        step: jax.Array,
-        energies: jax.Array,
-        log_factor: jax.Array,
-        accepted: jax.Array,
-    ) -> tuple[Any, None]:
+    def after_round(self, key: jax.Array, state: Any, step: jax.Array, seen: Seen) -> Exchanged:
         """Let the user's method exchange if an exchange is due at ``step``."""
         key = keys.stream(key, keys.EXCHANGE, step)
-        exchange = functools.partial(self._exchanged, key, energies)
+        exchange = functools.partial(self._exchanged, key, seen.energies)
         due = jax.lax.rem(step, self.exchange_every) == 0
-        return jax.lax.cond(due, exchange, lambda state: state, state), None
+        return Exchanged(jax.lax.cond(due, exchange, lambda state: state, state))
 
     def _exchanged(self, key: jax.Array, energies: jax.Array, state: Any) -> Any:
         leaves, temperatures, _ = state

@@ -22,7 +22,7 @@ from jaxanneal._methods.ladder.ladders import (
     under_new_law,
 )
 from jaxanneal._methods.ladder.swaps import swap_phase
-from jaxanneal._methods.protocol import NEVER, Method, next_multiple
+from jaxanneal._methods.protocol import NEVER, Exchanged, Method, Seen, next_multiple
 from jaxanneal._pytree import pytree_dataclass, replace, static
 from jaxanneal._settings import known_settings
 
@@ -205,15 +205,7 @@ class ParallelTempering(Method):
         """Return the replica that stands at each rung, int ``[ladders * rungs]``."""
         return places(state.replica)
 
-    def after_round(
-        self,
-        key: jax.Array,
-        state: Ladders,
-        step: jax.Array,
-        energies: jax.Array,
-        log_factor: jax.Array,
-        accepted: jax.Array,
-    ) -> tuple[Ladders, jax.Array]:
+    def after_round(self, key: jax.Array, state: Ladders, step: jax.Array, seen: Seen) -> Exchanged:
         """Swap rungs if a swap is due at ``step``; while warming up, move rungs and share factors.
 
         Energies and factors are by replica, float ``[ladders * rungs]``, and what was accepted by
@@ -222,12 +214,12 @@ class ParallelTempering(Method):
         """
         due, warm_end = jax.lax.rem(step, self.swap_every) == 0, self.warmup_end()
         same = lambda *what: what  # noqa: E731
-        phase = functools.partial(self._phase, key, step, energies)
-        settled = functools.partial(self._settled, step, accepted)
+        phase = functools.partial(self._phase, key, step, seen.energies)
+        settled = functools.partial(self._settled, step, seen.accepted)
         # A branch is compiled by itself, so that its last bits do not depend on what is around it.
-        state, log_factor = jax.lax.cond(due, phase, same, state, log_factor)
+        state, log_factor = jax.lax.cond(due, phase, same, state, seen.log_factor)
         warming = (step == warm_end) | (due & (step < warm_end))
-        return jax.lax.cond(warming, settled, same, state, log_factor)
+        return Exchanged(*jax.lax.cond(warming, settled, same, state, log_factor))
 
     def _phase(
         self,

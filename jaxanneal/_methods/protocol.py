@@ -1,15 +1,51 @@
 """What the engine asks of a method; what is said here is right where chains stay in their slots."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxanneal._chain.move import Move
+from jaxanneal._kernels.metropolis import Metropolis
+from jaxanneal._kernels.protocol import Kernel
+
 # A step that no run reaches: step counts are 32 bits wide.
 NEVER = 2**31 - 1
+
+
+class Seen(NamedTuple):
+    """What an exchange sees of the chains, in the order of their numbers.
+
+    Args:
+        energies: Energy of each chain, float ``[chains]``.
+        log_factor: Logarithm of each chain's step-size factor, float ``[chains]``.
+        accepted: Proposals accepted so far in each *slot*, int ``[chains]``.
+        carried: What the kernel carries of each chain, ``[chains, ...]``.
+    """
+
+    energies: jax.Array
+    log_factor: jax.Array
+    accepted: jax.Array
+    carried: Any = ()
+
+
+class Exchanged(NamedTuple):
+    """What an exchange leaves.
+
+    Args:
+        state: The state of the exchanges.
+        log_factor: Logarithms of the step-size factors, float ``[chains]``; ``None`` where every
+            chain keeps its own.
+        source: The chain that each chain goes on from, int ``[chains]``; ``None`` where every chain
+            goes on from where it is.
+    """
+
+    state: Any
+    log_factor: jax.Array | None = None
+    source: jax.Array | None = None
 
 
 class Method:
@@ -121,30 +157,29 @@ class Method:
         """Return the chain in each slot, int ``[chains]``."""
         return jnp.arange(self.chains, dtype=jnp.int32)
 
-    def after_round(
-        self,
-        key: jax.Array,
-        state: Any,
-        step: jax.Array,
-        energies: jax.Array,
-        log_factor: jax.Array,
-        accepted: jax.Array,
-    ) -> tuple[Any, jax.Array | None]:
+    def kernel(self, move: Move, params: Any) -> Kernel:
+        """Return what makes one step of one chain.
+
+        Args:
+            move: The move.
+            params: The tree of one chain.
+        """
+        return Metropolis(move, self.adapting, self.adapts_throughout, params)
+
+    def shared(self, state: Any) -> Any:
+        """Return what the kernel sees in every chain of the state of the exchanges."""
+        return ()
+
+    def after_round(self, key: jax.Array, state: Any, step: jax.Array, seen: Seen) -> Exchanged:
         """Exchange if an exchange is due at ``step``.
 
         Args:
             key: The run key, folded.
             state: The state of the exchanges.
             step: Moves so far, int ``[]``.
-            energies: Energy of each chain, float ``[chains]``.
-            log_factor: Logarithm of each chain's step-size factor, float ``[chains]``.
-            accepted: Proposals accepted so far in each slot, int ``[chains]``.
-
-        Returns:
-            The state, and the logarithms of the step-size factors, float ``[chains]``; ``None``
-            where every chain keeps its own.
+            seen: The chains.
         """
-        return state, None
+        return Exchanged(state)
 
 
 def next_multiple(step: jax.Array, every: jax.Array) -> jax.Array:

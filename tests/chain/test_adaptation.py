@@ -54,7 +54,7 @@ def own_factor(log_factor, energy, step, largest, mixed):
 
 @pytest.mark.parametrize("name", ["annealing", pytest.param("tempering", marks=pytest.mark.slow)])
 def test_a_chain_that_does_not_search_stays_at_its_infinite_energy(name):
-    caught(left_law, METHODS[name], (("jaxanneal._engine.round.tried", own_factor),))
+    caught(left_law, METHODS[name], (("jaxanneal._kernels.metropolis.tried", own_factor),))
 
 
 def shared_law(twin=()):
@@ -77,7 +77,7 @@ def test_lost_ladders_leave_the_step_sizes_of_the_others_alone():
 
 
 def test_counting_the_refusals_of_lost_ladders_shrinks_the_steps_of_all():
-    caught(shared_law, (("jaxanneal._engine.round.adapted", from_anywhere),))
+    caught(shared_law, (("jaxanneal._kernels.metropolis.adapted", from_anywhere),))
 
 
 def mixed_energy(p):
@@ -112,7 +112,9 @@ def test_refused_flips_do_not_shrink_the_steps_beside_them():
 
 @pytest.mark.slow
 def test_counting_the_refusals_of_flips_freezes_what_is_beside_them():
-    caught(mixed_law, MOVE, (("jaxanneal._engine.round.is_mixed", lambda move, params: False),))
+    caught(
+        mixed_law, MOVE, (("jaxanneal._kernels.metropolis.is_mixed", lambda move, params: False),)
+    )
 
 
 def test_only_moves_with_a_part_that_no_factor_changes_are_mixed():

@@ -13,6 +13,7 @@ from jaxanneal._diagnostics import check
 from jaxanneal._diagnostics.diagnostics import Accepted, _explored, _swapped, acceptance_rate
 from jaxanneal._methods.ladder import groups
 from jaxanneal._methods.ladder.groups import grouped
+from jaxanneal._methods.protocol import Seen
 from jaxanneal._pytree import replace
 
 RUNGS, PHASES = 4, 12
@@ -35,7 +36,9 @@ def follower(ladders, twin):
     def one_phase(state, inputs):
         step, now = inputs
         none = jnp.zeros(method.chains)
-        new, _ = method.after_round(jax.random.key(0), state, step, now.reshape(-1), none, none)
+        new = method.after_round(
+            jax.random.key(0), state, step, Seen(now.reshape(-1), none, none)
+        ).state
         return new, state.replica
 
     steps = 1 + jnp.arange(PHASES)
@@ -113,7 +116,7 @@ def test_swaps_are_counted_one_by_one_and_beyond_32_bits():
     state = replace(method.init(), accepted=jnp.asarray(words))
     equal = jnp.zeros(80)
     after_round = jax.jit(method.after_round)
-    after, _ = after_round(jax.random.key(0), state, jnp.asarray(1), equal, equal, equal)
+    after = after_round(jax.random.key(0), state, jnp.asarray(1), Seen(equal, equal, equal)).state
     counted = groups.as_integers(after.accepted)[:, 0]
     np.testing.assert_array_equal(counted, before + groups.sizes_of(40))
 
@@ -128,7 +131,9 @@ def all_swapped(rungs, kind):
     state = replace(state, rung=state.rung.astype(kind), replica=state.replica.astype(kind))
 
     def one_phase(state, step):
-        return method.after_round(jax.random.key(0), state, step, equal, equal, equal)[0], None
+        return method.after_round(
+            jax.random.key(0), state, step, Seen(equal, equal, equal)
+        ).state, None
 
     return jax.jit(lambda: jax.lax.scan(one_phase, state, 1 + jnp.arange(3 * rungs))[0])()
 

@@ -15,6 +15,7 @@ from jaxanneal._methods.ladder.free_energy import (
     no_weights,
     with_weights,
 )
+from jaxanneal._methods.protocol import Seen
 
 # Harmonic energy in 4 dimensions: ln Z = (d/2) ln(2 pi T), so neighbours differ by 2 ln(ratio).
 LADDER = np.geomspace(0.5, 4.0, 7)
@@ -44,7 +45,8 @@ def explored(twins=(), which=None):
         )
         energies = -jnp.sum(jnp.log1p(-uniform), axis=0) * by_replica(ladders)
         none = jnp.zeros(method.chains)
-        return method.after_round(jax.random.key(2), ladders, step, energies, none, none)[0], None
+        seen = Seen(energies, none, none)
+        return method.after_round(jax.random.key(2), ladders, step, seen).state, None
 
     with broken(((WEIGHTS, weights),) if twins else ()):
         return jax.lax.scan(one_phase, method.init(), 1 + jnp.arange(PHASES))[0]

@@ -16,6 +16,7 @@ import jaxanneal as ja
 from jaxanneal._methods.ladder.adaptation import barrier_between, equalised
 from jaxanneal._methods.ladder.free_energy import log_means, log_partition, log_partition_error
 from jaxanneal._methods.ladder.rung_energies import with_phase
+from jaxanneal._methods.protocol import Seen
 from jaxanneal._pytree import replace
 
 LADDER = "jaxanneal._methods.ladder.adaptation"
@@ -120,7 +121,9 @@ def explorer(problem, adapt, twin):
         ladders, key = carry
         energies = draw(jax.random.fold_in(key, step), by_replica(ladders))
         none = jnp.zeros(method.chains)
-        ladders, _ = method.after_round(jax.random.key(2), ladders, step, energies, none, none)
+        ladders = method.after_round(
+            jax.random.key(2), ladders, step, Seen(energies, none, none)
+        ).state
         return (ladders, key), None
 
     steps = 1 + jnp.arange(WARM + PHASES)

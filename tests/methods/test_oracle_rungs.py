@@ -11,6 +11,7 @@ from tables import boltzmann
 
 import jaxanneal as ja
 from jaxanneal._methods.ladder.swaps import log_swap_acceptance
+from jaxanneal._methods.protocol import Exchanged
 from jaxanneal._pytree import replace
 
 LEVELS, TEMPERATURES = (0.0, 0.5, 1.2), (0.3, 0.5, 0.8, 1.4)
@@ -83,9 +84,9 @@ def another(key, state):
     return (state + 1 + jax.random.bernoulli(key).astype(jnp.int32)) % 3
 
 
-def all_at_once(self, key, state, step, energies, log_factor, _):
+def all_at_once(self, key, state, step, seen):
     """Twin 28: every pair is decided from the energies before the phase, and swapped in order."""
-    by_rung = jnp.take_along_axis(energies.reshape(self.shape), state.replica, axis=1)
+    by_rung = jnp.take_along_axis(seen.energies.reshape(self.shape), state.replica, axis=1)
     log_alpha = log_swap_acceptance(self.temperatures, by_rung)
     uniform = jax.random.uniform(jax.random.fold_in(key, step), log_alpha.shape)
     accepted, replica = jnp.log1p(-uniform) <= log_alpha, state.replica
@@ -94,7 +95,8 @@ def all_at_once(self, key, state, step, energies, log_factor, _):
         turned = turned.at[:, pair + 1].set(replica[:, pair])
         replica = jnp.where(accepted[:, pair, None], turned, replica)
     rung = jnp.argsort(replica, axis=1).astype(replica.dtype)
-    return replace(state, rung=rung, replica=replica, swaps=state.swaps + 1), log_factor
+    swapped = replace(state, rung=rung, replica=replica, swaps=state.swaps + 1)
+    return Exchanged(swapped, seen.log_factor)
 
 
 def ladder_law(twin=()):

@@ -27,6 +27,7 @@ import jaxanneal as ja
 from jaxanneal._methods.ladder.groups import as_integers, sizes_of
 from jaxanneal._methods.ladder.ladders import journeys
 from jaxanneal._methods.ladder.swaps import log_swap_acceptance, parity, swap_decisions
+from jaxanneal._methods.protocol import Seen
 
 SWAPS = "jaxanneal._methods.ladder.swaps"
 DRAWS = 400_000  # standard errors below 0.0008
@@ -138,7 +139,9 @@ def ideal(scheme, twin):
         uniform = jax.random.uniform(key, (DIMENSION // 2, method.chains))
         energies = -jnp.sum(jnp.log1p(-uniform), axis=0) * by_replica(ladders)
         none = jnp.zeros(method.chains)
-        ladders, _ = method.after_round(jax.random.key(5), ladders, step, energies, none, none)
+        ladders = method.after_round(
+            jax.random.key(5), ladders, step, Seen(energies, none, none)
+        ).state
         return ladders, ladders.rung.astype(jnp.int8)
 
     with broken(twin):
