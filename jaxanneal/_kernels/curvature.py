@@ -46,6 +46,10 @@ class Matrix:
         new = old - both - both.T + share * change[:, None] * change[None]
         return Matrix(new, jnp.asarray(True))
 
+    def forgotten(self, where: jax.Array) -> "Matrix":
+        """Return it with nothing known where a condition holds; the numbers may stay."""
+        return Matrix(self.inverse, self.known & ~where)
+
     def times(self, vector: jax.Array, scale: jax.Array) -> jax.Array:
         """Return the product of the inverse Hessian with a vector."""
         known = jnp.sum(self.inverse * vector[None], axis=1)
@@ -75,6 +79,10 @@ class Pairs:
             for newest, rest in zip(new, old, strict=True)
         )
         return Pairs(*pushed)
+
+    def forgotten(self, where: jax.Array) -> "Pairs":
+        """Return them with nothing known where a condition holds; the changes may stay."""
+        return Pairs(self.changes, self.bends, jnp.where(where, 0, self.inverses))
 
     def times(self, vector: jax.Array, scale: jax.Array) -> jax.Array:
         """Return the product of the inverse Hessian with a vector, by the two-loop recursion."""

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxanneal._kernels.curvature import Matrix, Pairs, nothing_known
-from jaxanneal._pytree import pytree_dataclass
+from jaxanneal._pytree import pytree_dataclass, replace
 
 # A step is taken where the energy falls by at least so much of what the slope promises (Armijo).
 _ARMIJO = 1e-4
@@ -88,6 +88,28 @@ def begin(start: jax.Array, scale: jax.Array, dtype: jnp.dtype) -> Descent:
         refused=zero,
         curvature=nothing_known(start.size, start.dtype),
         scale=scale,
+    )
+
+
+def begun_anew(descent: Descent, start: jax.Array, where: jax.Array) -> Descent:
+    """Return a descent from another start where a condition holds, else as it goes on.
+
+    What a first evaluation does not look at keeps its numbers: to write them costs as much as a
+    step.
+
+    Args:
+        descent: The descent before.
+        start: Where the new one begins, float ``[d]``.
+        where: Whether it does, bool ``[]``.
+    """
+    return replace(
+        descent,
+        energy=jnp.where(where, jnp.inf, descent.energy),
+        length=jnp.where(where, 1, descent.length),
+        trial=jnp.where(where, start, descent.trial),
+        steps=jnp.where(where, 0, descent.steps),
+        refused=jnp.where(where, 0, descent.refused),
+        curvature=descent.curvature.forgotten(where),
     )
 
 

@@ -181,10 +181,9 @@ class Hopping(Kernel):
         others, shared = jax.vmap(self.flat)(around.others), around.shared
         inputs = (self.flat(here), others, around.number, shared.weights, self.rules.sizes)
         point, kind = hop(key, *inputs, self.rows, self.region)
-        old = carried.descent
-        new = descent.begin(point, old.scale, old.energy.dtype)
-        begun = Underway(new, kind, carried.first, carried.last)
-        return jax.tree.map(lambda a, b: jnp.where(ended, a, b), begun, carried)
+        new = descent.begun_anew(carried.descent, point, ended)
+        kind = jnp.where(ended, kind, carried.kind)
+        return Underway(new, kind, carried.first, carried.last)
 
     def refresh(self, carried: Underway, chain: Chain) -> Underway:
         """Return the descent anew from where the chain is: the data have changed under it."""

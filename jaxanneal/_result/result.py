@@ -245,7 +245,7 @@ class Result(Exports, Generic[Params]):
             one array or number, otherwise the user's tree), ``fun``, ``success`` (whether the run
             ended by itself: not by a budget, a callback or an interruption), ``message``, ``nit``,
             ``nfev`` and ``njev``.
-        Raises: ImportError: scipy is missing.
+        Raises: nothing.
 
         Example:
             >>> import jaxanneal as ja

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxanneal._checks import needing
 from jaxanneal._engine.stop_reason import StopReason
 
 _CUT_SHORT = (
@@ -40,8 +39,8 @@ class Search(NamedTuple):
 
 def scipy_result(result: Any) -> Any:
     """Return a result as SciPy's optimisers do, see ``Result.to_scipy``."""
-    with needing("to_scipy", "scipy"):
-        from scipy.optimize import OptimizeResult
+    from scipy.optimize import OptimizeResult  # which JAX needs, too; slow to import
+
     leaf = isinstance(result.params, jax.Array | np.ndarray | np.generic)
     return OptimizeResult(
         x=np.asarray(result.params) if leaf else result.params,
