@@ -83,7 +83,8 @@ def _draw(axes: Any, those: dict[str, dict[str, Row]], what: str) -> None:
     for solver, rows in those.items():
         x, y = profile(rows, what)
         colour, dashes = _STYLES[solver]
-        axes.step(x, y, where="post", color=colour, ls=dashes, lw=1.6, label=solver)
+        from_zero = [*x[:1], *x], [0.0, *y] if len(x) else []
+        axes.step(*from_zero, where="post", color=colour, ls=dashes, lw=1.6, label=solver)
         if len(x):
             ends.append((x[-1], y[-1], colour, dashes))
     right = max((x for x, *_ in ends), default=1.0)

@@ -65,7 +65,8 @@ def _run(problem: Problem, budget: int, **options: Any) -> Any:
 
 def _minimize(problem: Problem, budget: int, **options: Any) -> Any:
     options.update(args=problem.args, bounds=problem.bounds, max_evaluations=budget)
-    return ja.minimize(problem.energy, problem.start, **options)
+    minimize = getattr(ja, "minimize")  # noqa: B009  (it may not be there)
+    return minimize(problem.energy, problem.start, **options)
 
 
 def _minimize_values(problem: Problem, budget: int, **options: Any) -> Any:

@@ -68,13 +68,14 @@ def _attempts(problem: Problem, search: Search, functions: Any, seed: int) -> li
 
     # Matrices this small keep several threads of BLAS waiting for each other: L-BFGS-B took twenty
     # times as long.
-    with warnings.catch_warnings(), threadpool_limits(1), contextlib.suppress(EnoughError):
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")  # of overflows, far from where they search
         objective = Objective(problem, *functions)
-        while True:
-            search(objective, problem, seed)
-            seed += _RESTART
-    return objective.attempts()
+        with contextlib.suppress(EnoughError):
+            while True:
+                search(objective, problem, seed)
+                seed += _RESTART
+        return objective.attempts()
 
 
 def _pairs(problem: Problem) -> list[tuple[float, float]] | None:
