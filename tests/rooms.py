@@ -50,9 +50,10 @@ BENCHMARKS = House(
     pathlib.Path(__file__).parents[1] / "benchmarks",
     "__main__",
     "",  # nothing but a docstring
-    "bits exchanges networks sampling scale step",
-    "effective ladder_run memory processes random_walk report",
-    "targets",
+    "tuning",  # of problems of another suite, too
+    "bits exchanges networks sampling scale search step",
+    "effective ladder_run memory processes random_walk report success",
+    "problems targets",
     "rows workloads",
 )
 

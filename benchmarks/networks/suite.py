@@ -19,6 +19,7 @@ import jaxanneal as ja
 from benchmarks import report
 from benchmarks.networks.tasks import Task, tasks
 from benchmarks.rows import new_row
+from benchmarks.success import rate
 
 HEAD = """## networks: a good starting point for gradients
 
@@ -188,12 +189,3 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
         lines.append([problem, solver, *cells, f"{seconds:.1f}"])
     columns = "network | solver | solved at equal wall clock | solved at equal work | seconds"
     return report.markdown(columns, lines)
-
-
-def rate(solved: list[bool], z: float = 1.96) -> str:
-    """Return how many were solved, and Wilson's interval of the probability in per cent."""
-    n, p = len(solved), sum(solved) / len(solved)
-    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    low, high = (max(0.0, 100 * (middle + sign * half)) for sign in (-1, 1))
-    return f"{sum(solved)} of {n} ({low:.0f} to {high:.0f} %)"

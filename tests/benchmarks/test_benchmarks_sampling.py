@@ -241,4 +241,4 @@ def test_a_run_of_the_exchanges_gives_rows_lines_and_tables(monkeypatch):
 def test_peers_are_refused_where_there_are_none(capsys):
     with pytest.raises(SystemExit):
         command.main(["run", "exchanges", "--peers"])
-    assert "--peers: expected with sampling" in capsys.readouterr().err
+    assert "--peers: expected with global, sampling" in capsys.readouterr().err
