@@ -113,10 +113,9 @@ def minimize(
         _HOPPING_STEPS, target, None, max_seconds, max_evaluations, _RECORD_EVERY, progress=progress
     )
     key, checkpoint = as_key(key), as_checkpoint(checkpoint)
-    one = one_of(params, key)
+    one, data = one_of(params, key), as_data(args)
     within = limits_within(bounds, one)
     move = bounded_move(bounds, within, one)
-    data = as_data(args)
     slopes = sloped(traced_energy(energy, one.tree, data), one, data.leaves)
     chains = chain_count(params) or _CHAINS
     floating = all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in one.leaves)
@@ -152,9 +151,9 @@ def _searches(
         try:
             results.append(search(index, left, own))
         except BaseException as error:
-            found = getattr(error, "result", None)
+            rescued = getattr(error, "result", None)
             if results:
-                results += [] if found is None else [found]
+                results += [] if rescued is None else [rescued]
                 error.result = _best_of(results)  # pyright: ignore[reportAttributeAccessIssue]
             raise
         if results[-1].stop_reason in _ENDS or _agree(results):
