@@ -9,6 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxanneal._chain.move import Move
+from jaxanneal._chain.parameters import Parameters
 from jaxanneal._kernels.metropolis import Metropolis
 from jaxanneal._kernels.protocol import Kernel
 
@@ -66,6 +67,8 @@ class Method:
         adapts_throughout: Whether step sizes follow a falling temperature to the end.
         needs_calibration: Whether the temperatures are still to be found.
         replaces: Whether chains are replaced by copies of others.
+        gradients: Gradients that one step of a chain evaluates.
+        watch_every: Target and patience are looked at where the steps so far are a multiple of it.
         count_of: By the name of a setting that is an array, that of the setting which counts it.
     """
 
@@ -76,6 +79,8 @@ class Method:
     adapts_throughout = True
     needs_calibration: Any = False
     replaces: Any = False
+    gradients = 0
+    watch_every = 64
     count_of: Mapping[str, str] = {}
 
     @property
@@ -89,6 +94,15 @@ class Method:
 
     def bind(self, steps: int) -> Any:
         """Return the method with what depends on the run's length bound to it."""
+        return self
+
+    def fitted(self, starts: Parameters, move: Move) -> Any:
+        """Return the method with what depends on the starts.
+
+        Args:
+            starts: Where the chains start, ``[chains, ...]``.
+            move: The move.
+        """
         return self
 
     def keep_bound(self, bound: Any, step: int) -> Any:
@@ -150,6 +164,10 @@ class Method:
     def adapting(self, step: jax.Array) -> jax.Array:
         """Return whether step sizes adapt at ``step``, bool ``[]``."""
         return step >= 0
+
+    def difference(self, state: Any) -> jax.Array:
+        """Return the typical difference of energies that the method has seen, 0 if it sees none."""
+        return jnp.zeros(())
 
     def next_exchange(self, step: jax.Array) -> jax.Array:
         """Return the end of the round that begins at ``step``."""
