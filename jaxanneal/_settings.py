@@ -26,7 +26,7 @@ _PLACES = {
         "method=ja.SimulatedAnnealing(cooling=ja.cooling.Geometric(start=..., end=...))",
     ),
     "c": ("a cooling", "method=ja.SimulatedAnnealing(cooling=ja.cooling.Logarithmic({}=...))"),
-    "chains cooling min_temperature": (
+    "chains cooling min_temperature replace_every": (
         "the method SimulatedAnnealing",
         "method=ja.SimulatedAnnealing({}=...)",
     ),

@@ -186,6 +186,7 @@ _SWEEP = (
     | settings_of(over="over", repeats="count", draws="count", method="method", store="")
 )
 _COOL = settings_of(start="", end="", steps="")
+_SA = settings_of(chains="count", cooling="cooling", min_temperature="", replace_every="")
 _PT = settings_of(
     rungs="count", ladders="count", temperatures="", swap_every="", warmup="", scheme=""
 )
@@ -239,7 +240,7 @@ FUNCTIONS: dict[str, tuple[int, dict[str, str], dict[str, str]]] = {
     ),
     "stepped": (1, settings_of(width="", bounds="bounds"), {}),
     "ja.moves.StudentT": (1, settings_of(df=""), {}),
-    "annealed": (1, settings_of(chains="count", cooling="cooling", min_temperature=""), {}),
+    "annealed": (1, _SA, {}),
     "tempered": (1, _PT, {}),
     "ja.cooling.Geometric": (1, _COOL, {"start": "1.0", "end": "0.1"}),
     "ja.cooling.Linear": (1, _COOL, {"start": "1.0", "end": "0.1"}),

@@ -59,13 +59,16 @@ class Agreement(NamedTuple):
 def agreement(result: Any) -> Agreement | None:
     """Return how far the chains agree, in parallel tempering the ladders.
 
-    ``None`` where nothing can be said: of one chain alone, of few moves, and of a polished result,
-    whose starts were chosen to be distinct.
+    ``None`` where nothing can be said: of one chain alone, of few moves, of a polished result,
+    whose starts were chosen to be distinct, and of chains that are replaced by copies of others,
+    which agree whatever another run would find.
     """
     moves = _moves(result)
     if result.state is None or moves < _MOVES:
         return None
     method = result.state.engine_state.method
+    if method.replaces:
+        return None
     best = fetch(result.chains.best_energy).reshape(method.shape).astype(np.float64)
     if method.has_rungs:
         best = best.min(axis=1)

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 
 from jaxanneal._chain import keys
 from jaxanneal._chain.chain import Chain
+from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine.setup import Data, Setup
-from jaxanneal._engine.sharding import Axes, gather
+from jaxanneal._engine.sharding import Axes, from_lanes, gather
 from jaxanneal._engine.state import State, first_lane
 from jaxanneal._kernels.protocol import Lane, Surroundings
 from jaxanneal._methods.protocol import Seen
@@ -48,13 +49,12 @@ def advance(
     exchange, log_factor, source = method.after_round(state.key, state.exchange, stop, seen)
     if log_factor is not None:  # by chain, and lanes stand in the order of their chains
         log_factor = _of_lanes(jnp.concatenate([log_factor, factors[count:]]), state, axes)
-    chains = lanes.chain
     if source is not None:
-        chains = _replaced(chains, source, state, axes)
+        lanes = _replaced(lanes, source, state, axes)
     return replace(
         state,
         step=stop,
-        chains=chains,
+        chains=lanes.chain,
         carried=lanes.carried,
         log_factor=lanes.log_factor if log_factor is None else log_factor,
         nonfinite=lanes.nonfinite,
@@ -70,27 +70,39 @@ def _of_lanes(values: jax.Array, state: State, axes: Axes) -> jax.Array:
     return jax.lax.dynamic_slice_in_dim(values, first_lane(state, axes), state.lanes)
 
 
-def _replaced(chains: Chain, source: jax.Array, state: State, axes: Axes) -> Chain:
-    """Return the chains as copies of others; each keeps the best state that it ever saw.
+def _replaced(lanes: Lane, source: jax.Array, state: State, axes: Axes) -> Lane:
+    """Return the lanes with the chains of others; each keeps the best state that it ever saw.
+
+    That of which it becomes a copy is a state that it saw, too.
 
     Args:
-        chains: The chains of this device, ``[lanes, ...]``.
+        lanes: The lanes of this device, ``[lanes, ...]``.
         source: The chain that each one goes on from, int ``[chains]``.
         state: The state before the round.
         axes: Axes over which chains are spread.
     """
-    own = jnp.arange(gather(chains.energy, axes).shape[0], dtype=jnp.int32)
+    own = jnp.arange(gather(lanes.log_factor, axes).shape[0], dtype=jnp.int32)
     source = jnp.concatenate([source.astype(jnp.int32), own[source.shape[0] :]])
 
-    def copied(chains: Chain) -> Chain:
-        places = _of_lanes(source, state, axes)
-        params, energy = jax.tree.map(
-            lambda x: gather(x, axes)[places], (chains._params, chains.energy)
-        )
-        return Chain(params, energy, chains._best_params, chains.best_energy)
+    def copied(lanes: Lane) -> Lane:
+        old, place = lanes.chain, _of_lanes(source, state, axes)
+        parts = (old._params, old.energy, lanes.carried, lanes.log_factor)
+        params, energy, carried, log_factor = from_lanes(parts, place, axes)
+        best = jax.vmap(_lower)(params, energy, old._best_params, old.best_energy)
+        chain = Chain(params, energy, *best)
+        return replace(lanes, chain=chain, carried=carried, log_factor=log_factor)
 
-    moves = jnp.any(source != own)
-    return jax.lax.cond(moves, copied, lambda chains: chains, chains)
+    return jax.lax.cond(jnp.any(source != own), copied, lambda lanes: lanes, lanes)
+
+
+def _lower(
+    params: Parameters, energy: jax.Array, best: Parameters, best_energy: jax.Array
+) -> tuple[Parameters, jax.Array]:
+    """Return of two states that of the lower energy, and the energy."""
+    better = energy < best_energy
+    pairs = zip(params.leaves, best.leaves, strict=True)
+    lowest = best.with_leaves(jnp.where(better, new, old) for new, old in pairs)
+    return lowest, jnp.where(better, energy, best_energy)
 
 
 def _all_blocks(

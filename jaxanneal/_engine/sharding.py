@@ -162,6 +162,38 @@ def from_owner(values: Any, owner: jax.Array, axes: Axes) -> Any:
     return jax.tree.map(lambda x: jax.lax.all_gather(x, axes)[owner, entry], values)
 
 
+def from_lanes(tree: Any, lane: jax.Array, axes: Axes) -> Any:
+    """Return the entries of other lanes, wherever those lie: inside of ``shard_map``.
+
+    The shares of the devices go round, so that a device never holds more than one beside its own.
+
+    Args:
+        tree: Arrays of the lanes of this device, ``[lanes, ...]``.
+        lane: The number among the lanes of all devices whose entry goes to each lane of this
+            device, int ``[lanes]``.
+        axes: Axes over which chains are spread.
+    """
+    if axes is None:
+        return jax.tree.map(lambda x: x[lane], tree)
+    count, here = lane.shape[0], jax.lax.axis_index(axes)
+    devices = int(jax.lax.psum(1, axes))
+    ring = [(i, (i - 1) % devices) for i in range(devices)]
+
+    def turn(index: jax.Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        share, entries = carry
+        inside = lane - (here + index) % devices * count
+        own = (inside >= 0) & (inside < count)
+        place = jnp.clip(inside, 0, count - 1)
+
+        def chosen(x: jax.Array, entry: jax.Array) -> jax.Array:
+            return jnp.where(own.reshape(-1, *[1] * (x.ndim - 1)), x[place], entry)
+
+        entries = jax.tree.map(chosen, share, entries)
+        return jax.tree.map(lambda x: jax.lax.ppermute(x, axes, ring), share), entries
+
+    return jax.lax.fori_loop(0, devices, turn, (tree, tree))[1]
+
+
 def fetch(array: Any) -> np.ndarray:
     """Return an array that may be spread over devices and processes, on the host.
 

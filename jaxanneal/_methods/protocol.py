@@ -40,8 +40,9 @@ class Exchanged(NamedTuple):
         state: The state of the exchanges.
         log_factor: Logarithms of the step-size factors, float ``[chains]``; ``None`` where every
             chain keeps its own.
-        source: The chain that each chain goes on from, int ``[chains]``; ``None`` where every chain
-            goes on from where it is.
+        source: The chain that each chain goes on from, int ``[chains]``: with its parameters, its
+            energy, what its kernel carries and, unless ``log_factor`` says otherwise, its step
+            size. ``None`` where every chain goes on from where it is.
     """
 
     state: Any
@@ -65,6 +66,7 @@ class Method:
         has_rungs: Whether slots are rungs of ladders, between which chains travel as replicas.
         adapts_throughout: Whether step sizes follow a falling temperature to the end.
         needs_calibration: Whether the temperatures are still to be found.
+        replaces: Whether chains are replaced by copies of others.
         gradients: Gradients that one step of a chain evaluates.
         watch_every: Target and patience are looked at where the steps so far are a multiple of it.
         count_of: By the name of a setting that is an array, that of the setting which counts it.
@@ -76,6 +78,7 @@ class Method:
     has_rungs = False
     adapts_throughout = True
     needs_calibration: Any = False
+    replaces: Any = False
     gradients = 0
     watch_every = 64
     count_of: Mapping[str, str] = {}
@@ -113,6 +116,13 @@ class Method:
     def carried(self, state: Any, bound: Any) -> Any:
         """Return the state of the exchanges of a run by ``bound``, as this method goes on."""
         return state
+
+    def looks_ahead(self, step: int) -> bool:
+        """Return whether an exchange at ``step`` asks for the temperature of the next move.
+
+        The last exchange of a run does so, too, though the run makes no such move.
+        """
+        return False
 
     def has_law_of(self, bound: Any) -> bool:
         """Return whether what is reported of a run by ``bound`` holds of this method, too.

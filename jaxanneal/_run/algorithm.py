@@ -57,7 +57,8 @@ class Algorithm(NamedTuple):
     Args:
         init: ``init(key, params, args=()) -> state``; ``params`` as in :func:`jaxanneal.anneal`.
         step: ``step(state, args=()) -> (state, info)``: the moves up to the next exchange, and the
-            exchange; in simulated annealing one move.
+            exchange; in simulated annealing those up to the next replacement, and one move where
+            nothing is replaced.
         refresh: ``refresh(state, args=()) -> state``: current and best energies for other data.
     """
 

@@ -117,7 +117,7 @@ class Chunks:
         self._tables = {}
         on_host = is_on_host(self.methods[0])
         if on_host:
-            length = min(length, _TABLE - 1)
+            length = min(length, _TABLE - 2)  # beside the moves, one step before and one after
         ends = [self._end(i, length) for i in range(len(self.goals))]
         self._cold = [cold for _, cold in ends]
         over = [cold or length == 0 for cold in self._cold]
@@ -159,7 +159,7 @@ class Chunks:
         end = min(goal.last, step + length)
         if goal.min_temperature is None:
             return end, False
-        values = self._table(i, step)
+        values = self._table(i, step)[: goal.last - step]
         cold = np.flatnonzero(is_cold(values, goal.min_temperature))
         if cold.size == 0:
             return min(end, step + _TABLE), False
@@ -169,9 +169,11 @@ class Chunks:
     def _table(self, i: int, first: int) -> np.ndarray:
         """Return the temperatures of a run from a step on, evaluated once for runs that share them.
 
-        As many as a table has, and none of a step that the run never makes.
+        As many as a table has, and none of a step that the run never makes, but for that after its
+        last if an exchange there asks for it.
         """
-        cooling, last = self.methods[i].cooling, max(self.goals[i].last - 1, 0)
+        method, end = self.methods[i], self.goals[i].last
+        cooling, last = method.cooling, max(end - (not method.looks_ahead(end)), 0)
         place = id(cooling), first, last
         if place not in self._tables:
             steps = np.minimum(np.arange(first, first + _TABLE), last)
@@ -233,9 +235,18 @@ def timed(program: Any, inputs: tuple[Any, ...]) -> tuple[Any, float]:
     return outputs, time.perf_counter() - began
 
 
-def on_device(method: Any) -> Any:
-    """Return the method as the device sees it: a schedule of the host's is a table."""
-    return with_table(method, 0, np.zeros(_TABLE)) if is_on_host(method) else method
+def on_device(method: Any, begins: bool = False) -> Any:
+    """Return the method as the device sees it: a schedule of the host's is a table.
+
+    Args:
+        method: The method.
+        begins: Whether a state before the first move is made with it, which may hold the
+            temperature of that move.
+    """
+    if not is_on_host(method):
+        return method
+    known = tabulate(method.cooling, np.zeros(1, int)) if begins and method.replaces else 0.0
+    return with_table(method, 0, np.full(_TABLE, known))
 
 
 def is_on_host(method: Any) -> bool:

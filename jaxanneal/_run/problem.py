@@ -212,7 +212,7 @@ class Problem:
     ) -> tuple[Any, ...]:
         missing = self.total - factors.shape[0]
         factors = by_chain(np.concatenate([factors, np.repeat(factors[:1], missing)]), self.spread)
-        shared = (self.key if key is None else key, on_device(method), self.move)
+        shared = (self.key if key is None else key, on_device(method, begins=True), self.move)
         key, method, move = shared if self.spread is None else everywhere(shared, self.spread)
         return key, chains, best, method, move, factors
 
@@ -290,7 +290,7 @@ def check_schedule(method: Any, first: int, steps: int) -> None:
         require_traceable(cooling)
     # The numbers of our own are checked already.
     if cooling is not None and not isinstance(cooling, Geometric | Linear | Logarithmic):
-        last = first + steps - 1
+        last = first + steps - (not method.looks_ahead(first + steps))
         tabulate(cooling, np.linspace(first, last, _PROBES).round().astype(int))
 
 

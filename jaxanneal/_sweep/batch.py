@@ -174,7 +174,7 @@ class Batch:
         return methods, factors, best, reasons
 
     def _stacked(self, methods: list[Any]) -> Any:
-        ready = {id(method): on_device(method) for method in methods}
+        ready = {id(method): on_device(method, begins=True) for method in methods}
         return stack([ready[id(method)] for method in methods])
 
     def _pilot(

@@ -164,7 +164,7 @@ class Jobs:
         cooling = bound.cooling
         if cooling is not None:
             own = id(cooling) if is_on_host(bound) else signature(cooling)
-            place = "schedule", type(cooling), own, steps
+            place = "schedule", type(cooling), own, steps, bound.looks_ahead(steps)
             self._once(place, cooling, lambda: check_schedule(bound, 0, steps))
 
 
