@@ -103,6 +103,7 @@ def test_a_copy_takes_along_what_its_kernel_carries(devices, monkeypatch):
     np.testing.assert_array_equal(carried, 2 * np.asarray(params))
 
 
+@pytest.mark.slow
 def test_padding_is_never_copied_nor_replaced():
     padded, never = (run(every, 5, block=8).state.engine_state.chains for every in (5, None))
     assert padded.energy.shape == (8,)

@@ -117,6 +117,7 @@ def test_another_number_goes_on_and_another_structure_is_refused_in_words():
 # Other doors.
 
 
+@pytest.mark.slow
 def test_rounds_of_the_pure_functions_end_with_a_replacement():
     given = method(7, cooling=Geometric(5.0, 0.01, steps=89))
     pure = ja.algorithm(energy, given, MOVE)
@@ -127,6 +128,7 @@ def test_rounds_of_the_pure_functions_end_with_a_replacement():
     np.testing.assert_allclose(state.chains.energy[:13], ended.chains.energy, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_sweep_takes_the_setting_as_an_axis():
     over = {"method.replace_every": [5, 9, None]}
     settings = {"method": method(7), "move": MOVE, "steps": 60, "repeats": 1}
@@ -144,6 +146,7 @@ def test_new_numbers_compile_nothing(monkeypatch):
     run(8)
 
 
+@pytest.mark.slow
 def test_calibration_finds_the_same_range_with_replacement_as_without():
     ends = []
     for every in (None, 3):
@@ -177,6 +180,7 @@ def test_two_devices_copy_what_one_copies(chains, block):
     same(going(two, 50, sharding=mesh(1)), going(one, 50, sharding=mesh(2)))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_devices")
 def test_a_device_that_copies_its_own_chains_alone_is_caught():
     near = lambda tree, lane, axes: jax.tree.map(lambda x: x[lane % x.shape[0]], tree)  # noqa: E731
