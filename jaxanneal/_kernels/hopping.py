@@ -178,12 +178,15 @@ class Hopping(Kernel):
         around: Surroundings,
     ) -> Underway:
         """Return a new descent from a hop where the old one ended; the key is consumed."""
-        others, shared = jax.vmap(self.flat)(around.others), around.shared
+        others, shared = around.others, around.shared
         inputs = (self.flat(here), others, around.number, shared.weights, self.rules.sizes)
         point, kind = hop(key, *inputs, self.rows, self.region)
         new = descent.begun_anew(carried.descent, point, ended)
         kind = jnp.where(ended, kind, carried.kind)
         return Underway(new, kind, carried.first, carried.last)
+
+    def shown(self, carried: Underway) -> jax.Array:
+        return carried.descent.position
 
     def refresh(self, carried: Underway, chain: Chain) -> Underway:
         """Return the descent anew from where the chain is: the data have changed under it."""

@@ -81,6 +81,14 @@ class Kernel:
         """
         raise NotImplementedError
 
+    def shown(self, carried: Any) -> Any:
+        """Return what a chain shows of itself to others, which is collected before each round.
+
+        It may change at the end of a round of the method alone: where else a round is cut depends
+        on records and on the clock.
+        """
+        raise NotImplementedError
+
     def refresh(self, carried: Any, chain: Chain) -> Any:
         """Return what a chain carries whose energies were evaluated again for other data."""
         return self.init(chain)

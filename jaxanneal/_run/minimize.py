@@ -9,42 +9,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxanneal._chain.keys import as_key, search_key
+from jaxanneal._chain.keys import as_key
 from jaxanneal._checks import refuse_tracing
 from jaxanneal._engine.starts import chain_count
 from jaxanneal._engine.stop_reason import StopReason
-from jaxanneal._methods import BasinHopping, SimulatedAnnealing
 from jaxanneal._result.result import Result
 from jaxanneal._result.searches import Search
-from jaxanneal._run.anneal import Inputs, run_within
 from jaxanneal._run.checkpoint import Checkpoint, as_checkpoint
 from jaxanneal._run.limits import Limits, as_limits
 from jaxanneal._run.problem import as_data, traced_energy
-from jaxanneal._run.scatter import bounded_move, limits_within, one_of, scattered
+from jaxanneal._run.scatter import bounded_move, limits_within, one_of
 from jaxanneal._run.slopes import sloped
+from jaxanneal._run.strategies import Hops, Problem, Rounds
 from jaxanneal._settings import known_settings
 
 Params = TypeVar("Params")
 
 _CHAINS = 64
 
-# A search by hopping ends after so many steps without a better energy, and so many times those that
-# the best one took.
-_PATIENCE, _GROWTH = 1000, 2
-
-# What counts as a better energy there, as a share of the typical difference between minima: what is
-# less is the end of a descent.
-_LEAST = 1e-6
 _HOPPING_STEPS, _RECORD_EVERY = 100_000, 50
-
-# Searches without gradients: moves of the first one, each of the others makes twice as many.
-_MOVES = 2000
 
 # So many searches at most, where none finds what another has found.
 _SEARCHES = 8
 
-# Two searches agree to this share of what the energy fell, or of its size.
-_OF_FALL, _OF_SIZE = 1e-5, 1e-6
+# Steps that must be left of a budget for another search.
+_LEAST_STEPS = 8
 
 _ENDS = (StopReason.TARGET, StopReason.TIME, StopReason.EVALUATIONS, StopReason.INTERRUPTED)
 
@@ -65,10 +54,12 @@ def minimize(
 ) -> Result[Params]:
     r"""Return the best state that can be found, for who wants an answer and no method.
 
-    Maths: an energy with a gradient that tells something is searched by :class:`BasinHopping`, any
-    other by :class:`SimulatedAnnealing` in runs that get longer. A search ends when it makes no
-    progress: after 1,000 steps and twice those that its best energy took. Then another one begins
-    from new starts, until two have found the same energy, and 8 are the most.
+    Maths: an energy of floating parameters with a gradient that tells something is searched by
+    :class:`BasinHopping`. A search ends when it makes no progress, after 1,000 steps and twice
+    those that its best energy took; then another one begins from new starts, until two have found
+    the same energy. Any other is annealed in rounds that get longer, by chains that take blocks
+    over from each other and add each other's differences, which samples nothing, until three rounds
+    in a row find nothing better. Of either there are 8 at most.
     Batching: write the energy for one chain.
 
     Args:
@@ -106,7 +97,8 @@ def minimize(
         True
 
     Reference: Wales and Doye, J. Phys. Chem. A 101, 5111 (1997), for hopping; Kirkpatrick, Gelatt
-    and Vecchi, Science 220, 671 (1983).
+    and Vecchi, Science 220, 671 (1983), and ter Braak, Statistics and Computing 16, 239 (2006), for
+    the rest.
     """
     refuse_tracing("minimize", "Call it outside of them.")
     limits = as_limits(
@@ -118,47 +110,36 @@ def minimize(
     move = bounded_move(bounds, within, one)
     slopes = sloped(traced_energy(energy, one.tree, data), one, data.leaves)
     chains = chain_count(params) or _CHAINS
+    problem = Problem(energy, params, args, key, one, within, move, chains)
     floating = all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in one.leaves)
-    hops = floating and any(slopes)
-
-    def search(index: int, limits: Limits, checkpoint: Checkpoint | None) -> Result[Any]:
-        own = search_key(key, index)
-        starts = scattered(params, one, within, own, chains)
-        method = BasinHopping(chains=chains) if hops else SimulatedAnnealing(chains=chains)
-        if hops:
-            patience = {"patience": _PATIENCE, "patience_growth": _GROWTH}
-            limits = limits._replace(**patience, least_share=_LEAST)
-        else:
-            limits = limits._replace(steps=_MOVES * 2**index, record_every=None)
-        inputs = Inputs(energy, starts, own, args, method, move)
-        return run_within(limits, inputs, None, checkpoint)
-
-    return _best_of(_searches(search, limits, checkpoint))
+    strategy = Hops(problem) if floating and any(slopes) else Rounds(problem)
+    return _best_of(*_searches(strategy, limits, checkpoint), strategy.name)
 
 
 def _searches(
-    search: Callable[[int, Limits, Checkpoint | None], Result[Any]],
-    limits: Limits,
-    checkpoint: Checkpoint | None,
-) -> list[Result[Any]]:
-    """Search until there is a reason to stop, or two searches agree; return all results."""
+    strategy: Any, limits: Limits, checkpoint: Checkpoint | None
+) -> tuple[list[Result[Any]], StopReason]:
+    """Search until there is a reason to stop; return all results, and the reason."""
     results: list[Result[Any]] = []
     for index in range(_SEARCHES):
         left = _left(limits, results)
-        if left is None:
-            break
+        if isinstance(left, StopReason):
+            return results, left
         own = None if checkpoint is None else _inside(checkpoint, index)
         try:
-            results.append(search(index, left, own))
+            results.append(strategy.search(left, own, results))
         except BaseException as error:
             rescued = getattr(error, "result", None)
             if results:
                 results += [] if rescued is None else [rescued]
-                error.result = _best_of(results)  # pyright: ignore[reportAttributeAccessIssue]
+                everything = _best_of(results, StopReason.INTERRUPTED, strategy.name)
+                error.result = everything  # pyright: ignore[reportAttributeAccessIssue]
             raise
-        if results[-1].stop_reason in _ENDS or _agree(results):
+        if results[-1].stop_reason in _ENDS:
+            return results, results[-1].stop_reason
+        if strategy.is_over(results):
             break
-    return results
+    return results, StopReason.PATIENCE
 
 
 def _inside(checkpoint: Checkpoint, index: int) -> Checkpoint:
@@ -166,49 +147,35 @@ def _inside(checkpoint: Checkpoint, index: int) -> Checkpoint:
     return dataclasses.replace(checkpoint, directory=checkpoint.directory / f"search-{index}")
 
 
-def _left(limits: Limits, results: list[Result[Any]]) -> Limits | None:
-    """Return what earlier searches left of the limits, ``None`` where it is nothing."""
+def _left(limits: Limits, results: list[Result[Any]]) -> Limits | StopReason:
+    """Return what earlier searches left of the limits, or which of them is used up."""
     seconds = limits.max_seconds - sum(result.seconds for result in results)
     budget = limits.max_evaluations
     if budget is not None:
         budget -= sum(result.evaluations for result in results)
-        least = 8 * len(results[0].chains.energy) if results else 1
+        least = _LEAST_STEPS * len(results[0].chains.energy) if results else 1
         if budget < least:
-            return None
+            return StopReason.EVALUATIONS
     if seconds <= 0:
-        return None
+        return StopReason.TIME
     return limits._replace(max_seconds=seconds, max_evaluations=budget)
 
 
-def _agree(results: list[Result[Any]]) -> bool:
-    """Return whether two searches have found the best energy of all."""
-    energies = np.array([result.energy for result in results])
-    best = results[int(np.argmin(energies))]
-    records = best.history.energy
-    first = np.asarray(getattr(records, "median", records))[:1]
-    finite = first[np.isfinite(first)]
-    fall = float(np.median(finite)) - best.energy if finite.size else 0.0
-    near = _OF_FALL * max(fall, 0.0) + _OF_SIZE * abs(best.energy)
-    return int(np.count_nonzero(energies <= best.energy + near)) > 1
-
-
-def _best_of(results: list[Result[Any]]) -> Result[Any]:
+def _best_of(results: list[Result[Any]], reason: StopReason, method: str) -> Result[Any]:
     """Return the result of the search that found the best state, with the counts of all."""
-    energies = [math.inf if math.isnan(x.energy) else x.energy for x in results]
-    best, last = results[int(np.argmin(energies))], results[-1]
-    reason = last.stop_reason if last.stop_reason in _ENDS else StopReason.PATIENCE
+    energies = [math.inf if math.isnan(result.energy) else result.energy for result in results]
+    best = results[int(np.argmin(energies))]
     return dataclasses.replace(
         best,
         stop_reason=reason,
-        evaluations=sum(x.evaluations for x in results),
-        gradients=sum(x.gradients for x in results),
-        seconds=sum(x.seconds for x in results),
-        compile_seconds=sum(x.compile_seconds for x in results),
-        searches=tuple(map(_account, results)),
+        evaluations=sum(result.evaluations for result in results),
+        gradients=sum(result.gradients for result in results),
+        seconds=sum(result.seconds for result in results),
+        compile_seconds=sum(result.compile_seconds for result in results),
+        searches=tuple(_account(result, method) for result in results),
     )
 
 
-def _account(result: Result[Any]) -> Search:
-    method = "basin hopping" if result.gradients else "simulated annealing"
+def _account(result: Result[Any], method: str) -> Search:
     counts = (len(result.chains.energy), result.steps, result.evaluations, result.gradients)
     return Search(method, *counts, result.energy, result.stop_reason.value)

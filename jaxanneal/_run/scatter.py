@@ -20,6 +20,9 @@ from jaxanneal.moves import Flip, IntegerStep, PerLeaf, StudentT
 from jaxanneal.moves._bounds import as_bounds, check_bounds, limits_of
 from jaxanneal.moves._per_leaf import natural_move
 
+# The first step of a parameter, as a share of its box.
+_FIRST = 0.05
+
 _Limits = list[tuple[Any, Any]]  # of each parameter
 
 
@@ -70,7 +73,10 @@ def _move(path: str, leaf: Any, lower: Any, upper: Any) -> Any:
     if leaf.dtype == jnp.bool_:
         return Flip()
     if jnp.issubdtype(leaf.dtype, jnp.floating):
-        return StudentT(bounds=(lower, upper))
+        low, high = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
+        with np.errstate(invalid="ignore"):
+            width = np.where(np.isfinite(high - low) & (high > low), high - low, 1.0)
+        return StudentT(bounds=(lower, upper), scale=_FIRST * width)
     ends = np.asarray(lower), np.asarray(upper)
     if not all(np.all(np.isfinite(end)) for end in ends):
         remedy = "Write bounds=(lower, upper), each a tree like params."

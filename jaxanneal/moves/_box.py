@@ -62,6 +62,17 @@ def box_of(move: Any, one: Parameters) -> Box:
     return _box(_limits_of(move, one), one)
 
 
+def limits_of_move(
+    move: Any, one: Parameters
+) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[bool, ...]]:
+    """Return lower and upper limits of each parameter, and whether the move freezes it."""
+    limits = _limits_of(move, one)
+    none = (jnp.asarray(-jnp.inf, float), jnp.asarray(jnp.inf, float))
+    pairs = [limits.get(index) or none for index in range(len(one.leaves))]
+    held = tuple(_frozen(limits, index) for index in range(len(one.leaves)))
+    return tuple(low for low, _ in pairs), tuple(high for _, high in pairs), held
+
+
 def _limits_of(held: Any, one: Parameters) -> _Limits:
     """Return the limits that a move or a box sets, of each parameter for which there are any."""
     limits: _Limits = {}

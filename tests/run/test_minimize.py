@@ -91,7 +91,7 @@ def test_without_a_slope_it_anneals():
     result = search(plateau, target=0.0)
     assert result.energy == 0.0
     assert result.gradients == 0
-    assert {one.method for one in result.searches} == {"simulated annealing"}
+    assert {one.method for one in result.searches} == {"annealing of a population"}
 
 
 def test_integers_and_flags_are_searched_within_their_bounds():
@@ -125,13 +125,19 @@ def test_a_checkpoint_gives_the_search_again(tmp_path):
 
 
 def test_an_error_carries_the_best_of_all_searches(alone):
-    def fails(index, limits, checkpoint):
-        if index == 0:
-            return alone
-        raise RuntimeError("a broken simulator")
+    class Broken:
+        name = "a search"
+
+        def search(self, limits, checkpoint, results):
+            if not results:
+                return alone
+            raise RuntimeError("a broken simulator")
+
+        def is_over(self, results):
+            return False
 
     with pytest.raises(RuntimeError) as raised:
-        _searches(fails, as_limits(100), None)
+        _searches(Broken(), as_limits(100), None)
     assert raised.value.result.energy == alone.energy
 
 
