@@ -19,13 +19,12 @@ from jaxanneal._engine.starts import (
     traced_start,
 )
 from jaxanneal._methods.basin_hopping import BasinHopping
-from jaxanneal._methods.population_search import PopulationSearch
+from jaxanneal._methods.population_search import PopulationSearch, Quench
 from jaxanneal._result.result import Result
 from jaxanneal._run.anneal import Inputs, run_within
 from jaxanneal._run.checkpoint import Checkpoint
 from jaxanneal._run.limits import Limits
 from jaxanneal._run.scatter import scattered
-from jaxanneal.cooling import Geometric
 
 # A search by hopping ends after so many steps without a better energy, and so many times those that
 # the best one took.
@@ -42,7 +41,7 @@ _OF_FALL, _OF_SIZE = 1e-5, 1e-6
 _GREEDY, _EACH, _MOST = 200, 8, 2000
 
 # Temperatures of a round begin at that difference, and end at this share of it.
-_COLD = 1e-5
+_COLD = 1e-8
 
 # Steps of the first round, for the root of each coordinate; each of the others makes twice as many.
 _ROUND = 250
@@ -153,7 +152,7 @@ class Rounds:
         else:
             starts, hot = problem.starts(key), float(np.finfo(np.float32).tiny) / _COLD
             steps = min(max(_GREEDY, _EACH * problem.coordinates), _MOST)
-        cooling = Geometric(hot, _COLD * hot, steps)
+        cooling = Quench(hot, _COLD * hot, steps)
         method = PopulationSearch(chains=problem.chains, cooling=cooling, replace_every=_EVERY)
         limits = limits._replace(steps=steps, record_every=None)
         inputs = (problem.energy, starts, key, problem.args, method, problem.move)
