@@ -104,10 +104,10 @@ def _all_blocks(
     """Let every block take all its moves before the next one does: a block stays in cache."""
     value_of, width = setup.value_of(data), setup.width
     one = jax.tree.map(lambda x: x[0], lanes.chain._params)
-    others = None
-    if state.method.kernel(state.move, one.tree).asks_for_others:
+    kernel, others = state.method.kernel(state.move, one.tree), None
+    if kernel.asks_for_others:
         all_lanes = lambda x: gather(x, setup.axes)[: state.method.chains]  # noqa: E731
-        others = jax.tree.map(all_lanes, lanes.chain._params)
+        others = jax.tree.map(all_lanes, kernel.shown(lanes.carried))
     if state.lanes == width:
         return _block(state, lanes, numbers(first, width), moves, value_of, others)
 
