@@ -1,6 +1,6 @@
 """What the engine asks of a method; what is said here is right where chains stay in their slots."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -49,6 +49,18 @@ class Exchanged(NamedTuple):
     source: jax.Array | None = None
 
 
+class Trials(NamedTuple):
+    """What was proposed so far in each slot.
+
+    Args:
+        accepted: Proposals accepted, int ``[chains]``.
+        number: Proposals, int ``[chains]``; ``None``: one in each step.
+    """
+
+    accepted: Any
+    number: Any = None
+
+
 class Method:
     """Decide the temperature of each chain, and exchange between chains.
 
@@ -64,7 +76,8 @@ class Method:
         min_temperature: The temperature of ``cooling`` at which a run stops, if there is one.
         has_rungs: Whether slots are rungs of ladders, between which chains travel as replicas.
         adapts_throughout: Whether step sizes follow a falling temperature to the end.
-        needs_calibration: Whether the temperatures are still to be found.
+        needs_calibration: Whether the temperatures are still to be found before the first move.
+        finds_temperatures: Whether the run finds them on its way, and says NaN until then.
         gradients: Gradients that one step of a chain evaluates.
         count_of: By the name of a setting that is an array, that of the setting which counts it.
     """
@@ -75,6 +88,7 @@ class Method:
     has_rungs = False
     adapts_throughout = True
     needs_calibration: Any = False
+    finds_temperatures = False
     gradients = 0
     count_of: Mapping[str, str] = {}
 
@@ -138,7 +152,10 @@ class Method:
         return state
 
     def slot_temperatures(self, state: Any, step: jax.Array) -> jax.Array:
-        """Return the temperature in each slot, of a shape that broadcasts to ``shape``."""
+        """Return the temperature in each slot, of a shape that broadcasts to ``shape``.
+
+        NaN where a method that finds its temperatures does not know them yet.
+        """
         raise NotImplementedError
 
     def temperatures_of(self, chain: jax.Array, state: Any, step: jax.Array) -> jax.Array:
@@ -152,6 +169,30 @@ class Method:
     def adapting(self, step: jax.Array) -> jax.Array:
         """Return whether step sizes adapt at ``step``, bool ``[]``."""
         return step >= 0
+
+    def trials(self, accepted: Any, carried: Any, whole: Callable[[Any], Any]) -> Trials:
+        """Return what was proposed so far in each slot.
+
+        Args:
+            accepted: What the steps counted as accepted in each slot, int ``[chains]``.
+            carried: What the kernel carries, in lanes.
+            whole: Returns what lies in lanes as ``[chains, ...]``, of all devices.
+        """
+        return Trials(accepted)
+
+    def described(self, state: Any, carried: Any, whole: Callable[[Any], Any]) -> dict[str, str]:
+        """Return by name what a summary of a run says of its exchanges and kernels.
+
+        Args:
+            state: The state of the exchanges.
+            carried: What the kernel carries, in lanes.
+            whole: Returns what lies in lanes as ``[chains, ...]``.
+        """
+        return {}
+
+    def difference(self, state: Any) -> jax.Array:
+        """Return the typical difference of energies that the method has seen, 0 if it sees none."""
+        return jnp.zeros(())
 
     def next_exchange(self, step: jax.Array) -> jax.Array:
         """Return the end of the round that begins at ``step``."""
