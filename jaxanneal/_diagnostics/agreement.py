@@ -20,6 +20,9 @@ _RECORDS = 5
 
 _ULPS = 8
 
+# Energies that differ by this share of the typical difference of minima are those of one minimum.
+_OF_MINIMA = 1e-3
+
 # If another run like this one misses its best state with a larger probability, few chains have it.
 _MISSED = 0.05
 
@@ -87,7 +90,8 @@ def accuracy(result: Any, best: np.ndarray) -> np.ndarray:
     the last tenth of the run, :math:`\langle E \rangle - \min E` (about n T / 2 for a few harmonic
     coordinates at the temperature T, nothing for a discrete energy that is frozen), of how far its
     best energy still fell there, and of 8 units in the last place. Of all chains the median counts,
-    of one that is hotter than the others its own.
+    of one that is hotter than the others its own. In basin hopping at least a thousandth of the
+    typical difference of two minima, too.
 
     Args:
         result: A run.
@@ -111,7 +115,9 @@ def accuracy(result: Any, best: np.ndarray) -> np.ndarray:
     dtype = result.chains.best_energy.dtype
     finite = np.abs(best[np.isfinite(best)])
     rounding = _ULPS * float(np.median(np.spacing(finite.astype(dtype))))
-    return np.broadcast_to(np.maximum(own, max(typical, rounding)), best.shape)
+    state = result.state.engine_state
+    minima = _OF_MINIMA * float(state.method.difference(state.exchange))
+    return np.broadcast_to(np.maximum(own, max(typical, rounding, minima)), best.shape)
 
 
 def _cold(field: Any, lowest: bool = False) -> np.ndarray:
@@ -147,7 +153,8 @@ def agreement_doubts(result: Any) -> list[str]:
     seen = agreement(result)
     if seen is None or seen.missed <= _MISSED:
         return []
-    steps, move = _rounded(4 * _moves(result)), result.state.engine_state.move
+    state = result.state.engine_state
+    steps, descends = _rounded(4 * _moves(result)), bool(state.method.gradients)
     mixed = (
         " A step of PerLeaf moves all parts at once, and cold chains refuse small steps together "
         "with flips and whole ones: ja.polish(energy, result) makes the small ones alone."
@@ -156,8 +163,8 @@ def agreement_doubts(result: Any) -> list[str]:
         f"the chains do not agree: {seen}, {result.energy:.6g}, and half of them stayed above "
         f"{seen.median:.6g}. Another run like this one would miss that state with a probability of "
         f"{seen.missed:.0%}, so there may be better ones. Run longer before you run more chains, "
-        f"with steps={steps} and a cooling as long."
-        + (mixed if is_mixed(move, result.params) else "")
+        f"with steps={steps}{'' if descends else ' and a cooling as long'}."
+        + (mixed if not descends and is_mixed(state.move, result.params) else "")
     ]
 
 

@@ -47,8 +47,13 @@ def text_of(status: Status, state: Any) -> str:
             "key -> params, ja.stacked(starts), or where others were best, params=result.params."
         )
     if status is Status.ONLY_NONFINITE:
-        return f"proposed nothing with a finite energy. {keep_inside(state.given_move)}"
+        return f"proposed nothing with a finite energy. {_keep_inside(state)}"
     return f"accepted no proposal at all. {move_less(state.given_move, state.method)}"
+
+
+def _keep_inside(state: Any) -> str:
+    """Return how a run gets finite energies."""
+    return keep_inside(None if state.method.gradients else state.given_move)
 
 
 def status_of(state: State, since: int = 0) -> np.ndarray:
@@ -56,7 +61,7 @@ def status_of(state: State, since: int = 0) -> np.ndarray:
 
     A chain at the bottom of a discrete energy refuses everything when it is cold; it is stuck only
     if it never moved, nor swapped in parallel tempering, and others know a better state or never
-    moved either.
+    moved either. A chain that descends may be on its way for long, and is not stuck.
     """
     method, moves = state.method, int(state.step)
     order = np.asarray(method.order(state.exchange))
@@ -64,16 +69,18 @@ def status_of(state: State, since: int = 0) -> np.ndarray:
     pooled = accepted.reshape(method.shape).mean(axis=0)  # at the same temperature
     pooled = np.broadcast_to(pooled, method.shape).reshape(-1)
     long = (moves >= _MOVES) | (pooled >= _EXPECTED)
-    energies = fetch(state.chains.energy)[order]
-    long &= energies > np.min(fetch(state.chains.best_energy)[order])
+    energies, best = (fetch(x)[order] for x in (state.chains.energy, state.chains.best_energy))
+    long &= energies > np.min(best)
     long |= np.all(accepted == 0) & (moves >= _MOVES_OF_ALL)
     lost = fetch(state.nonfinite)[order]
     stuck = (accepted == 0) & long
     if method.has_rungs:
         stuck &= ~has_moved(state.exchange)
+    if method.gradients:
+        stuck &= lost >= moves
     status = np.full(method.chains, Status.SOUND)
     for one, where in (
-        (Status.NEVER_FINITE, ~np.isfinite(energies)),
+        (Status.NEVER_FINITE, ~np.isfinite(best)),
         (Status.ONLY_NONFINITE, stuck & (lost >= moves)),
         (Status.STUCK, stuck & (lost < moves)),
     ):
@@ -164,6 +171,8 @@ def _rounding(result: Any) -> list[str]:
     if energies.size == 0 or _counts(result.history) or coldest == 0:  # greedy on purpose
         return []
     limit = _ULPS * float(np.median(np.spacing(np.abs(energies))))
+    if result.state.engine_state.method.gradients:
+        return _minima_alike(result, energies, limit)
     if coldest >= limit:
         return []
     return [
@@ -171,6 +180,24 @@ def _rounding(result: Any) -> list[str]:
         f"the last place of the energy ({np.median(energies):.6g} as {energies.dtype}): what is "
         f"accepted there is rounding. End hotter{_hotter(result, 2 * limit)}, subtract a constant "
         "from the energy, or return it in float64 (with jax_enable_x64)."
+    ]
+
+
+def _minima_alike(result: Any, energies: np.ndarray, limit: float) -> list[str]:
+    """Say so if even the hottest chain sees no difference of minima but rounding.
+
+    The coldest ones only descend, and may well stand below it.
+    """
+    cooled = result.history.temperature
+    last = np.asarray((cooled.max if isinstance(cooled, Summary) else cooled)[-1:])
+    hottest = float(np.max(last, initial=-np.inf))
+    if not hottest < limit:  # NaN where no two minima were seen
+        return []
+    return [
+        f"the hottest temperature, {hottest:.3g}, is below {limit:.3g}, which is {_ULPS} units in "
+        f"the last place of the energy ({np.median(energies):.6g} as {energies.dtype}): the "
+        "differences of minima are rounding. Subtract a constant from the energy, or return it in "
+        "float64 (with jax_enable_x64)."
     ]
 
 
@@ -196,9 +223,11 @@ def _counts(history: Any) -> bool:
 def _lost(result: Any) -> list[str]:
     lost = int(np.sum(result.diagnostics.nonfinite))
     proposals = result.steps * len(result.diagnostics.nonfinite)
-    if 2 * lost <= proposals or not np.any(result.state.engine_state.accepted):
+    state = result.state.engine_state
+    if 2 * lost <= proposals or not np.any(state.accepted):
         return []  # where none was accepted, that is a failure
+    noun = "points of descents" if state.method.gradients else "proposals"
     return [
-        f"{lost:,} of {proposals:,} proposals had no finite energy and were refused. "
-        f"{keep_inside(result.state.engine_state.move)}"
+        f"{lost:,} of {proposals:,} {noun} had no finite energy and were refused. "
+        f"{_keep_inside(state)}"
     ]

@@ -7,10 +7,11 @@ import numpy as np
 from jaxanneal._diagnostics.convergence import effective_sample_size, split_rhat
 from jaxanneal._engine.history import History, Summary
 from jaxanneal._engine.sharding import fetch
-from jaxanneal._engine.state import State
+from jaxanneal._engine.state import State, trials_on_host
 from jaxanneal._methods.ladder.free_energy import log_partition, log_partition_error, log_sums
 from jaxanneal._methods.ladder.groups import as_integers, sizes_of, total
 from jaxanneal._methods.ladder.ladders import Ladders
+from jaxanneal._methods.protocol import Trials
 
 # Recorded energies from which the effective sample size is found: a tenth of a second's work.
 _DRAWS = 2**17
@@ -23,7 +24,7 @@ class Diagnostics(NamedTuple):
 
     Args:
         acceptance_rate: Accepted over all proposals, ``(chains,)``, in parallel tempering
-            ``(rungs,)`` over all ladders.
+            ``(rungs,)`` over all ladders, in basin hopping of the hops that ended.
         factor: Multiplies the move's scale, ``(chains,)`` or ``(rungs,)``.
         nonfinite: Proposals without a finite energy, of the whole run, int ``(chains,)``, in the
             order of the result's chains.
@@ -84,7 +85,8 @@ def diagnose(state: State, history: History, since: int = 0) -> Diagnostics:
         since: The step from which the law of the chains has been what it is.
     """
     method, count = state.method, state.method.chains
-    rate = acceptance_rate(accepted_by(state, since), method.shape)
+    accepted = accepted_by(state, trials_on_host(state), since)
+    rate = acceptance_rate(accepted, method.shape)
     order = np.asarray(method.order(state.exchange)) if method.has_rungs else np.arange(count)
     factor = np.exp(fetch(state.log_factor).astype(np.float64)[:count][order])
     factor = factor.reshape(method.shape)
@@ -100,23 +102,23 @@ class Accepted(NamedTuple):
     """What was accepted of how many moves.
 
     Args:
-        slots: Proposals accepted in each slot, int ``[chains]``.
+        trials: What was proposed in each slot.
         warm: Those of the warm-up, ``uint32 [3, rungs]`` as ``groups.summed`` makes it; none
             without a ladder.
         steps: Moves of each chain, int ``[]``.
         warm_steps: Those of the warm-up, int ``[]``.
     """
 
-    slots: Any
+    trials: Trials
     warm: Any
     steps: Any
     warm_steps: Any
 
 
-def accepted_by(state: State, since: int = 0) -> Accepted:
+def accepted_by(state: State, trials: Trials, since: int = 0) -> Accepted:
     """Return what a run has accepted since a step, from which its state counts."""
     warm = state.exchange.warm_moves if state.method.has_rungs else ()
-    return Accepted(state.accepted, warm, state.step - since, state.method.warmup_end() - since)
+    return Accepted(trials, warm, state.step - since, state.method.warmup_end() - since)
 
 
 def acceptance_rate(accepted: Accepted, shape: tuple[int, ...]) -> np.ndarray:
@@ -126,7 +128,9 @@ def acceptance_rate(accepted: Accepted, shape: tuple[int, ...]) -> np.ndarray:
         accepted: What was accepted.
         shape: Shape in which results list the slots.
     """
-    number = np.asarray(accepted.slots, np.int64).reshape(shape)
+    number = np.asarray(accepted.trials.accepted, np.int64).reshape(shape)
+    if accepted.trials.number is not None:
+        return _ratio(number, np.asarray(accepted.trials.number, np.int64).reshape(shape))
     steps, warm_steps, ladders = int(accepted.steps), int(accepted.warm_steps), 1
     if len(shape) > 1:
         number, ladders = number.sum(axis=0), shape[0]

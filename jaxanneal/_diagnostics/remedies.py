@@ -18,7 +18,9 @@ _PENALTY = "return a finite penalty that grows with the violation in place of in
 
 
 def keep_inside(move: Any) -> str:
-    """Return how proposals of a move get finite energies."""
+    """Return how proposals of a move get finite energies; ``None``: the points of descents."""
+    if move is None:
+        return f"Give the move bounds= around what is allowed, or {_PENALTY}."
     return _of_parts(move, _inside)
 
 

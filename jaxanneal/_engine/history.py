@@ -10,7 +10,8 @@ from jaxanneal._checks import host_array
 from jaxanneal._engine.blocks import over_chains
 from jaxanneal._engine.setup import Data, Layout, Setup
 from jaxanneal._engine.sharding import from_owner, gather
-from jaxanneal._engine.state import State
+from jaxanneal._engine.state import State, trials_of, trials_on_host
+from jaxanneal._methods.protocol import Trials
 from jaxanneal._pytree import pytree_dataclass, replace
 
 RECORDS = 1000
@@ -41,10 +42,12 @@ class History(NamedTuple):
 
     Args:
         step: Total moves per chain at the record, int ``(records,)``.
-        temperature: Temperature of the last move, in units of energy.
+        temperature: Temperature of the last move, in units of energy; NaN where basin hopping has
+            not found it yet.
         energy: Current energy.
         best_energy: Best energy of the chain so far.
-        acceptance_rate: Accepted proposals over all, since the last record; NaN before any move.
+        acceptance_rate: Accepted proposals over all, since the last record; NaN where there was
+            none. In basin hopping those are the hops that ended.
         warmup: Whether the record belongs to the warm-up, bool ``(records,)``.
         observed: What ``observe`` returned, or ``None``.
         replica: Number of the replica at each rung, from 0 for the one that began at the coldest,
@@ -70,13 +73,13 @@ class Recorder:
         rows: The fields of the history, each with a leading axis of the buffer's length.
         count: Records in the buffer, int ``[]``.
         step: Step of the last record, or of the start, int ``[]``.
-        accepted: Proposals accepted in each slot until then, int ``[chains]``.
+        trials: What was proposed in each slot until then.
     """
 
     rows: History
     count: jax.Array
     step: jax.Array
-    accepted: jax.Array
+    trials: Trials
 
 
 def default_record_every(steps: int) -> int:
@@ -127,45 +130,47 @@ def observe_slots(state: State, data: Data, setup: Setup) -> Any:
     return jax.tree.map(jnp.asarray, result)
 
 
-def new_recorder(row: Any, step: int, accepted: Any, layout: Layout) -> Recorder:
+def new_recorder(row: Any, step: int, state: State, layout: Layout) -> Recorder:
     """Return an empty buffer for records shaped like ``row``, with room for one at the end.
 
     Args:
         row: Shapes of one record.
         step: Moves before the first record.
-        accepted: Proposals accepted in each slot until then, or their shape.
+        state: The state before them, or its shapes.
         layout: How the run records.
     """
     size = layout.capacity + 1
     rows = jax.tree.map(lambda x: np.zeros((size, *x.shape), x.dtype), row)
-    abstract = isinstance(accepted, jax.ShapeDtypeStruct)
-    counts = np.zeros(accepted.shape, np.int32) if abstract else np.array(accepted)
     none, at = host_array(0, np.int32), host_array(step, np.int32)
-    return Recorder(rows, none, at, host_array(counts))
+    return Recorder(rows, none, at, _first_trials(state))
+
+
+def _first_trials(state: State) -> Trials:
+    """Return what was proposed before the first record, nothing if the state is of shapes."""
+    if isinstance(state.accepted, jax.ShapeDtypeStruct):
+        shapes = jax.eval_shape(trials_of, state)
+        return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+    return jax.tree.map(lambda x: host_array(np.array(x)), trials_on_host(state))
 
 
 def record(recorder: Recorder, state: State, data: Data, setup: Setup) -> Recorder:
     """Add one row to the buffer."""
-    row = make_row(recorder.step, recorder.accepted, state, data, setup)
+    row = make_row(recorder.step, recorder.trials, state, data, setup)
     put = jax.lax.dynamic_update_index_in_dim  # `at[].set` scatters, which takes longer to compile
     rows = jax.tree.map(lambda x, value: put(x, value, recorder.count, 0), recorder.rows, row)
-    return Recorder(rows, recorder.count + 1, state.step, state.accepted)
+    return Recorder(rows, recorder.count + 1, state.step, trials_of(state, setup.axes))
 
 
-def make_row(
-    since: jax.Array, accepted: jax.Array, state: State, data: Data, setup: Setup
-) -> History:
+def make_row(since: jax.Array, before: Trials, state: State, data: Data, setup: Setup) -> History:
     """Return one record of the run as it stands."""
     method, count, axes = state.method, state.method.chains, setup.axes
     by_slot = lambda x: method.by_slot(state.exchange, gather(x, axes)[:count])  # noqa: E731
     last = jnp.maximum(state.step - 1, 0)
     temperature = method.slot_temperatures(state.exchange, last)
-    # Of a record before the first move nothing is known: 0 / 0.
-    moves = jnp.where(state.step > since, (state.step - since).astype(float), jnp.nan)
     fields = {
         "energy": by_slot(state.chains.energy),
         "best_energy": by_slot(state.chains.best_energy),
-        "acceptance_rate": (state.accepted - accepted).astype(float) / moves,
+        "acceptance_rate": rate_between(before, trials_of(state, axes), state.step - since),
     }
     fields = {name: x.reshape(method.shape) for name, x in fields.items()}
     fields["temperature"] = jnp.broadcast_to(temperature, method.shape)
@@ -177,6 +182,14 @@ def make_row(
         replica = None if replica is None else replica[0]
     warmup = state.step <= method.warmup_end()
     return History(step=state.step, warmup=warmup, observed=observed, replica=replica, **fields)
+
+
+def rate_between(before: Trials, now: Trials, steps: jax.Array) -> jax.Array:
+    """Return accepted over all proposals of some steps, NaN in a slot where there was none."""
+    number = steps if now.number is None else now.number - before.number
+    # Of a record before the first move nothing is known: 0 / 0.
+    proposals = jnp.where(number > 0, number.astype(float), jnp.nan)
+    return (now.accepted - before.accepted).astype(float) / proposals
 
 
 def replicas(state: State) -> jax.Array | None:

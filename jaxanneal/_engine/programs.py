@@ -17,7 +17,14 @@ from jaxanneal._engine.history import History
 from jaxanneal._engine.setup import Data, Setup
 from jaxanneal._engine.sharding import Spread, axes_of, by_chain, everywhere
 from jaxanneal._engine.starts import drawn
-from jaxanneal._engine.state import LANES, State, initial_state, refreshed, start_chains
+from jaxanneal._engine.state import (
+    LANES,
+    State,
+    initial_state,
+    refreshed,
+    start_chains,
+    trials_of,
+)
 
 # Programs kept, and with them what they compute: those that are used no more are dropped.
 _KEPT = 64
@@ -108,7 +115,7 @@ def placed(state: State, spread: Spread | None) -> State:
 def row_shapes(setup: Setup, state: Any, data: Data) -> History:
     """Return the shapes of one record of the history."""
     row = lambda state, data: history.make_row(  # noqa: E731
-        state.step, state.accepted, state, data, setup._replace(spread=None)
+        state.step, trials_of(state), state, data, setup._replace(spread=None)
     )
     return jax.eval_shape(row, state, data)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxanneal._chain.chain import Chain, start_energy
 from jaxanneal._chain.move import Move
@@ -13,7 +14,7 @@ from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine.blocks import over_chains, pad, padded_count
 from jaxanneal._engine.sharding import Axes, fetch, from_owner, gather, here, lowest, take
 from jaxanneal._kernels.protocol import Kernel
-from jaxanneal._methods.protocol import Method
+from jaxanneal._methods.protocol import Method, Trials
 from jaxanneal._pytree import pytree_dataclass, replace
 
 # Fields of a state with one entry for each lane.
@@ -185,6 +186,18 @@ def own_lanes(state: State, width: int) -> State:
         return x if x.shape[0] == lanes and here(x) else fetch(x)[:lanes]
 
     return replace(state, **{name: jax.tree.map(cut, getattr(state, name)) for name in LANES})
+
+
+def trials_of(state: State, axes: Axes = None) -> Trials:
+    """Return what was proposed so far in each slot."""
+    whole = lambda x: gather(x, axes)[: state.method.chains]  # noqa: E731
+    return state.method.trials(state.accepted, state.carried, whole)
+
+
+def trials_on_host(state: State) -> Trials:
+    """Return the same of a run that stands still, as NumPy arrays."""
+    whole = lambda x: fetch(x)[: state.method.chains]  # noqa: E731
+    return state.method.trials(np.asarray(state.accepted), state.carried, whole)
 
 
 def chains_by_slot(state: State) -> Chain:

@@ -173,8 +173,9 @@ def step(
 
 
 def _first_scale(gradient: jax.Array, region: Region) -> jax.Array:
-    """Return the scale with which the first step is a fifth of the longest one."""
-    return 0.2 * region.longest / jnp.maximum(jnp.max(jnp.abs(gradient)), 1e-30)
+    """Return the scale with which the first step is a fifth of the longest one; 0 without slope."""
+    steepest = jnp.max(jnp.abs(gradient))
+    return jnp.where(steepest > 0, 0.2 * region.longest / jnp.maximum(steepest, 1e-30), 0)
 
 
 def _learned(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxanneal._chain import keys
-from jaxanneal._chain.chain import Chain, chosen
+from jaxanneal._chain.chain import Chain, chosen, log_acceptance
 from jaxanneal._chain.energy import differentiated
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._kernels import descent
@@ -16,6 +16,7 @@ from jaxanneal._kernels.hops import Rows, hop, rows_of
 from jaxanneal._kernels.protocol import Kernel, Lane, Surroundings
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal.moves._box import Box
+from jaxanneal.moves._rounding import stored
 
 # A descent ends after so many refused trials in a row, or where a step is shorter than this, in
 # units: rounding decides there.
@@ -45,6 +46,7 @@ class Rules(NamedTuple):
     tolerance: jax.Array
     abandon: jax.Array
     descent_steps: jax.Array
+    swap_every: jax.Array
 
 
 class Shared(NamedTuple):
@@ -87,15 +89,17 @@ class Underway:
     Args:
         descent: The descent under way.
         kind: The kind of hop that began it, int ``[]``.
-        first: Whether it is the descent from the start, which is accepted whatever it ends at,
+        first: Whether no descent has come to a finite energy yet: the first that does is accepted,
             bool ``[]``.
         last: The last hop that ended.
+        shown: Where the chain was when chains last swapped, for the hops of others, float ``[d]``.
     """
 
     descent: Descent
     kind: jax.Array
     first: jax.Array
     last: Hop
+    shown: jax.Array
 
 
 class Hopping(Kernel):
@@ -128,6 +132,7 @@ class Hopping(Kernel):
             none,
             jnp.asarray(True),
             Hop(none, none, none, nothing, nothing),
+            start,
         )
 
     def step(
@@ -149,7 +154,7 @@ class Hopping(Kernel):
         draw, toss = (jax.random.fold_in(key, use) for use in (keys.PROPOSAL, keys.ACCEPTANCE))
         uniform = jax.random.uniform(toss, dtype=energy.dtype)
         rise = under_way.energy - chain.energy
-        lower = jnp.log1p(-uniform) * temperature <= -rise
+        lower = jnp.log1p(-uniform) <= log_acceptance(rise, temperature)
         accepted = ended & jnp.isfinite(under_way.energy) & (carried.first | lower)
         last = self._last(carried, under_way, rise, accepted, ended, temperature)
         minimum = self._placed(chain._params, under_way.position)
@@ -159,8 +164,11 @@ class Hopping(Kernel):
             chain._best_params,
             chain.best_energy,
         )
-        carried = Underway(under_way, carried.kind, carried.first & ~ended, last)
-        carried = self._begun_anew(draw, carried, ended, chain._params, around)
+        here = self.flat(chain._params)
+        due = jax.lax.rem(around.step + 1, self.rules.swap_every) == 0
+        shown = jnp.where(due, here, carried.shown)
+        carried = Underway(under_way, carried.kind, carried.first & ~accepted, last, shown)
+        carried = self._begun_anew(draw, carried, ended, here, around)
         return Lane(
             chain,
             carried,
@@ -174,19 +182,20 @@ class Hopping(Kernel):
         key: jax.Array,
         carried: Underway,
         ended: jax.Array,
-        here: Parameters,
+        here: jax.Array,
         around: Surroundings,
     ) -> Underway:
         """Return a new descent from a hop where the old one ended; the key is consumed."""
-        others, shared = around.others, around.shared
-        inputs = (self.flat(here), others, around.number, shared.weights, self.rules.sizes)
+        weights, sizes = around.shared.weights, self.rules.sizes
+        inputs = (here, around.others, around.number, weights, sizes)
         point, kind = hop(key, *inputs, self.rows, self.region)
         new = descent.begun_anew(carried.descent, point, ended)
         kind = jnp.where(ended, kind, carried.kind)
-        return Underway(new, kind, carried.first, carried.last)
+        return Underway(new, kind, carried.first, carried.last, carried.shown)
 
     def shown(self, carried: Underway) -> jax.Array:
-        return carried.descent.position
+        """Return where the chain was when chains last swapped."""
+        return carried.shown
 
     def refresh(self, carried: Underway, chain: Chain) -> Underway:
         """Return the descent anew from where the chain is: the data have changed under it."""
@@ -212,7 +221,7 @@ class Hopping(Kernel):
         for leaf, free in zip(params.leaves, self.free, strict=True):
             if free:
                 part = position[first : first + leaf.size]
-                leaves.append(part.reshape(leaf.shape).astype(leaf.dtype))
+                leaves.append(stored(part.reshape(leaf.shape), leaf))
                 first += leaf.size
             else:
                 leaves.append(leaf)
@@ -251,7 +260,7 @@ class Hopping(Kernel):
         coarse = rules.tolerance.astype(value.dtype) * temperature + fine
         bottom = fall < jnp.where(record, fine, coarse)
         reach = under_way.length * jnp.max(jnp.abs(under_way.direction))
-        stuck = (under_way.refused > _REFUSED) | (under_way.steps > rules.descent_steps)
+        stuck = (under_way.refused > _REFUSED) | (under_way.steps >= rules.descent_steps)
         stuck |= (reach < _SHORT) | ~jnp.isfinite(value)
         limit = energy + rules.abandon.astype(value.dtype) * temperature
         hopeless = (under_way.steps > _LEAST) & (value - _HOPE * fall > limit) & ~first

@@ -37,8 +37,8 @@ class Surroundings(NamedTuple):
         number: The number of the chain, int ``[]``.
         temperature: Its temperature, float ``[]``.
         shared: What the method tells all chains, see ``Method.shared``.
-        others: The parameters of all chains at the beginning of the round, ``[chains, ...]``, for a
-            kernel that asks for them; else ``None``.
+        others: What all chains show of themselves, ``[chains, ...]``, for a kernel that asks for
+            it; else ``None``.
     """
 
     step: jax.Array
@@ -55,7 +55,7 @@ class Kernel:
     Blocks, exchanges, history, checkpoints, devices and sweeps do not know which kernel runs.
 
     Args:
-        asks_for_others: Whether a step looks at the parameters of other chains.
+        asks_for_others: Whether a step looks at what other chains show of themselves.
     """
 
     asks_for_others = False

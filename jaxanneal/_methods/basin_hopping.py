@@ -1,5 +1,7 @@
 """Basin hopping: Monte Carlo over minima, every chain in a descent of its own."""
 
+from collections.abc import Callable
+from dataclasses import field
 from typing import Any
 
 import jax
@@ -14,57 +16,18 @@ from jaxanneal._chain.prefix import per_parameter
 from jaxanneal._checks import MOST, at_least_one, count, host_array, number, positive, refusal
 from jaxanneal._kernels.hopping import Hopping, Rules, Shared, Underway
 from jaxanneal._kernels.hops import kinds
+from jaxanneal._methods.hops import NO_SCALE, Hops, learned
 from jaxanneal._methods.ladder.swaps import log_swap_acceptance, shift_of
-from jaxanneal._methods.protocol import Exchanged, Method, Seen, next_multiple
+from jaxanneal._methods.protocol import Exchanged, Method, Seen, Trials, next_multiple
 from jaxanneal._pytree import pytree_dataclass, replace, static
 from jaxanneal._settings import known_settings
 from jaxanneal.moves._box import box_of
 
-# The first descents are over when so many of the chains are down, or after so many steps.
-_DOWN, _PATIENCE = 0.75, 300
-
-# Before that temperatures are as good as zero.
-_NO_SCALE = 1e-30
-
-# By how much the logarithm of the scale follows one difference that was seen.
-_GAIN = 0.02
-
 # Where nothing is known yet, a kind of hop counts as one with so many successes in so many steps.
 _PRIOR_SUCCESS, _PRIOR_STEPS = 0.02, 1.0
 
-# After so many hops of a kind half of what was known of it is forgotten.
-_MEMORY = 64
-
 # The width of a box that has the standard deviation of some starts.
 _WIDTH = 12**0.5
-
-
-@pytree_dataclass
-class Hops:
-    """The state of the exchanges.
-
-    Args:
-        rung: Where each chain stands among the temperatures, from 0 at the coldest, int
-            ``[chains]``.
-        before: Where it stood before the last exchange.
-        scale: The typical difference of energies of neighbouring minima, float ``[]``.
-        known: Whether it is known yet, bool ``[]``.
-        best: The lowest energy of a minimum so far, float ``[]``.
-        counted: Hops of each chain that were counted, int ``[chains]``.
-        success: What each kind of hop has brought, float ``[kinds]``.
-        steps: What it has cost.
-        swaps: Swap phases so far, int ``[]``.
-    """
-
-    rung: jax.Array
-    before: jax.Array
-    scale: jax.Array
-    known: jax.Array
-    best: jax.Array
-    counted: jax.Array
-    success: jax.Array
-    steps: jax.Array
-    swaps: jax.Array
 
 
 @known_settings
@@ -124,7 +87,7 @@ class BasinHopping(Method):
 
     descent_steps: jax.Array
     unit: Any
-    units: tuple[jax.Array, ...] | None
+    units: tuple[jax.Array, ...] | None = field(init=False)
     sizes: jax.Array
     longest_step: jax.Array
     coldest: jax.Array
@@ -138,6 +101,7 @@ class BasinHopping(Method):
 
     gradients = 1
     watch_every = 8  # a descent takes a few steps, and each of them two or three evaluations' time
+    finds_temperatures = True
 
     def __init__(
         self,
@@ -185,8 +149,6 @@ class BasinHopping(Method):
         one = jax.tree.map(lambda x: x[0], starts)
         if self.unit is not None:
             return replace(self, units=per_parameter("BasinHopping.unit", self.unit, one))
-        if self.units is not None:
-            return self
         box = box_of(move, one)
         ends = iter(zip(box.lower, box.upper, strict=True))
         pairs = zip(starts.leaves, box.free, strict=True)
@@ -194,8 +156,16 @@ class BasinHopping(Method):
         return replace(self, units=tuple(units))
 
     def keep_bound(self, bound: "BasinHopping", step: int) -> "BasinHopping":
-        """Return this method with the units that an earlier call has."""
-        return replace(self, units=bound.units)
+        """Return this method with the units that an earlier call found by its starts."""
+        if self.sizes.shape != bound.sizes.shape:
+            remedy = "For another number start anew with params=ja.stacked(result.chains.params)."
+            expected = f"{bound.sizes.size} values, as in the run"
+            raise ValueError(refusal("BasinHopping.sizes", expected, self.sizes.size, remedy))
+        return self if self.unit is not None else replace(self, units=bound.units)
+
+    def carried(self, state: Hops, bound: "BasinHopping") -> Hops:
+        """Return the state of the exchanges with the scale that is given now."""
+        return state if self.scale is None else replace(state, scale=self.scale)
 
     def kernel(self, move: Any, params: Any) -> Hopping:
         """Return what makes one step of a descent."""
@@ -203,7 +173,12 @@ class BasinHopping(Method):
         assert self.units is not None
         units = tuple(unit for unit, moves in zip(self.units, box.free, strict=True) if moves)
         rules = Rules(
-            self.sizes, self.longest_step, self.tolerance, self.abandon, self.descent_steps
+            self.sizes,
+            self.longest_step,
+            self.tolerance,
+            self.abandon,
+            self.descent_steps,
+            self.swap_every,
         )
         return Hopping(box, units, rules, one)
 
@@ -211,7 +186,7 @@ class BasinHopping(Method):
         """Return the state of the exchanges: every chain on a rung of its own, nothing known."""
         rung = jnp.arange(self.chains, dtype=jnp.int32)
         known = self.scale is not None
-        scale = jnp.asarray(_NO_SCALE, float) if self.scale is None else self.scale.astype(float)
+        scale = jnp.asarray(NO_SCALE, float) if self.scale is None else self.scale.astype(float)
         nothing = jnp.zeros(kinds(self.sizes.size), float)
         zero = jnp.zeros((), jnp.int32)
         inputs = (jnp.asarray(known), jnp.asarray(jnp.inf, float), jnp.zeros_like(rung))
@@ -225,17 +200,14 @@ class BasinHopping(Method):
         return Shared(state.scale, state.best, weights)
 
     def slot_temperatures(self, state: Hops, step: jax.Array) -> jax.Array:
-        """Return the temperature of each chain at ``step``, float ``[chains]``."""
+        """Return the temperature of each chain at ``step``, NaN without a scale."""
         before = jax.lax.rem(step + 1, self.swap_every) == 0
-        return self._temperatures(state)[jnp.where(before, state.before, state.rung)]
+        used = self._temperatures(state)[jnp.where(before, state.before, state.rung)]
+        return jnp.where(state.known, used, jnp.nan)
 
     def temperatures_of(self, chain: jax.Array, state: Hops, step: jax.Array) -> jax.Array:
         """Return the temperature of each of some chains until the next exchange, float ``[n]``."""
         return self._temperatures(state)[state.rung[chain]]
-
-    def difference(self, state: Hops) -> jax.Array:
-        """Return the scale."""
-        return jnp.where(state.known, state.scale, 0)
 
     def next_exchange(self, step: jax.Array) -> jax.Array:
         """Return the next step after which chains swap."""
@@ -244,6 +216,24 @@ class BasinHopping(Method):
     def next_stop(self, step: jax.Array) -> jax.Array:
         """Return the next step at which a round must end: that of an exchange."""
         return self.next_exchange(step)
+
+    def difference(self, state: Hops) -> jax.Array:
+        """Return the scale."""
+        return jnp.where(state.known, state.scale, 0)
+
+    def trials(self, accepted: Any, carried: Underway, whole: Callable[[Any], Any]) -> Trials:
+        """Return the hops that ended, and those that were accepted, the first descents apart."""
+        begun = 1 - whole(carried.first).astype(accepted.dtype)
+        return Trials(accepted - begun, whole(carried.last.count))
+
+    def described(
+        self, state: Hops, carried: Underway, whole: Callable[[Any], Any]
+    ) -> dict[str, str]:
+        """Return how many hops there were, and the scale."""
+        hops = np.asarray(whole(carried.last.count), np.int64)
+        scale = f"{float(state.scale):.3g}" if bool(state.known) else "no two minima were seen"
+        median = f"{float(np.median(hops)):.0f}"
+        return {"hops": f"{hops.sum():,}, {median} per chain", "scale of energies": scale}
 
     def under_new_law(self, state: Hops, energies: np.ndarray) -> Hops:
         """Return the state with nothing known of the energy that held so far."""
@@ -255,7 +245,8 @@ class BasinHopping(Method):
         key = keys.stream(key, keys.EXCHANGE, step)
 
         def exchanged(state: Hops) -> Hops:
-            state = self._learned(state, step, seen.energies, seen.carried)
+            finds = self.scale is None
+            state = learned(state, seen.energies, seen.carried, self.swap_every, finds)
             return self._swapped(key, state, seen.energies, seen.carried.first)
 
         return Exchanged(jax.lax.cond(due, exchanged, lambda state: state, state))
@@ -266,47 +257,10 @@ class BasinHopping(Method):
         ratio = self.hottest / self.coldest
         return state.scale * self.coldest * ratio ** place.astype(float)
 
-    def _learned(
-        self, state: Hops, step: jax.Array, energies: jax.Array, carried: Underway
-    ) -> Hops:
-        """Return the state with the hops that ended since the last exchange counted."""
-        last = carried.last
-        new = last.count != state.counted
-        kind = last.kind[:, None] == jnp.arange(state.success.size)[None]
-        which = jnp.where(new[:, None], kind, False).astype(float)
-        number = jnp.sum(which, axis=0)
-        kept = 1 - 0.5 * jnp.minimum(number / _MEMORY, 1)
-        success = kept * state.success + last.success.astype(float) @ which
-        steps = kept * state.steps + last.steps.astype(float) @ which
-        down = ~carried.first
-        best = jnp.min(jnp.where(down, energies, jnp.inf)).astype(float)
-        scale, known = state.scale, state.known
-        if self.scale is None:
-            change = last.change.astype(float)
-            higher = jnp.where(new & (change > 0), jnp.sign(change - scale), 0)
-            tracked = scale * jnp.exp(_GAIN * jnp.sum(higher))
-            over = (jnp.mean(down.astype(float)) >= _DOWN) | (step >= _PATIENCE)
-            seen = jnp.where(down, energies, carried.descent.energy)
-            nothing = lambda _: jnp.asarray(_NO_SCALE, float)  # noqa: E731
-            first = jax.lax.cond(over & ~known, _typical, nothing, seen)
-            scale = jnp.where(known, tracked, jnp.where(over, first, scale))
-            known = known | over
-        return Hops(
-            state.rung,
-            state.before,
-            scale,
-            known,
-            jnp.minimum(state.best, best),
-            last.count,
-            success,
-            steps,
-            state.swaps,
-        )
-
     def _swapped(self, key: jax.Array, state: Hops, energies: jax.Array, first: jax.Array) -> Hops:
         """Return the state after neighbours swapped, none of which is in its first descent."""
         if self.chains == 1:
-            return state
+            return replace(state, swaps=state.swaps + 1)
         chain = jnp.zeros_like(state.rung).at[state.rung].set(jnp.arange(self.chains))
         by_rung, busy = energies[chain].astype(float), first[chain]
         log_alpha = log_swap_acceptance(self._temperatures(state), by_rung)
@@ -319,27 +273,22 @@ class BasinHopping(Method):
         return replace(state, rung=rung, before=state.rung, swaps=state.swaps + 1)
 
 
-def _typical(energies: jax.Array) -> jax.Array:
-    """Return the typical difference of some energies: the median distance from their median."""
-    finite = jnp.isfinite(energies)
-    known = jnp.where(finite, energies, jnp.nan).astype(float)
-    middle = jnp.nanmedian(known)
-    spread = jnp.nanmedian(jnp.abs(known - middle)) + 1e-6 * jnp.abs(middle) + _NO_SCALE
-    return jnp.where(jnp.isfinite(spread), spread, _NO_SCALE)
-
-
 def _unit(starts: Any, lower: Any, upper: Any) -> Any:
     """Return the unit of one parameter, in its shape."""
     traced = any(isinstance(x, Tracer) for x in (starts, lower, upper))
     xp: Any = jnp if traced else np  # on the host nothing is compiled for it
-    starts, lower, upper = (xp.asarray(x).astype(float) for x in (starts, lower, upper))
-    width, spread = upper - lower, _WIDTH * xp.std(starts, axis=0)
-    size = xp.max(xp.abs(starts), axis=0)
-    typical = xp.sqrt(xp.mean(size * size))
-    size = xp.where(size > 0, size, xp.where(typical > 0, typical, 1.0))
-    scattered = xp.where((spread > 0) & xp.isfinite(spread), spread, size)
-    unit = xp.where(xp.isfinite(width) & (width > 0), width, scattered)
-    return unit if traced else host_array(unit, jax.dtypes.canonicalize_dtype(float))
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    starts, lower, upper = (xp.asarray(x).astype(dtype) for x in (starts, lower, upper))
+    with np.errstate(all="ignore"):  # what overflows is no unit
+        starts = xp.where(xp.isfinite(starts), starts, 0)
+        width, spread = upper - lower, _WIDTH * xp.std(starts, axis=0)
+        size = xp.max(xp.abs(starts), axis=0)
+        typical = xp.sqrt(xp.mean(size * size))
+    usable = lambda x: (x > 0) & xp.isfinite(x)  # noqa: E731
+    size = xp.where(usable(size), size, xp.where(usable(typical), typical, 1))
+    scattered = xp.where(usable(spread), spread, size)
+    unit = xp.where(usable(width), width, scattered).astype(dtype)
+    return unit if traced else host_array(unit, dtype)
 
 
 def _as_unit(path: str, unit: Any) -> Any:

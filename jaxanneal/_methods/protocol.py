@@ -1,6 +1,6 @@
 """What the engine asks of a method; what is said here is right where chains stay in their slots."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -50,6 +50,18 @@ class Exchanged(NamedTuple):
     source: jax.Array | None = None
 
 
+class Trials(NamedTuple):
+    """What was proposed so far in each slot.
+
+    Args:
+        accepted: Proposals accepted, int ``[chains]``.
+        number: Proposals, int ``[chains]``; ``None``: one in each step.
+    """
+
+    accepted: Any
+    number: Any = None
+
+
 class Method:
     """Decide the temperature of each chain, and exchange between chains.
 
@@ -65,7 +77,8 @@ class Method:
         min_temperature: The temperature of ``cooling`` at which a run stops, if there is one.
         has_rungs: Whether slots are rungs of ladders, between which chains travel as replicas.
         adapts_throughout: Whether step sizes follow a falling temperature to the end.
-        needs_calibration: Whether the temperatures are still to be found.
+        needs_calibration: Whether the temperatures are still to be found before the first move.
+        finds_temperatures: Whether the run finds them on its way, and says NaN until then.
         replaces: Whether chains are replaced by copies of others.
         gradients: Gradients that one step of a chain evaluates.
         watch_every: Target and patience are looked at where the steps so far are a multiple of it.
@@ -79,6 +92,7 @@ class Method:
     adapts_throughout = True
     needs_calibration: Any = False
     replaces: Any = False
+    finds_temperatures = False
     gradients = 0
     watch_every = 64
     count_of: Mapping[str, str] = {}
@@ -150,7 +164,10 @@ class Method:
         return state
 
     def slot_temperatures(self, state: Any, step: jax.Array) -> jax.Array:
-        """Return the temperature in each slot, of a shape that broadcasts to ``shape``."""
+        """Return the temperature in each slot, of a shape that broadcasts to ``shape``.
+
+        NaN where a method that finds its temperatures does not know them yet.
+        """
         raise NotImplementedError
 
     def temperatures_of(self, chain: jax.Array, state: Any, step: jax.Array) -> jax.Array:
@@ -164,6 +181,26 @@ class Method:
     def adapting(self, step: jax.Array) -> jax.Array:
         """Return whether step sizes adapt at ``step``, bool ``[]``."""
         return step >= 0
+
+    def trials(self, accepted: Any, carried: Any, whole: Callable[[Any], Any]) -> Trials:
+        """Return what was proposed so far in each slot.
+
+        Args:
+            accepted: What the steps counted as accepted in each slot, int ``[chains]``.
+            carried: What the kernel carries, in lanes.
+            whole: Returns what lies in lanes as ``[chains, ...]``, of all devices.
+        """
+        return Trials(accepted)
+
+    def described(self, state: Any, carried: Any, whole: Callable[[Any], Any]) -> dict[str, str]:
+        """Return by name what a summary of a run says of its exchanges and kernels.
+
+        Args:
+            state: The state of the exchanges.
+            carried: What the kernel carries, in lanes.
+            whole: Returns what lies in lanes as ``[chains, ...]``.
+        """
+        return {}
 
     def difference(self, state: Any) -> jax.Array:
         """Return the typical difference of energies that the method has seen, 0 if it sees none."""

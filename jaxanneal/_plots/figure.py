@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from jaxanneal._checks import needing
 from jaxanneal._plots.axes import bands, draw_chains, finish, fit_scale, has_records, smooth
 from jaxanneal._plots.ladder import ladder_health
@@ -23,7 +25,7 @@ def figure(result: Any) -> Any:
     if result.diagnostics.temperatures is not None:
         drawn = ShownFigure(figsize=(11, 16), layout="constrained")
         ladder_health(drawn, result)
-    elif result.gradients:
+    elif result.gradients and result.state is None:
         drawn = ShownFigure(figsize=(6, 4.2), layout="constrained")
         _energy(drawn.subplots(), history, "gradient steps per chain")
     else:
@@ -33,7 +35,8 @@ def figure(result: Any) -> Any:
         energy, temperature, acceptance = drawn.subplots(1, 3)
         _energy(energy, history, "moves per chain")
         _cooling(temperature, history)
-        _acceptance(acceptance, history)
+        hops = result.state is not None and bool(result.state.engine_state.method.gradients)
+        _acceptance(acceptance, history, "hops" if hops else "moves")
     return drawn
 
 
@@ -49,14 +52,18 @@ def _energy(axes: Any, history: Any, xlabel: str) -> None:
 
 def _cooling(axes: Any, history: Any) -> None:
     if has_records(axes, history):
-        temperature = bands(history.temperature).median
-        axes.plot(history.step, temperature, color="C3", lw=1.5)
-        fit_scale(axes, temperature)
+        of = bands(history.temperature)
+        if np.any(of.max > of.min):  # a ladder
+            draw_chains(axes, history.step, history.temperature, "C3", "temperature")
+            fit_scale(axes, of.min, of.max)
+        else:
+            axes.plot(history.step, of.median, color="C3", lw=1.5)
+            fit_scale(axes, of.median)
     finish(axes, "Temperature", _TEMPERATURE)
 
 
-def _acceptance(axes: Any, history: Any) -> None:
+def _acceptance(axes: Any, history: Any, noun: str) -> None:
     if has_records(axes, history):
         draw_chains(axes, history.step, smooth(history.acceptance_rate), "C2", "rate", "mean")
     axes.set_ylim(-0.02, 1.02)
-    finish(axes, "Acceptance of moves", _RATE)
+    finish(axes, f"Acceptance of {noun}", _RATE)

@@ -24,7 +24,10 @@ from jaxanneal._engine.starts import Begun
 from jaxanneal._engine.state import State, Watch, chains_by_slot
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._files import archive
-from jaxanneal._methods import ParallelTempering, SimulatedAnnealing
+from jaxanneal._kernels.descent import Descent
+from jaxanneal._kernels.hopping import Hop, Underway
+from jaxanneal._methods import BasinHopping, ParallelTempering, SimulatedAnnealing
+from jaxanneal._methods.hops import Hops
 from jaxanneal._methods.ladder.adaptation import Ladder
 from jaxanneal._methods.ladder.free_energy import Weights
 from jaxanneal._methods.ladder.ladders import Ladders
@@ -40,6 +43,7 @@ from jaxanneal.moves._perturbation import _Auto
 _MADE_BY_NAME: tuple[type[Any], ...] = (
     *(cooling.Geometric, cooling.Linear, cooling.Logarithmic, Table),
     *(SimulatedAnnealing, Own, ParallelTempering, Ladders, Ladder, Weights, RungEnergies),
+    *(BasinHopping, Hops, Underway, Hop, Descent),
     *(moves.Gaussian, moves.Uniform, moves.Laplace, moves.StudentT, moves.Flip),
     *(moves.IntegerStep, moves.PerLeaf, _Auto, _Frozen, NotSaved),
     *(History, Summary, Diagnostics, Continuation, Begun, State, Watch, Box),

@@ -11,6 +11,8 @@ from jaxanneal._diagnostics.agreement import agreement
 from jaxanneal._diagnostics.check_ladder import finer, spacing_doubts
 from jaxanneal._engine.blocks import padded_count
 from jaxanneal._engine.history import Summary
+from jaxanneal._engine.sharding import fetch
+from jaxanneal._engine.state import State
 
 
 def as_text(result: Any) -> str:
@@ -100,7 +102,9 @@ def _health(result: Any) -> list[tuple[str, str]]:
     seen = agreement(result)
     if seen is not None:
         lines.append(("agreement", str(seen)))
-    adapts = state is not None and target_of(state.given_move, result.params) is not None
+    if state is not None:
+        lines += _described(state)
+    adapts = state is not None and _adapts(state, result.params)
     temperature = _extremes(result.history.temperature)
     for name, values in (
         ("temperature", temperature),
@@ -120,10 +124,27 @@ def _health(result: Any) -> list[tuple[str, str]]:
     if lost:
         chains = int(np.count_nonzero(health.nonfinite))
         # Descent makes no proposals: a chain that meets such an energy stops there.
-        refused = f"{lost:,} proposals refused, in {chains:,} chains"
+        refused = f"{lost:,} {_noun(state)} refused, in {chains:,} chains"
         shown = f"{lost:,} chains stopped" if result.state is None else refused
         lines.append(("non-finite energies", shown))
     return lines
+
+
+def _adapts(state: State, params: Any) -> bool:
+    """Return whether a run made steps of the move, whose size follows its target."""
+    return not state.method.gradients and target_of(state.given_move, params) is not None
+
+
+def _described(state: State) -> list[tuple[str, str]]:
+    """Return what the method says of itself."""
+    method = state.method
+    whole = lambda x: fetch(x)[: method.chains]  # noqa: E731
+    return list(method.described(state.exchange, state.carried, whole).items())
+
+
+def _noun(state: Any) -> str:
+    """Return what has an energy in a step of a run."""
+    return "points of descents" if state is not None and state.method.gradients else "proposals"
 
 
 def _parameters(params: Any, fixed: int) -> str:

@@ -15,6 +15,7 @@ from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import count, refusal
 from jaxanneal._engine import chunk
 from jaxanneal._engine.blocks import default_width, pad, padded_count
+from jaxanneal._engine.history import rate_between
 from jaxanneal._engine.setup import Data, Setup
 from jaxanneal._engine.sharding import default_device
 from jaxanneal._engine.starts import check_start, initial_parameters, one_chain
@@ -24,6 +25,7 @@ from jaxanneal._engine.state import (
     evaluated_again,
     initial_state,
     start_chains,
+    trials_of,
 )
 from jaxanneal._methods.schedule import require_traceable
 from jaxanneal._pytree import pytree_dataclass
@@ -40,7 +42,8 @@ class RoundInfo:
         step: Moves per chain so far, int ``[]``.
         temperatures: Temperature of each slot at the last move, float ``[chains]``.
         energies: Energy of the chain in each slot, float ``[chains]``.
-        acceptance_rate: Accepted over all proposals of the round in each slot, float ``[chains]``.
+        acceptance_rate: Accepted over all proposals of the round in each slot, NaN where there was
+            none, float ``[chains]``.
         best_energy: Best energy of all chains so far, float ``[]``.
     """
 
@@ -157,12 +160,12 @@ def _bound(method: Any, steps: int | None) -> Any:
 def _info(before: State, after: State) -> RoundInfo:
     method = after.method
     by_slot = lambda x: method.by_slot(after.exchange, x[: method.chains])  # noqa: E731
-    moves = after.step - before.step
+    both = trials_of(before), trials_of(after)
     temperatures = method.slot_temperatures(after.exchange, after.step - 1)
     return RoundInfo(
         step=after.step,
         temperatures=jnp.broadcast_to(temperatures, method.shape).reshape(-1),
         energies=by_slot(after.chains.energy),
-        acceptance_rate=(after.accepted - before.accepted) / moves,
+        acceptance_rate=rate_between(*both, after.step - before.step),
         best_energy=best_of_all(after, None),
     )

@@ -213,7 +213,8 @@ def _first_state(
     if not problem.method.needs_calibration:
         with driver.clock.preparing():
             method = problem.method.bind(limits.steps)
-            warn_of_noise(driver.begun, lambda: first_temperatures(method))
+            if not method.finds_temperatures:  # or there is nothing yet to compare with
+                warn_of_noise(driver.begun, lambda: first_temperatures(method))
             return problem.state(method, chains, chains), method, None
     bar.say("calibrating")
     calibration, best = pilot(problem, driver, chains)

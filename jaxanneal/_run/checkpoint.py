@@ -17,11 +17,12 @@ from jaxanneal._checks import as_path, count, refusal, seconds, shown
 from jaxanneal._engine import history
 from jaxanneal._engine.history import History
 from jaxanneal._engine.sharding import Spread, alone, from_first
-from jaxanneal._engine.state import State, own_lanes, with_lanes
+from jaxanneal._engine.state import State, own_lanes, trials_of, with_lanes
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._files import archive
 from jaxanneal._files.archive import Damaged
 from jaxanneal._files.directory import Directory, names
+from jaxanneal._methods.protocol import Trials
 from jaxanneal._run.fingerprint import require_same
 from jaxanneal._settings import known_settings
 from jaxanneal._version import __version__
@@ -111,7 +112,7 @@ class SavedRun(NamedTuple):
         state: The state.
         method: The method as the host knows it, with what was calibrated.
         rows: What was recorded so far.
-        recorded: Step of the last record, and proposals accepted in each slot until then.
+        recorded: Step of the last record, and what was proposed in each slot until then.
         first: Step at which the call began.
         evaluations: Energy evaluations so far.
         seconds: Wall clock so far, compilation apart.
@@ -121,7 +122,7 @@ class SavedRun(NamedTuple):
     state: State
     method: Any
     rows: History
-    recorded: tuple[Any, Any]
+    recorded: tuple[Any, Trials]
     first: int
     evaluations: int
     seconds: float
@@ -205,7 +206,7 @@ class Saves:
         Raises:
             ValueError: The saves are those of another call, or none of them is whole.
         """
-        trees = (like, method, (like.step, like.accepted), rows)
+        trees = (like, method, _recorded(like), rows)
         leaves = len(jax.tree.leaves(trees))
         if alone(self.spread):
             _, save = self._newest(leaves)
@@ -282,7 +283,7 @@ def _packed(run: Any, reason: StopReason | None, parts: dict[str, str]) -> _Save
     state, width = run.state, run.driver.setup.width
     run.rows = [history.join(run.rows, run.recorder.rows)]  # once, not again at each save
     lanes = own_lanes(state, width)
-    recorded = (run.recorder.step, run.recorder.accepted)
+    recorded = (run.recorder.step, run.recorder.trials)
     tree = (lanes, run.method, recorded, run.rows[0])
     header = {
         "format": _FORMAT,
@@ -298,10 +299,15 @@ def _packed(run: Any, reason: StopReason | None, parts: dict[str, str]) -> _Save
     return header, jax.tree.leaves(tree)
 
 
+def _recorded(like: State) -> tuple[Any, Any]:
+    """Return shapes of what is saved of the last record."""
+    return like.step, jax.eval_shape(trials_of, like)
+
+
 def _unpacked(save: _Save, like: State, width: int, method: Any, rows: History) -> SavedRun:
     """Make a run of a save, with lanes added for the blocks of these devices."""
     header, arrays = save
-    treedef = jax.tree.structure((like, method, (like.step, like.accepted), rows))
+    treedef = jax.tree.structure((like, method, _recorded(like), rows))
     state, method, recorded, rows = jax.tree.unflatten(treedef, arrays)
     state = with_lanes(state, width, like.lanes)
     recorded = jax.tree.map(np.asarray, recorded)

@@ -132,7 +132,8 @@ class Chunks:
     def take(self, outputs: Any) -> None:
         """Take over what a chunk returned: the state, the record buffer and the report."""
         state, recorder, report = outputs
-        require_temperatures(report.temperatures)  # or what is wrong would be saved
+        if not self.methods[0].finds_temperatures:  # or what is wrong would be saved
+            require_temperatures(report.temperatures)
         steps = np.asarray(report.step).reshape(-1)
         self.state, self.report = state, report
         self.recorder = self.recorder if recorder is None else recorder

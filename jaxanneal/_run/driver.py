@@ -18,9 +18,9 @@ from jaxanneal._engine.programs import chunk_program, row_shapes
 from jaxanneal._engine.setup import Data, Setup
 from jaxanneal._engine.sharding import agreed, alone, fetch, take_from_shard
 from jaxanneal._engine.starts import Begun
-from jaxanneal._engine.state import State, chains_by_slot
+from jaxanneal._engine.state import State, chains_by_slot, trials_on_host
 from jaxanneal._engine.stop_reason import StopReason
-from jaxanneal._methods.protocol import NEVER, Method
+from jaxanneal._methods.protocol import NEVER, Method, Trials
 from jaxanneal._pytree import replace
 from jaxanneal._run import chunks
 from jaxanneal._run.checkpoint import SavedRun, Saves
@@ -62,12 +62,13 @@ class RecordedRun(Chunks):
             goal = goal._replace(**{name: getattr(limits, name) for name in names})
         recorder = driver.recorder(state, first)
         if saved is not None:
-            step, accepted = saved.recorded
-            recorder = replace(recorder, step=step, accepted=accepted)
+            step, trials = saved.recorded
+            recorder = replace(recorder, step=step, trials=trials)
         super().__init__(state, recorder, driver.data, [method], [goal], many=False)
         self.driver, self.method, self.first, self.pilot = driver, method, first, pilot
         self.rows: list[Any] = [] if saved is None else [saved.rows]
-        self.accepted = self.accepted_before = float(np.mean(np.asarray(state.accepted)))
+        trials = trials_on_host(state)
+        self.trials = self.trials_before = jax.tree.map(lambda x: float(np.mean(x)), trials)
 
     def chunk(self, length: int) -> StopReason | None:
         """Run up to ``length`` moves; return why the run is over, if it is.
@@ -84,7 +85,9 @@ class RecordedRun(Chunks):
         self.recorder, rows = history.empty(self.recorder)
         self.rows += rows
         driver.pace.measure(moves, moves, seconds)
-        self.accepted_before, self.accepted = self.accepted, float(self.report.accepted)
+        accepted, proposed = self.report.accepted, self.report.proposed
+        now = Trials(float(accepted), None if proposed is None else float(proposed))
+        self.trials_before, self.trials = self.trials, now
         return self.reasons[0]
 
     @property
@@ -118,11 +121,19 @@ class RecordedRun(Chunks):
             steps=self.goals[0].steps,
             best_energy=float(self.report.best_energy),
             temperatures=np.broadcast_to(self.report.temperatures, self.method.shape),
-            acceptance_rate=(self.accepted - self.accepted_before) / max(int(self.moves[0]), 1),
+            acceptance_rate=self._acceptance_rate(),
             evaluations=self.driver.evaluations,
             seconds=self.driver.clock.seconds,
         )
         return progress.with_best(self.report.best, self.driver.setup.spread)
+
+    def _acceptance_rate(self) -> float:
+        """Return accepted over all proposals of the last chunk, NaN if there was none."""
+        now, before = self.trials, self.trials_before
+        if now.number is None:
+            return (now.accepted - before.accepted) / max(int(self.moves[0]), 1)
+        number = now.number - before.number
+        return (now.accepted - before.accepted) / number if number > 0 else np.nan
 
 
 class Driver:
@@ -299,7 +310,7 @@ class Driver:
     def recorder(self, state: Any, step: int) -> history.Recorder:
         """Return an empty buffer for records."""
         row = row_shapes(self.setup, state, self.data)
-        return history.new_recorder(row, step, state.accepted, self.setup.layout)
+        return history.new_recorder(row, step, state, self.setup.layout)
 
     def control(
         self, state: Any, begin: int, end: int, finish: int, record_every: int

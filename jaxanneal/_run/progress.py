@@ -56,8 +56,10 @@ class Progress(_Numbers):
         step: Moves per chain so far in this call.
         steps: Moves per chain asked for.
         best_energy: Best energy that any chain ever saw.
-        temperatures: Temperature of each chain, in parallel tempering ``(ladders, rungs)``.
-        acceptance_rate: Accepted over all proposals since the last report, mean over chains.
+        temperatures: Temperature of each chain, in parallel tempering ``(ladders, rungs)``; NaN
+            where basin hopping has not found them yet.
+        acceptance_rate: Accepted over all proposals since the last report, mean over chains; in
+            basin hopping of the hops that ended, NaN where there was none.
         evaluations: Energy evaluations so far.
         seconds: Wall clock so far, compilation apart.
     """
@@ -230,7 +232,7 @@ def _run_lines(progress: Progress, rate: float, bar: bool) -> Iterator[str]:
     for digits in (6, 4):
         low, high = float(np.min(progress.temperatures)), float(np.max(progress.temperatures))
         ends = [f"{value:.{digits - 3}g}" for value in (low, high)]
-        temperature = ends[0] if low == high else "..".join(ends)
+        temperature = ends[0] if ends[0] == ends[1] else "..".join(ends)
         short = f"E={progress.best_energy:.{digits}g} T={temperature}"
         numbers = f"{short} acc={progress.acceptance_rate:.2f}"
         if digits == 6:

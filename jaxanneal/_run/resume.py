@@ -58,7 +58,7 @@ def resume(
     new_method, new_move = _renewed(state, method, move)
     check_schedule(new_method, int(old.step), limits.steps)
     new = _taken_over(state, new_method, new_move, spread)
-    same = _equal(inputs.args, state.args) and _same_energy(inputs, state, new)
+    same = _same_energy(inputs, state, new) and _same_limits(old, new_move)
     lawful = same and new_method.has_law_of(state.method)
     both = () if same else _evaluated(inputs.start, new.chains, inputs.data)
     if not lawful:
@@ -160,13 +160,11 @@ def _renewed(state: Continuation, method: Any, move: Any) -> tuple[Any, Any]:
     new_method = state.method
     if method is not None:
         new_method = as_method(method, None)
-        if type(new_method) is type(state.method):
-            new_method = new_method.keep_bound(state.method, int(old.step))
     one = one_chain(old.chains._params)
     new_move = old.move if move is None else traced_move(as_move(move), one)
-    if method is not None:
+    if method is not None and type(new_method) is type(state.method):
         own = jax.tree.map(lambda x: x[: new_method.chains], old.chains._params)
-        new_method = new_method.fitted(own, new_move)
+        new_method = new_method.fitted(own, new_move).keep_bound(state.method, int(old.step))
     _require_given("move", new_move)
     on_the_device = on_device(new_method)
     for part in ("cooling", "own"):  # what no file holds of a method
@@ -189,11 +187,13 @@ def _require_given(name: str, value: Any) -> None:
 
 
 def _same_energy(inputs: _Inputs, state: Continuation, new: State) -> bool:
-    """Return whether this is the energy of the run; after loading, whether it has its values.
+    """Return whether energy and data are those of the run; after loading, its values.
 
     It is asked for where each chain is, and for its best state. These evaluations are not counted:
     they are no part of the run, whose numbers are those of a run that was never saved.
     """
+    if not _equal(inputs.args, state.args):
+        return False
     if not isinstance(state.energy, NotSaved):
         old = state.energy
         known = inputs.energy.computation == old.computation
@@ -249,6 +249,16 @@ def _equal(a: Parameters, b: Parameters | str) -> bool:
     What else is in the data is a part of what the energy computes.
     """
     return digest(a) == b if isinstance(b, str) else _same_arrays(a.leaves, b.leaves)
+
+
+def _same_limits(old: State, move: Any) -> bool:
+    """Return whether what the kernel carries was begun by the same move.
+
+    A descent under way may be outside of other bounds, so it begins anew.
+    """
+    if not jax.tree.leaves(old.carried) or isinstance(old.move, NotSaved):
+        return True
+    return _same_arrays(jax.tree.leaves(old.move), jax.tree.leaves(move))
 
 
 def _same_arrays(a: Sequence[Any], b: Sequence[Any]) -> bool:

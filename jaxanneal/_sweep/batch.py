@@ -87,6 +87,7 @@ class Batch:
             self.data = self.data._replace(args=args)
         self.keys = keys.from_data(jnp.asarray(np.stack([run.words for run in self.rows])))
         self.evaluations = np.zeros(size, np.int64)
+        self.bound = [job.bound for job in self.jobs]
 
     def outcomes(self) -> list[Outcome]:
         """Run, and return what is kept of each run.
@@ -116,6 +117,7 @@ class Batch:
             for i, run in enumerate(self.runs):
                 mine = jax.tree.map(lambda x, i=i: x[i, :count], starts)
                 self._or_fail(i, lambda run=run, mine=mine: check_start(run.job.problem.move, mine))
+                self.bound[i] = self.bound[i].fitted(mine, run.job.problem.move)
         program = problem.start_program
         self.own_chains = own_starts or self.own_data
         if self.own_chains:
@@ -145,7 +147,7 @@ class Batch:
         reasons: list[StopReason | None] = [None] * len(self.rows)
         factors = np.zeros(self.energies.shape, jax.dtypes.canonicalize_dtype(float))
         if not self.problem.method.needs_calibration:
-            return [job.bound for job in self.jobs], factors, None, reasons
+            return self.bound, factors, None, reasons
         pilot_runs = {
             i: pilots(self.energies[i], self.problem.coordinates, run.job.limits.pilot_moves)
             for i, run in enumerate(self.runs)
@@ -236,11 +238,12 @@ class Batch:
             return Outcome(self.failed[row])
         accepted = jax.tree.map(lambda x: x[row], kept["accepted"])
         rate = acceptance_rate(accepted, self.problem.method.shape)
+        known = rate[np.isfinite(rate)]  # of chains that proposed something
         return Outcome(
             energy=float(kept["energy"][row]),
             steps=int(accepted.steps),
             evaluations=int(self.evaluations[row]),
-            acceptance_rate=float(rate.mean()),
+            acceptance_rate=float(known.mean()) if known.size else np.nan,
             stop_reason=self.jobs[row].limits.reason(reason).name,
             params=tuple(leaf[row] for leaf in kept["params"]),
         )

@@ -73,7 +73,7 @@ class BatchDriver:
         if self.own_data:
             data = data._replace(args=shapes_of_one(data.args))
         row = row_shapes(self.setup, shapes, data)
-        return history.new_recorder(row, 0, shapes.accepted, self.setup.layout)
+        return history.new_recorder(row, 0, shapes, self.setup.layout)
 
 
 def _one_by_one() -> bool:

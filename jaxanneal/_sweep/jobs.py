@@ -135,7 +135,13 @@ class Jobs:
             place, problem, lambda: Data(problem.args.leaves, problem.energy.constants)
         )
         problem.move = self._move_of(settings.move, problem)
+        problem.method = self._fitted(problem)
         return problem
+
+    def _fitted(self, problem: Problem) -> Any:
+        method, move = problem.method, problem.move
+        place = "fitted", id(method), id(move), method.chains
+        return self._once(place, (method, move), lambda: method.fitted(problem.starts, move))
 
     def _move_of(self, move: Any, problem: Problem) -> Any:
         count = problem.method.chains

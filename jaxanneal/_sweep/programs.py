@@ -18,7 +18,7 @@ from jaxanneal._engine.programs import chunk_program
 from jaxanneal._engine.setup import Data, Setup
 from jaxanneal._engine.sharding import default_device
 from jaxanneal._engine.starts import drawn
-from jaxanneal._engine.state import State, best_state
+from jaxanneal._engine.state import State, best_state, trials_of
 from jaxanneal._pytree import replace
 from jaxanneal._run.calibrate import first_temperatures
 from jaxanneal._run.interrupt import Clock
@@ -82,7 +82,8 @@ def moves_program(setup: Setup) -> Program:
 
     def moves(state: State, recorder: Any, args: Any, control: Any) -> Any:
         state, _, report = chunk.jitted(state, recorder, args, control)
-        return state, None, replace(report, best_energy=None, accepted=None, best=None)
+        dropped = dict.fromkeys(("best_energy", "accepted", "proposed", "best"))
+        return state, None, replace(report, **dropped)
 
     return Program(moves)
 
@@ -96,7 +97,7 @@ def finish_program() -> Program:
         return {
             "energy": energy,
             "params": list(params.leaves),
-            "accepted": accepted_by(state),
+            "accepted": accepted_by(state, trials_of(state)),
         }
 
     return Program(finish)

@@ -96,7 +96,10 @@ def _box(limits: _Limits, one: Parameters) -> Box:
     )
     if not any(free):
         got = [describe(leaf) for leaf in one.leaves]
-        remedy = "Integer, bool and frozen leaves have no gradient; use ja.anneal alone."
+        remedy = (
+            "Integer, bool and frozen leaves have no gradient; use ja.anneal alone, with "
+            "ja.SimulatedAnnealing."
+        )
         raise TypeError(refusal("params", "at least one floating leaf", got, remedy))
     chosen = [index for index, is_free in enumerate(free) if is_free]
     none = (jnp.asarray(-jnp.inf, float), jnp.asarray(jnp.inf, float))  # strong, as given ones
