@@ -17,7 +17,10 @@ _RUN = (
 
 # By the names of the settings: whose they are, and how they are written there.
 _PLACES = {
-    "scale bounds fraction target_acceptance": ("the move", "move=ja.moves.Gaussian({}=...)"),
+    "scale bounds fraction coordinates target_acceptance": (
+        "the move",
+        "move=ja.moves.Gaussian({}=...)",
+    ),
     "df": ("the move StudentT", "move=ja.moves.StudentT({}=...)"),
     "width": ("the move IntegerStep", "move=ja.moves.IntegerStep({}=...)"),
     "moves": ("the move PerLeaf", "move=ja.moves.PerLeaf(...)"),

@@ -201,7 +201,7 @@ def programs_of_their_own() -> Iterator[None]:
 def broken(twin: Twin) -> Iterator[None]:
     """Replace parts of the library while it is traced."""
     with pytest.MonkeyPatch.context() as patch, programs_of_their_own():
-        for name in ("_every", "_some") if twin else ():
+        for name in ("_every", "_some", "_one", "_exactly") if twin else ():
             # JAX keeps the traces of branches, those with another twin or with none.
             branch = getattr(_perturbation, name)
             patch.setattr(_perturbation, name, lambda *inputs, branch=branch: branch(*inputs))

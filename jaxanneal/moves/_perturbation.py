@@ -1,4 +1,4 @@
-"""What all moves of floating parameters share: scale, bounds, fraction and target acceptance."""
+"""What all moves of floating parameters share: scale, bounds, how many move, the target rate."""
 
 import itertools
 from abc import abstractmethod
@@ -8,13 +8,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from jaxanneal._chain import keys
 from jaxanneal._chain.generator import words
 from jaxanneal._chain.parameters import Parameters, require_kind
 from jaxanneal._chain.prefix import per_parameter
-from jaxanneal._checks import number, refusal, shown
+from jaxanneal._checks import at_least_one, number, refusal, shown
 from jaxanneal._pytree import path_text, pytree_dataclass
 from jaxanneal.moves._bounds import (
     as_bounds,
@@ -25,6 +26,7 @@ from jaxanneal.moves._bounds import (
     turn,
 )
 from jaxanneal.moves._rounding import real, stored
+from jaxanneal.moves._sites import one_free, one_site, some_free
 
 # The second word of a coordinate lies so far behind the first in the key's draw.
 _SECOND = 2**31
@@ -54,6 +56,7 @@ class Perturbation:
     bounds: Any
     fraction: jax.Array
     target_acceptance: Any
+    coordinates: jax.Array | None
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Perturbation:
         bounds: Any = None,
         fraction: ArrayLike = 1.0,
         target_acceptance: ArrayLike | str | None = "auto",
+        coordinates: ArrayLike | None = None,
     ):
         name = type(self).__name__
         vars(self).update(
@@ -75,6 +79,7 @@ class Perturbation:
                 scalar=True,
             ),
             target_acceptance=_as_target(f"{name}.target_acceptance", target_acceptance),
+            coordinates=_as_coordinates(f"{name}.coordinates", coordinates, fraction),
         )
 
     @abstractmethod
@@ -100,19 +105,35 @@ class Perturbation:
         inputs = self, keys.as_key(key), self._floating(params), jnp.asarray(factor)
         # A branch around all of it, not a mask of ones: a step that moves every coordinate draws no
         # mask, and what a branch returns is the proposal, which needs its memory anyway.
-        moved = jax.lax.cond(self.fraction < 1, _some, _every, *inputs)
+        if self.coordinates is None:
+            moved = jax.lax.cond(self.fraction < 1, _some, _every, *inputs)
+        else:
+            moved = jax.lax.cond(self.coordinates == 1, _one, _exactly, *inputs)
         return moved.tree, jnp.zeros(())
 
     def moved(
-        self, key: jax.Array, old: Parameters, factor: jax.Array, chosen: list[jax.Array] | None
+        self,
+        key: jax.Array,
+        old: Parameters,
+        factor: jax.Array,
+        chosen: list[jax.Array] | None,
+        alone: bool = False,
     ) -> Parameters:
-        """Return the parameters after a step of the chosen coordinates, ``None``: of all."""
+        """Return the parameters after a step of the chosen coordinates.
+
+        Args:
+            key: Consumed.
+            old: The parameters of one chain.
+            factor: Multiplies ``scale``, float ``[]``.
+            chosen: Which coordinates of each parameter move; ``None``: all.
+            alone: Whether it is a single one, for which one number of noise will do.
+        """
         scales = per_parameter(f"{type(self).__name__}.scale", self.scale, old)
         limits = None if self.bounds is None else list(zip(*self._limits(old), strict=True))
         moved = []
         for index, leaf in enumerate(old.leaves):
             box = None if limits is None else limits[index]
-            noise = self._noise_of(key, old, index)
+            noise = self._noise_of(key, old, index, () if alone else leaf.shape)
             noise = noise if chosen is None else jnp.where(chosen[index], noise, 0)
             size = factor.astype(noise.dtype) * scales[index].astype(noise.dtype)
             step = size * noise if box is None else step_between(size, noise, *box)
@@ -137,11 +158,28 @@ class Perturbation:
         fraction = self.fraction.astype(jnp.float32)
         return [(u < fraction) | (u == least) for u in drawn]
 
-    def _noise_of(self, key: jax.Array, parameters: Parameters, index: int) -> jax.Array:
+    def only(self, key: jax.Array, parameters: Parameters) -> list[jax.Array]:
+        """Return a mask for each parameter; one coordinate that may move is true."""
+        own_key = jax.random.fold_in(key, len(parameters.leaves))
+        if self.bounds is None:
+            return one_site(own_key, parameters.leaves)
+        return one_free(own_key, self._free(parameters))
+
+    def exactly(self, key: jax.Array, parameters: Parameters) -> list[jax.Array]:
+        """Return the same of as many coordinates as the setting ``coordinates`` says."""
+        assert self.coordinates is not None
+        pairs = zip(self._free(parameters), parameters.leaves, strict=True)
+        free = [jnp.broadcast_to(own, leaf.shape) for own, leaf in pairs]
+        own_key = jax.random.fold_in(key, len(parameters.leaves))
+        return some_free(own_key, free, self.coordinates)
+
+    def _noise_of(
+        self, key: jax.Array, parameters: Parameters, index: int, shape: tuple[int, ...]
+    ) -> jax.Array:
         leaf, first = parameters.leaves[index], _firsts(parameters)[index]
         if leaf.dtype == jnp.float64:
-            return self.noise_double(jax.random.fold_in(key, index), leaf.shape)
-        return self.noise(lambda number: words(key, first + number * _SECOND, leaf.shape))
+            return self.noise_double(jax.random.fold_in(key, index), shape)
+        return self.noise(lambda number: words(key, first + number * _SECOND, shape))
 
     def target(self, params: Any) -> jax.Array | None:
         """Return the acceptance rate that the factor adapts to, or ``None``."""
@@ -152,8 +190,11 @@ class Perturbation:
             zip(self._free(parameters), parameters.leaves, strict=True),
             self.fraction.dtype,
         )
-        moving = [leaf.size if free is True else jnp.sum(free, dtype=kind) for free, leaf in pairs]
-        return best_acceptance(jnp.maximum(sum(moving) * self.fraction, 1.0))
+        free = [leaf.size if free is True else jnp.sum(free, dtype=kind) for free, leaf in pairs]
+        moving = sum(free) * self.fraction
+        if self.coordinates is not None:
+            moving = jnp.minimum(jnp.asarray(sum(free), kind), self.coordinates.astype(kind))
+        return best_acceptance(jnp.maximum(moving, 1.0))
 
     def largest_factor(self, params: Any) -> jax.Array:
         """Return the factor beyond which no step is wider: it spans a turn of every box.
@@ -173,6 +214,16 @@ class Perturbation:
         parameters = self._floating(params)
         if self.bounds is not None:
             check_bounds(f"{type(self).__name__}.bounds", self._limits(parameters), parameters)
+        if self.coordinates is not None and not isinstance(self.coordinates, Tracer):
+            self._require_enough(int(self.coordinates), parameters)
+
+    def _require_enough(self, count: int, parameters: Parameters) -> None:
+        """Refuse to move more coordinates than there are."""
+        most = sum(leaf.size for leaf in parameters.leaves)
+        if count > most:
+            path, expected = f"{type(self).__name__}.coordinates", f"an integer <= {most}"
+            remedy = "Leave it out to move every coordinate in each step."
+            raise ValueError(refusal(path, expected, count, remedy))
 
     def _floating(self, params: Any) -> Parameters:
         remedy = "Cast it, or use ja.moves.PerLeaf with a discrete move for this leaf."
@@ -213,6 +264,16 @@ def _some(move: Perturbation, key: jax.Array, old: Parameters, factor: jax.Array
     return move.moved(key, old, factor, move.chosen(key, old))
 
 
+def _one(move: Perturbation, key: jax.Array, old: Parameters, factor: jax.Array) -> Parameters:
+    """Return the parameters after a step of one coordinate."""
+    return move.moved(key, old, factor, move.only(key, old), alone=True)
+
+
+def _exactly(move: Perturbation, key: jax.Array, old: Parameters, factor: jax.Array) -> Parameters:
+    """Return the parameters after a step of so many coordinates."""
+    return move.moved(key, old, factor, move.exactly(key, old))
+
+
 def best_acceptance(coordinates: ArrayLike) -> jax.Array:
     """Return the acceptance rate at which a Gaussian random walk jumps farthest.
 
@@ -236,6 +297,17 @@ def _as_scale(path: str, scale: Any) -> Any:
         ),
         scale,
     )
+
+
+def _as_coordinates(path: str, coordinates: Any, fraction: Any) -> jax.Array | None:
+    if coordinates is None:
+        return None
+    remedy = "Use 1 to move a single coordinate in each step."
+    array = at_least_one(path, coordinates, remedy)
+    if not isinstance(fraction, Tracer) and not np.all(np.asarray(fraction) == 1):
+        got = f"fraction={shown(fraction)} beside it"
+        raise ValueError(refusal(path, "one rule of how many move", got, "Leave one of them out."))
+    return array
 
 
 def _as_target(path: str, target: Any) -> Any:

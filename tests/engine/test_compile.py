@@ -225,6 +225,15 @@ def test_integer_moves_compile_nothing_for_new_numbers(work):
     compiles_once(work, walked, [{"width": width, "bounds": pair} for width, pair in numbers])
 
 
+def test_as_many_coordinates_as_you_like_compile_once(work):
+    def walked(count):
+        method = ja.SimulatedAnnealing(4, Geometric(1.0, 0.1))
+        move = Gaussian(coordinates=count)
+        return ja.anneal(fit, START, key=0, args=(X, 1.0), method=method, move=move, steps=20)
+
+    compiles_once(work, walked, [{"count": count} for count in (1, np.int64(2), 3)])
+
+
 def test_going_on_compiles_at_most_the_copy_of_the_state(work):
     first = annealed()
     again = ja.anneal(fit, state=first.state, args=(X, 1.0), steps=10)
