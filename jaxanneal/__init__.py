@@ -10,6 +10,7 @@ from jaxanneal._chain.chain import init_chain as init_chain
 from jaxanneal._engine.host_devices import use_host_devices as use_host_devices
 from jaxanneal._engine.starts import stacked as stacked
 from jaxanneal._engine.stop_reason import StopReason as StopReason
+from jaxanneal._methods import BasinHopping as BasinHopping
 from jaxanneal._methods import ParallelTempering as ParallelTempering
 from jaxanneal._methods import SimulatedAnnealing as SimulatedAnnealing
 from jaxanneal._polish.polish import polish as polish
@@ -22,6 +23,7 @@ from jaxanneal._sweep.sweep import sweep as sweep
 from jaxanneal._version import __version__ as __version__
 
 __all__ = [
+    "BasinHopping",
     "Chain",
     "Checkpoint",
     "ParallelTempering",

@@ -37,6 +37,10 @@ _PLACES = {
         "the method ParallelTempering",
         "method=ja.ParallelTempering({}=...)",
     ),
+    "descent_steps unit sizes longest_step coldest hottest tolerance abandon favour": (
+        "the method BasinHopping",
+        "method=ja.BasinHopping({}=...)",
+    ),
     "every_seconds keep directory": ("checkpoints", "checkpoint=ja.Checkpoint(directory, ...)"),
     f"key args method move {_RUN} sharding state": (
         "the run",

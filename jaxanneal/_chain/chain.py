@@ -248,16 +248,17 @@ def transition(
     # Kept even if it is refused, which a Hastings term can do to the best state of all.
     improved = finite & (value < chain.best_energy)
     moved = Chain(
-        _select(accepted, new, old),
+        chosen(accepted, new, old),
         jnp.where(accepted, value, chain.energy),
-        _select(improved, new, chain._best_params),
+        chosen(improved, new, chain._best_params),
         jnp.where(improved, value, chain.best_energy),
     )
     log_alpha = log_acceptance(judged, temperature, log_hastings)
     return moved, StepInfo(accepted, delta, finite), log_alpha
 
 
-def _select(condition: jax.Array, new: Parameters, old: Parameters) -> Parameters:
+def chosen(condition: jax.Array, new: Parameters, old: Parameters) -> Parameters:
+    """Return the new parameters where the condition holds, else the old ones."""
     pairs = zip(new.leaves, old.leaves, strict=True)
     return old.with_leaves(jnp.where(condition, a, b) for a, b in pairs)
 

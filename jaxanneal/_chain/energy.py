@@ -57,6 +57,21 @@ def as_array(value: Any) -> jax.Array | None:
         return None
 
 
+def differentiated(value_of: Any, position: Any) -> tuple[jax.Array, Any]:
+    """Return value and gradient, or refuse an energy that JAX cannot differentiate."""
+    try:
+        return jax.value_and_grad(value_of)(position)
+    except (NotImplementedError, TypeError, ValueError) as error:
+        # It could be evaluated before this: what fails here is its derivative.
+        got = f"{type(error).__name__}: {str(error).splitlines()[0].rstrip('.')}"
+        remedy = (
+            "Give it a derivative with jax.custom_jvp, or anneal it by ja.SimulatedAnnealing, "
+            "which needs none."
+        )
+        expected = "a function that JAX can differentiate"
+        raise TypeError(refusal("energy", expected, got, remedy)) from error
+
+
 def recordable(seen: Any) -> Any:
     """Return what ``observe`` has seen, as arrays, or refuse what no history can hold."""
 

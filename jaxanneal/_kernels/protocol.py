@@ -56,13 +56,9 @@ class Kernel:
 
     Args:
         asks_for_others: Whether a step looks at the parameters of other chains.
-        evaluations: Energies that one step evaluates.
-        gradients: Gradients that one step evaluates.
     """
 
     asks_for_others = False
-    evaluations = 1
-    gradients = 0
 
     def init(self, chain: Chain) -> Any:
         """Return what a chain carries before its first step."""

@@ -9,6 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxanneal._chain.move import Move
+from jaxanneal._chain.parameters import Parameters
 from jaxanneal._kernels.metropolis import Metropolis
 from jaxanneal._kernels.protocol import Kernel
 
@@ -64,6 +65,7 @@ class Method:
         has_rungs: Whether slots are rungs of ladders, between which chains travel as replicas.
         adapts_throughout: Whether step sizes follow a falling temperature to the end.
         needs_calibration: Whether the temperatures are still to be found.
+        gradients: Gradients that one step of a chain evaluates.
         count_of: By the name of a setting that is an array, that of the setting which counts it.
     """
 
@@ -73,6 +75,7 @@ class Method:
     has_rungs = False
     adapts_throughout = True
     needs_calibration: Any = False
+    gradients = 0
     count_of: Mapping[str, str] = {}
 
     @property
@@ -86,6 +89,15 @@ class Method:
 
     def bind(self, steps: int) -> Any:
         """Return the method with what depends on the run's length bound to it."""
+        return self
+
+    def fitted(self, starts: Parameters, move: Move) -> Any:
+        """Return the method with what depends on the starts.
+
+        Args:
+            starts: Where the chains start, ``[chains, ...]``.
+            move: The move.
+        """
         return self
 
     def keep_bound(self, bound: Any, step: int) -> Any:

@@ -10,7 +10,7 @@ import optax
 from jaxanneal._chain.calls import outline, traced
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.computation import Computation, Traced, trace
-from jaxanneal._chain.energy import evaluate
+from jaxanneal._chain.energy import differentiated, evaluate
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._checks import refusal, shown, strong
 from jaxanneal._engine.blocks import over_chains
@@ -200,7 +200,7 @@ def _step(
     def value_of(position: Any) -> jax.Array:
         return evaluate(energy, _placed(chain._params, position, free).tree, args)
 
-    value, gradient = _differentiated(value_of, position)
+    value, gradient = differentiated(value_of, position)
     with jax.numpy_dtype_promotion("standard"):  # optax's Adam needs it
         update = functools.partial(optimizer.update, value=value, grad=gradient, value_fn=value_of)
         inputs = gradient, descent.optimizer, position
@@ -241,18 +241,6 @@ def _project(moved: Any, position: Any, limits: Any) -> list[jax.Array]:
     """Return the nearest point of the box."""
     places = zip(moved, position, *limits, strict=True)
     return [jnp.clip(x, *(y.astype(old.dtype) for y in ends)) for x, old, *ends in places]
-
-
-def _differentiated(value_of: Any, position: Any) -> tuple[jax.Array, Any]:
-    """Return value and gradient, or refuse an energy that JAX cannot differentiate."""
-    try:
-        return jax.value_and_grad(value_of)(position)
-    except (NotImplementedError, TypeError, ValueError) as error:
-        # It could be evaluated before this: what fails here is its derivative.
-        got = f"{type(error).__name__}: {str(error).splitlines()[0].rstrip('.')}"
-        remedy = "Give it a derivative with jax.custom_jvp, or use ja.anneal, which needs none."
-        expected = "a function that JAX can differentiate"
-        raise TypeError(refusal("energy", expected, got, remedy)) from error
 
 
 def _searched(state: Any) -> jax.Array:

@@ -37,7 +37,6 @@ from jaxanneal._polish.descent import (
     traced_step,
 )
 from jaxanneal._pytree import shapes_of_one
-from jaxanneal._result.box import Box, as_box
 from jaxanneal._result.continuation import digest
 from jaxanneal._result.distinct import distinct_best
 from jaxanneal._result.result import Result
@@ -46,6 +45,7 @@ from jaxanneal._run.interrupt import Clock, Interruption, interruptible
 from jaxanneal._run.problem import as_data, require_energy, traced_energy
 from jaxanneal._settings import known_settings
 from jaxanneal._warn import warn
+from jaxanneal.moves._box import Box, as_box
 
 
 @known_settings

@@ -11,7 +11,7 @@ from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine.starts import Begun
 from jaxanneal._engine.state import State
 from jaxanneal._pytree import pytree_dataclass, static
-from jaxanneal._result.box import Box
+from jaxanneal.moves._box import Box
 
 
 class Continuation(NamedTuple):

@@ -31,9 +31,9 @@ from jaxanneal._methods.ladder.ladders import Ladders
 from jaxanneal._methods.ladder.rung_energies import RungEnergies
 from jaxanneal._methods.own_method import Own
 from jaxanneal._methods.schedule import Function, Table
-from jaxanneal._result.box import Box, as_box
 from jaxanneal._result.continuation import Continuation, NotSaved, digest
 from jaxanneal._version import __version__
+from jaxanneal.moves._box import Box, as_box
 from jaxanneal.moves._per_leaf import _Frozen
 from jaxanneal.moves._perturbation import _Auto
 

@@ -12,10 +12,10 @@ from jaxanneal._engine.history import History
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._plots import figure
 from jaxanneal._result import document
-from jaxanneal._result.box import Box
 from jaxanneal._result.distinct import best_states
 from jaxanneal._result.summary import as_html, as_text
 from jaxanneal._result.xarray import Exports
+from jaxanneal.moves._box import Box
 
 Params = TypeVar("Params")
 

@@ -115,11 +115,11 @@ def algorithm(energy: Energy, method: Any, move: Any = None, steps: int | None =
         starts = initial_parameters(params, key, bound.chains)
         used: Move = natural_move(one_chain(starts)) if given is None else given
         check_start(used, starts)
-        width = width_of(starts)
-        total = padded_count(bound.chains, width)
+        total = padded_count(bound.chains, width := width_of(starts))
         lanes = jax.tree.map(lambda x: pad(x, total), starts)
         chains = start_chains(lanes, value_of(args), width)
-        return initial_state(key, chains, bound, used, jnp.zeros(total, dtype=float))
+        inputs = (key, chains, bound.fitted(starts, used), used)
+        return initial_state(*inputs, jnp.zeros(total, dtype=float))
 
     def step(state: State, args: tuple[Any, ...] = ()) -> tuple[State, RoundInfo]:
         value = value_of(args)

@@ -48,7 +48,7 @@ def outcome(
         stop_reason=reason,
         steps=int(state.step),
         evaluations=driver.evaluations,
-        gradients=0,
+        gradients=int(state.step) * driver.lanes_evaluated * method.gradients,
         seconds=seconds,
         compile_seconds=driver.clock.compiling,
         state=Continuation(
@@ -101,7 +101,7 @@ def _remains(driver: Driver) -> Result[Any] | None:
     one = jax.tree.map(lambda x: np.asarray(x)[None], best)
     energies = np.asarray(energy)[None]
     unknown = np.full(1, np.nan)
-    clock = driver.clock
+    clock, steps = driver.clock, 0 if run is None else int(run.steps[0])
     return Result(
         params=best.tree,
         energy=float(energies[0]),
@@ -109,9 +109,9 @@ def _remains(driver: Driver) -> Result[Any] | None:
         history=driver.no_history() if run is None else run.history(),
         diagnostics=Diagnostics(unknown, unknown, np.zeros(1, np.int64)),
         stop_reason=StopReason.INTERRUPTED,
-        steps=0 if run is None else int(run.steps[0]),
+        steps=steps,
         evaluations=driver.evaluations,
-        gradients=0,
+        gradients=0 if run is None else steps * driver.lanes_evaluated * run.method.gradients,
         seconds=clock.seconds + clock.earlier,
         compile_seconds=clock.compiling,
         state=None,

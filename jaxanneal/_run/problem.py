@@ -101,6 +101,7 @@ class Problem:
         self.move: Move = natural_move(one) if move is None else as_move(move)
         check_start(self.move, self.starts)
         self.move = traced_move(self.move, one)
+        self.method = self.method.fitted(self.starts, self.move)
         self.width = as_width(block, self.method.chains, self.starts)
         self.spread = as_spread(sharding, -(-self.method.chains // self.width))
         self.args = everywhere(args, self.spread)

@@ -164,6 +164,9 @@ def _renewed(state: Continuation, method: Any, move: Any) -> tuple[Any, Any]:
             new_method = new_method.keep_bound(state.method, int(old.step))
     one = one_chain(old.chains._params)
     new_move = old.move if move is None else traced_move(as_move(move), one)
+    if method is not None:
+        own = jax.tree.map(lambda x: x[: new_method.chains], old.chains._params)
+        new_method = new_method.fitted(own, new_move)
     _require_given("move", new_move)
     on_the_device = on_device(new_method)
     for part in ("cooling", "own"):  # what no file holds of a method

@@ -10,8 +10,8 @@ import pytest
 
 import jaxanneal as ja
 from jaxanneal._chain.parameters import Parameters
-from jaxanneal._result.box import as_box
 from jaxanneal.moves._bounds import as_bounds, limits_of
+from jaxanneal.moves._box import as_box
 
 TWO = np.float32([1.0, 6.0])
 THREE = np.float32([1.0, 6.0, 0.0])

@@ -10,8 +10,8 @@ import pytest
 import jaxanneal as ja
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._polish import descent
-from jaxanneal._result.box import as_box
 from jaxanneal.moves import Flip, Gaussian, IntegerStep, PerLeaf, StudentT
+from jaxanneal.moves._box import as_box
 
 METHOD = ja.SimulatedAnnealing(4, ja.cooling.Geometric(1.0, 0.1))
 MIXED = {

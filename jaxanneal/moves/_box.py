@@ -1,4 +1,4 @@
-"""The box that polish stays in: which leaves may move, and their lower and upper limits."""
+"""The box that descents stay in: which leaves may move, and their lower and upper limits."""
 
 from typing import Any, NamedTuple
 
@@ -43,21 +43,42 @@ def as_box(bounds: Any, held: Any, starts: Parameters) -> Box:
         ValueError: A start lies outside.
     """
     one = jax.tree.map(lambda x: x[0], starts)
-    limits: _Limits = {}
-    if isinstance(held, Box):
-        ends = iter(zip(held.lower, held.upper, strict=True))
-        limits = {index: next(ends) if is_free else None for index, is_free in enumerate(held.free)}
-    elif held is not None:
-        for part, numbers, branch in parts_of(held, one):
-            if part is None:
-                limits.update(dict.fromkeys(numbers))
-            elif isinstance(part, Perturbation) and part.bounds is not None:
-                both = zip(*part._limits(branch), strict=True)
-                limits.update(zip(numbers, both, strict=True))
+    limits = _limits_of(held, one)
     pair = as_bounds("bounds", bounds)
     if pair is not None:
         given = enumerate(zip(*limits_of("bounds", pair, one), strict=True))
         limits = {index: None if _frozen(limits, index) else both for index, both in given}
+    box = _box(limits, one)
+    check_bounds("bounds", [box.lower, box.upper], _only(starts, box.free))
+    return box
+
+
+def box_of(move: Any, one: Parameters) -> Box:
+    """Return the box of a move: what it freezes and its bounds, for one chain.
+
+    Raises:
+        TypeError: No parameter may move.
+    """
+    return _box(_limits_of(move, one), one)
+
+
+def _limits_of(held: Any, one: Parameters) -> _Limits:
+    """Return the limits that a move or a box sets, of each parameter for which there are any."""
+    limits: _Limits = {}
+    if isinstance(held, Box):
+        ends = iter(zip(held.lower, held.upper, strict=True))
+        return {index: next(ends) if is_free else None for index, is_free in enumerate(held.free)}
+    for part, numbers, branch in [] if held is None else parts_of(held, one):
+        if part is None:
+            limits.update(dict.fromkeys(numbers))
+        elif isinstance(part, Perturbation) and part.bounds is not None:
+            both = zip(*part._limits(branch), strict=True)
+            limits.update(zip(numbers, both, strict=True))
+    return limits
+
+
+def _box(limits: _Limits, one: Parameters) -> Box:
+    """Return the box with these limits."""
     free = tuple(
         jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.size > 0 and not _frozen(limits, index)
         for index, leaf in enumerate(one.leaves)
@@ -69,13 +90,14 @@ def as_box(bounds: Any, held: Any, starts: Parameters) -> Box:
     chosen = [index for index, is_free in enumerate(free) if is_free]
     none = (jnp.asarray(-jnp.inf, float), jnp.asarray(jnp.inf, float))  # strong, as given ones
     pairs = [limits.get(index) or none for index in chosen]
-    spread = [
-        tuple(jnp.broadcast_to(pair[side], one.leaves[index].shape) for pair, index in places)
+    lower, upper = (
+        tuple(
+            jnp.broadcast_to(pair[side], one.leaves[index].shape)
+            for pair, index in zip(pairs, chosen, strict=True)
+        )
         for side in range(2)
-        for places in [list(zip(pairs, chosen, strict=True))]
-    ]
-    check_bounds("bounds", spread, _only(starts, free))
-    return Box(free, *spread)
+    )
+    return Box(free, lower, upper)
 
 
 def _frozen(limits: _Limits, index: int) -> bool:
