@@ -23,7 +23,8 @@ _PLACES = {
     ),
     "df": ("the move StudentT", "move=ja.moves.StudentT({}=...)"),
     "width": ("the move IntegerStep", "move=ja.moves.IntegerStep({}=...)"),
-    "moves": ("the move PerLeaf", "move=ja.moves.PerLeaf(...)"),
+    "moves": ("the moves PerLeaf and Mixture", "move=ja.moves.PerLeaf(...)"),
+    "weights": ("the move Mixture", "move=ja.moves.Mixture([...], {}=...)"),
     "start end": (
         "the cooling",
         "method=ja.SimulatedAnnealing(cooling=ja.cooling.Geometric(start=..., end=...))",

@@ -19,7 +19,7 @@ from jaxanneal._chain.generator import IMPLEMENTATION, from_words
 from jaxanneal._checks import refusal, shown
 
 # Purposes, folded into the run key first: one stream for each kind of draw.
-MOVE, EXCHANGE, START, CALIBRATION = range(4)
+MOVE, EXCHANGE, START, CALIBRATION, CHOICE = range(5)
 
 # The two draws of one Metropolis step, folded into the step's key last.
 PROPOSAL, ACCEPTANCE = range(2)

@@ -5,30 +5,70 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jaxanneal._chain.factors import row_counts
 from jaxanneal._chain.generator import words
+from jaxanneal._chain.parameters import Parameters
+
+
+def place(key: jax.Array, count: int) -> jax.Array:
+    """Return one of so many places."""
+    return jax.random.randint(key, (), 0, count)
+
+
+def free_place(key: jax.Array, free: Sequence[jax.Array]) -> jax.Array:
+    """Return one of the places that are free: equal bounds hold the others."""
+    counts = jnp.cumsum(jnp.concatenate([own.reshape(-1) for own in free]), dtype=jnp.int32)
+    number = jax.random.randint(key, (), 0, jnp.maximum(counts[-1], 1))
+    # The first place up to which so many are free; -1 where none is.
+    return jnp.where(counts[-1] > 0, jnp.sum(counts <= number, dtype=jnp.int32), -1)
+
+
+def masks(place: jax.Array, leaves: Sequence[jax.Array]) -> list[jax.Array]:
+    """Return a mask for each leaf; of all of them together one place is true."""
+    by_leaf, offset = [], 0
+    for leaf in leaves:
+        by_leaf.append(jnp.arange(offset, offset + leaf.size).reshape(leaf.shape) == place)
+        offset += leaf.size
+    return by_leaf
+
+
+def row_masks(row: jax.Array, parameters: Parameters) -> list[jax.Array]:
+    """Return a mask for each parameter; the places of one row are true."""
+    by_leaf, first = [], 0
+    for leaf, count in zip(parameters.leaves, row_counts(parameters), strict=True):
+        shape = (count, *[1] * (leaf.ndim - 1)) if leaf.ndim else ()
+        by_leaf.append((jnp.arange(first, first + count) == row).reshape(shape))
+        first += count
+    return by_leaf
+
+
+def row_of_places(parameters: Parameters) -> np.ndarray:
+    """Return the row of each coordinate of parameters that all float, int ``[coordinates]``."""
+    rows, first = [], 0
+    for leaf, count in zip(parameters.leaves, row_counts(parameters), strict=True):
+        rows.append(first + np.arange(leaf.size) // max(1, leaf.size // max(1, count)))
+        first += count
+    return np.concatenate(rows).astype(np.int32)
+
+
+def by_row(values: jax.Array) -> jax.Array:
+    """Return values of one parameter by row, ``[rows, size of a row]``."""
+    count = values.shape[0] if values.ndim else 1
+    return (
+        values.reshape(count if values.size else 0, -1) if values.size else jnp.zeros((0, 1), bool)
+    )
 
 
 def one_site(key: jax.Array, leaves: Sequence[jax.Array]) -> list[jax.Array]:
     """Return a mask for each leaf; one site of all of them together is true."""
-    site = jax.random.randint(key, (), 0, sum(leaf.size for leaf in leaves))
-    masks, offset = [], 0
-    for leaf in leaves:
-        masks.append(jnp.arange(offset, offset + leaf.size).reshape(leaf.shape) == site)
-        offset += leaf.size
-    return masks
+    return masks(place(key, sum(leaf.size for leaf in leaves)), leaves)
 
 
 def one_free(key: jax.Array, free: Sequence[jax.Array]) -> list[jax.Array]:
-    """Return the same of the sites that are free alone: equal bounds hold the others."""
-    counts = jnp.cumsum(jnp.concatenate([own.reshape(-1) for own in free]), dtype=jnp.int32)
-    site = jax.random.randint(key, (), 0, jnp.maximum(counts[-1], 1)) + 1
-    masks, offset = [], 0
-    for own in free:
-        count = counts[offset : offset + own.size].reshape(own.shape)
-        masks.append(own & (count == site))
-        offset += own.size
-    return masks
+    """Return the same of the sites that are free alone."""
+    return masks(free_place(key, free), free)
 
 
 def some_free(key: jax.Array, free: Sequence[jax.Array], count: jax.Array) -> list[jax.Array]:
