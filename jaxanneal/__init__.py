@@ -19,6 +19,7 @@ from jaxanneal._run.algorithm import algorithm as algorithm
 from jaxanneal._run.anneal import anneal as anneal
 from jaxanneal._run.calibrate import calibrate as calibrate
 from jaxanneal._run.checkpoint import Checkpoint as Checkpoint
+from jaxanneal._run.minimize import minimize as minimize
 from jaxanneal._sweep.sweep import sweep as sweep
 from jaxanneal._version import __version__ as __version__
 
@@ -39,6 +40,7 @@ __all__ = [
     "calibrate",
     "cooling",
     "init_chain",
+    "minimize",
     "moves",
     "polish",
     "stacked",

@@ -149,8 +149,12 @@ def _while(params: Any, arrays: Any, values: Sequence[Any]) -> list[Any]:
 
 
 def _scan(params: Any, arrays: Any, values: Sequence[Any]) -> list[Any]:
-    fixed, count = params["num_consts"], params["num_carry"]
-    consts, carry, rows = values[:fixed], values[fixed : fixed + count], values[fixed + count :]
+    if "ft_in" in params:  # JAX 0.12 has trees in the place of counts
+        consts, carry, rows = (list(part) for part in params["ft_in"].update(values).unpack())
+    else:
+        fixed, count = params["num_consts"], params["num_carry"]
+        consts, carry, rows = values[:fixed], values[fixed : fixed + count], values[fixed + count :]
+    count = len(carry)
 
     def body(carry: Any, row: Any) -> Any:
         outputs = _run(params["jaxpr"], arrays, [*consts, *carry, *row])

@@ -19,7 +19,7 @@ from jaxanneal._chain.generator import IMPLEMENTATION, from_words
 from jaxanneal._checks import refusal, shown
 
 # Purposes, folded into the run key first: one stream for each kind of draw.
-MOVE, EXCHANGE, START, CALIBRATION, CHOICE = range(5)
+MOVE, EXCHANGE, START, CALIBRATION, SEARCH, CHOICE = range(6)
 
 # The two draws of one Metropolis step, folded into the step's key last.
 PROPOSAL, ACCEPTANCE = range(2)
@@ -111,3 +111,9 @@ def calibration_key(key: jax.Array, pilot: jax.typing.ArrayLike) -> jax.Array:
     Batching: ``pilot`` and ``key`` may be batched under ``vmap``. The run key is folded.
     """
     return stream(key, CALIBRATION, pilot)
+
+
+@jax.jit  # as above
+def search_key(key: jax.Array, search: jax.typing.ArrayLike) -> jax.Array:
+    """Return the key of one search of ``minimize``. The key of the call is folded."""
+    return stream(key, SEARCH, search)

@@ -17,9 +17,6 @@ from jaxanneal._engine.state import State, Watch, best_of_all, best_state
 from jaxanneal._methods.protocol import next_multiple
 from jaxanneal._pytree import pytree_dataclass, replace
 
-# Target and patience are looked at where the step count is a multiple of this: no round is longer.
-_WATCH_EVERY = LONGEST
-
 
 @pytree_dataclass
 class Control:
@@ -32,6 +29,9 @@ class Control:
         record_every: Steps between records, int ``[]``.
         target: Stop when the best energy is at or below, float ``[]``.
         patience: Stop after so many steps without a better energy, int ``[]``.
+        patience_growth: And so many times the steps that the best energy took, int ``[]``.
+        least_share: What counts as a better energy, as a share of the typical difference that the
+            method sees, float ``[]``; 0: anything lower.
     """
 
     begin: jax.Array
@@ -40,6 +40,8 @@ class Control:
     record_every: jax.Array
     target: jax.Array
     patience: jax.Array
+    patience_growth: jax.Array
+    least_share: jax.Array
 
 
 @pytree_dataclass
@@ -111,7 +113,8 @@ def _next_stop(state: State, control: Control) -> jax.Array:
     """Return the next step at which something but moves has to happen."""
     stop = jnp.minimum(control.end, state.method.next_stop(state.step))
     stop = jnp.minimum(stop, next_lesson(state))
-    watch = next_multiple(state.step, jnp.asarray(_WATCH_EVERY, jnp.int32))
+    every = jnp.asarray(state.method.watch_every, jnp.int32)
+    watch = next_multiple(state.step, every)
     return jnp.minimum(stop, jnp.minimum(watch, next_multiple(state.step, control.record_every)))
 
 
@@ -132,18 +135,20 @@ def _report(state: State, reason: jax.Array, axes: Axes) -> Report:
 def look(state: State, control: Control, axes: Axes) -> tuple[Watch, jax.Array]:
     """Return since when the best energy of all has not fallen, and why to stop, if there is why."""
     # Where the answer cannot depend on chunks; devices talk, so not in every round.
-    looked = (state.step % _WATCH_EVERY == 0) | (state.step == control.finish)
+    looked = (state.step % state.method.watch_every == 0) | (state.step == control.finish)
     keep = lambda state: (state.watch, jnp.full_like(state.step, GOING))  # noqa: E731
     return jax.lax.cond(looked, lambda state: _judged(state, control, axes), keep, state)
 
 
 def _judged(state: State, control: Control, axes: Axes) -> tuple[Watch, jax.Array]:
     best, watch = best_of_all(state, axes), state.watch
-    reached, still = best <= control.target, best >= watch.energy
-    # At the end of a call the best may have fallen since the last multiple of 64.
-    better = ~still & (state.step % _WATCH_EVERY == 0)
+    least = control.least_share * state.method.difference(state.exchange)
+    reached, still = best <= control.target, best >= watch.energy - least.astype(best.dtype)
+    # At the end of a call the best may have fallen since it was looked at last.
+    better = ~still & (state.step % state.method.watch_every == 0)
     watch = Watch(jnp.where(better, best, watch.energy), jnp.where(better, state.step, watch.step))
-    over = still & (state.step - watch.step >= control.patience)
+    patience = control.patience + control.patience_growth * watch.step
+    over = still & (state.step - watch.step >= patience)
     reason = jnp.where(reached, TARGET_REACHED, jnp.where(over, PATIENCE_OVER, GOING))
     return watch, reason.astype(jnp.int32)
 

@@ -1,4 +1,4 @@
-"""Descent by L-BFGS, one value and gradient a step, so that many descents run side by side.
+"""Descent by BFGS and L-BFGS, one value and gradient a step: many descents run side by side.
 
 For one chain. Positions are flat vectors in the user's units; changes and gradients are in the
 units of the search, so that one length suits all coordinates.
@@ -9,10 +9,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxanneal._kernels.curvature import Matrix, Pairs, nothing_known
 from jaxanneal._pytree import pytree_dataclass
-
-# Pairs of changes that the approximation of the Hessian remembers.
-MEMORY = 6
 
 # A step is taken where the energy falls by at least so much of what the slope promises (Armijo).
 _ARMIJO = 1e-4
@@ -53,9 +51,7 @@ class Descent:
         trial: The point that is evaluated next, float ``[d]``.
         steps: Evaluations so far, int ``[]``.
         refused: Trials refused since the last good point, int ``[]``.
-        changes: Changes of the position, the last one first, in units, float ``[MEMORY, d]``.
-        gradient_changes: Changes of the gradient along with them, float ``[MEMORY, d]``.
-        inverse_curvatures: One over the product of both, 0 for none, float ``[MEMORY]``.
+        curvature: What is known of the curvature.
         scale: The multiple of the identity that the inverse Hessian is built from, float ``[]``.
     """
 
@@ -67,9 +63,7 @@ class Descent:
     trial: jax.Array
     steps: jax.Array
     refused: jax.Array
-    changes: jax.Array
-    gradient_changes: jax.Array
-    inverse_curvatures: jax.Array
+    curvature: Matrix | Pairs
     scale: jax.Array
 
 
@@ -83,7 +77,6 @@ def begin(start: jax.Array, scale: jax.Array, dtype: jnp.dtype) -> Descent:
         dtype: The dtype of the energy.
     """
     none, zero = jnp.zeros_like(start), jnp.zeros((), jnp.int32)
-    pairs = jnp.zeros((MEMORY, start.size), start.dtype)
     return Descent(
         position=start,
         energy=jnp.asarray(jnp.inf, dtype),
@@ -93,9 +86,7 @@ def begin(start: jax.Array, scale: jax.Array, dtype: jnp.dtype) -> Descent:
         trial=start,
         steps=zero,
         refused=zero,
-        changes=pairs,
-        gradient_changes=pairs,
-        inverse_curvatures=jnp.zeros(MEMORY, start.dtype),
+        curvature=nothing_known(start.size, start.dtype),
         scale=scale,
     )
 
@@ -105,7 +96,7 @@ def step(
 ) -> tuple[Descent, jax.Array]:
     r"""Take in the energy and gradient of the trial point, and choose the next one.
 
-    Maths: direction :math:`-H g` with the two-loop recursion over the last 6 pairs; a trial is good
+    Maths: direction :math:`-H g` with the approximate inverse Hessian :math:`H`; a trial is good
     where :math:`E \le E_0 + 10^{-4} g \cdot \Delta`; otherwise the step is repeated at the minimum
     of the parabola through both. Coordinates that a limit holds, and those that would leave the
     box, stay out of the direction, and a trial is cut off at the limits.
@@ -120,7 +111,8 @@ def step(
         The descent, and by how much the energy will fall yet, by the quadratic model, float ``[]``;
         infinite before anything finite was seen.
 
-    Reference: Liu and Nocedal, Mathematical Programming 45, 503 (1989), algorithm 2.1; Byrd, Lu,
+    Reference: Nocedal and Wright, Numerical Optimization (2006), algorithm 6.1; Liu and Nocedal,
+    Mathematical Programming 45, 503 (1989), algorithm 2.1, for many coordinates; Byrd, Lu,
     Nocedal and Zhu, SIAM J. Sci. Comput. 16, 1190 (1995), for the limits.
     """
     gradient = slope * region.unit
@@ -130,15 +122,15 @@ def step(
     change = (descent.trial - descent.position) / region.unit
     promised = jnp.sum(descent.gradient * change).astype(energy.dtype)
     good = finite & (first | (energy <= descent.energy + _ARMIJO * promised))
-    memory = _remembered(descent, change, gradient - descent.gradient, good & ~first)
-    known = jnp.where(memory[3] > 0, memory[3], _first_scale(gradient, region))
-    memory = (*memory[:3], jnp.where(good, known, descent.scale))
+    bend = gradient - descent.gradient
+    curvature, scale = _learned(descent, change, bend, good & ~first)
+    scale = jnp.where(good & (scale <= 0), _first_scale(gradient, region), scale)
     position = jnp.where(good, descent.trial, descent.position)
     gradient = jnp.where(good, gradient, descent.gradient)
-    direction = _direction(position, gradient, memory, region)
+    direction = _direction(position, gradient, curvature, scale, region)
     direction = jnp.where(good, direction, descent.direction)
-    bent = energy - descent.energy - promised
-    share = jnp.where(finite, -0.5 * promised / jnp.where(bent > 0, bent, 1), _SHORTEST)
+    risen = energy - descent.energy - promised
+    share = jnp.where(finite, -0.5 * promised / jnp.where(risen > 0, risen, 1), _SHORTEST)
     shorter = descent.length * jnp.clip(share.astype(change.dtype), _SHORTEST, _LONGEST)
     length = jnp.where(good, 1, shorter)
     trial = position + length * direction * region.unit
@@ -151,7 +143,8 @@ def step(
         jnp.clip(trial, region.lower, region.upper),
         descent.steps + 1,
         jnp.where(good, 0, descent.refused + 1),
-        *memory,
+        curvature,
+        scale,
     )
     fall = -0.5 * jnp.sum(gradient * direction).astype(energy.dtype)
     return new, jnp.where(jnp.isfinite(new.energy), fall, jnp.inf)
@@ -162,49 +155,33 @@ def _first_scale(gradient: jax.Array, region: Region) -> jax.Array:
     return 0.2 * region.longest / jnp.maximum(jnp.max(jnp.abs(gradient)), 1e-30)
 
 
-def _remembered(
+def _learned(
     descent: Descent, change: jax.Array, bend: jax.Array, taken: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Return the memory after a step, if it was taken and tells a curvature."""
+) -> tuple[Matrix | Pairs, jax.Array]:
+    """Return what is known after a step, if it was taken and tells a curvature."""
     curvature, square = jnp.sum(change * bend), jnp.sum(bend * bend)
     least = _CURVED * jnp.sqrt(jnp.sum(change * change) * square)
     taken = taken & (curvature > least) & (square > 0)
-    inverse = 1 / jnp.where(taken, curvature, 1)
-
-    def pushed(memory: jax.Array, newest: jax.Array) -> jax.Array:
-        return jnp.where(taken, jnp.concatenate([newest[None], memory[:-1]]), memory)
-
-    return (
-        pushed(descent.changes, change),
-        pushed(descent.gradient_changes, bend),
-        pushed(descent.inverse_curvatures, inverse),
-        jnp.where(taken, curvature / jnp.where(taken, square, 1), descent.scale),
-    )
+    scale = curvature / jnp.where(taken, square, 1)
+    # Of a pair that tells nothing another one stands in, so that nothing divides by zero.
+    pair = jnp.where(taken, change, 1), jnp.where(taken, bend, 1)
+    new = descent.curvature.after(*pair, scale)
+    known = jax.tree.map(lambda a, b: jnp.where(taken, a, b), new, descent.curvature)
+    return known, jnp.where(taken, scale, descent.scale)
 
 
 def _direction(
-    position: jax.Array, gradient: jax.Array, memory: tuple[jax.Array, ...], region: Region
+    position: jax.Array,
+    gradient: jax.Array,
+    curvature: Matrix | Pairs,
+    scale: jax.Array,
+    region: Region,
 ) -> jax.Array:
     """Return the way down from a point, no coordinate of which is longer than the longest."""
     at_lower, at_upper = position <= region.lower, position >= region.upper
     free = ~((at_lower & (gradient > 0)) | (at_upper & (gradient < 0)))
     steepest = jnp.where(free, gradient, 0)
-    way = jnp.where(free, -_product(steepest, memory), 0)
+    way = jnp.where(free, -curvature.times(steepest, scale), 0)
     way = jnp.where((at_lower & (way < 0)) | (at_upper & (way > 0)), 0, way)
-    way = jnp.where(jnp.sum(way * gradient) < 0, way, -steepest * memory[3])
+    way = jnp.where(jnp.sum(way * gradient) < 0, way, -steepest * scale)
     return way * jnp.minimum(1, region.longest / jnp.maximum(jnp.max(jnp.abs(way)), 1e-30))
-
-
-def _product(vector: jax.Array, memory: tuple[jax.Array, ...]) -> jax.Array:
-    """Return the product of the inverse Hessian with a vector, by the two-loop recursion."""
-    changes, bends, inverses, scale = memory
-    weights = []
-    for index in range(MEMORY):
-        weight = inverses[index] * jnp.sum(changes[index] * vector)
-        vector = vector - weight * bends[index]
-        weights.append(weight)
-    vector = vector * scale
-    for index in reversed(range(MEMORY)):
-        weight = weights[index] - inverses[index] * jnp.sum(bends[index] * vector)
-        vector = vector + weight * changes[index]
-    return vector

@@ -84,8 +84,9 @@ def first_pools(move: Any, params: Any, pools: int) -> Pools:
     """
     rows = min(sum(row_counts(Parameters.of(params))), MOST)
     parts, dtype = part_count(move, params), jax.dtypes.canonicalize_dtype(float)
-    shapes = ((pools, rows), (pools, parts), (rows,), (parts,))
-    return Pools(*(np.zeros(shape, dtype) for shape in shapes), np.zeros((), np.int32))
+    none = lambda *shape: np.zeros(shape, dtype)  # noqa: E731
+    factors = none(pools, rows), none(pools, parts)
+    return Pools(*factors, none(rows), none(parts), np.zeros((), np.int32))
 
 
 def as_byte(log_acceptance: jax.Array, tells: jax.Array) -> jax.Array:

@@ -137,6 +137,7 @@ class BasinHopping(Method):
     chains: int = static()
 
     gradients = 1
+    watch_every = 8  # a descent takes a few steps, and each of them two or three evaluations' time
 
     def __init__(
         self,
@@ -231,6 +232,10 @@ class BasinHopping(Method):
     def temperatures_of(self, chain: jax.Array, state: Hops, step: jax.Array) -> jax.Array:
         """Return the temperature of each of some chains until the next exchange, float ``[n]``."""
         return self._temperatures(state)[state.rung[chain]]
+
+    def difference(self, state: Hops) -> jax.Array:
+        """Return the scale."""
+        return jnp.where(state.known, state.scale, 0)
 
     def next_exchange(self, step: jax.Array) -> jax.Array:
         """Return the next step after which chains swap."""

@@ -68,6 +68,7 @@ class Method:
         adapts_throughout: Whether step sizes follow a falling temperature to the end.
         needs_calibration: Whether the temperatures are still to be found.
         gradients: Gradients that one step of a chain evaluates.
+        watch_every: Target and patience are looked at where the steps so far are a multiple of it.
         count_of: By the name of a setting that is an array, that of the setting which counts it.
     """
 
@@ -78,6 +79,7 @@ class Method:
     adapts_throughout = True
     needs_calibration: Any = False
     gradients = 0
+    watch_every = 64
     count_of: Mapping[str, str] = {}
 
     @property
@@ -154,6 +156,10 @@ class Method:
     def adapting(self, step: jax.Array) -> jax.Array:
         """Return whether step sizes adapt at ``step``, bool ``[]``."""
         return step >= 0
+
+    def difference(self, state: Any) -> jax.Array:
+        """Return the typical difference of energies that the method has seen, 0 if it sees none."""
+        return jnp.zeros(())
 
     def next_exchange(self, step: jax.Array) -> jax.Array:
         """Return the end of the round that begins at ``step``."""

@@ -13,6 +13,7 @@ from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._plots import figure
 from jaxanneal._result import document
 from jaxanneal._result.distinct import best_states
+from jaxanneal._result.searches import Search, scipy_result
 from jaxanneal._result.summary import as_html, as_text
 from jaxanneal._result.xarray import Exports
 from jaxanneal.moves._box import Box
@@ -43,6 +44,7 @@ class Result(Exports, Generic[Params]):
             before its first move and after its last.
         state: To go on from: ``ja.anneal(energy, state=result.state, ...)``.
         fixed: Leaves of the tree that were held fixed, a count.
+        searches: What each search of :func:`minimize` did; empty of any other result.
         box: Of a polished result, the bounds that it kept and the leaves that it left alone, for
             :func:`polish` to keep them again; ``None`` for a run, whose move has them.
 
@@ -75,6 +77,7 @@ class Result(Exports, Generic[Params]):
     state: Any
     fixed: int = 0
     box: Box | None = None
+    searches: tuple[Search, ...] = ()
 
     def top(self, k: int) -> Params:
         """Return the k best distinct states, the best first.
@@ -230,6 +233,28 @@ class Result(Exports, Generic[Params]):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Result[Params]":
         return type(self)(**{name: copy.deepcopy(x, memo) for name, x in vars(self).items()})
+
+    def to_scipy(self) -> Any:
+        """Return the result as SciPy's optimisers do.
+
+        Maths: none.
+        Batching: the best state alone.
+
+        Args: none.
+        Returns: A ``scipy.optimize.OptimizeResult`` with ``x`` (an array where the parameters are
+            one array or number, otherwise the user's tree), ``fun``, ``success`` (whether the run
+            ended by itself: not by a budget, a callback or an interruption), ``message``, ``nit``,
+            ``nfev`` and ``njev``.
+        Raises: ImportError: scipy is missing.
+
+        Example:
+            >>> import jaxanneal as ja
+            >>> ja.anneal(lambda x: x**2, 1.0, key=0, steps=100).to_scipy().nit
+            100
+
+        Reference: Virtanen et al., Nature Methods 17, 261 (2020).
+        """
+        return scipy_result(self)
 
     def plot(self) -> Any:
         """Draw energy, temperature and acceptance over the steps, or the health of a ladder.

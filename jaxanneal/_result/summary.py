@@ -43,7 +43,9 @@ def rows(result: Any) -> list[tuple[str, str]]:
         ("steps per chain", f"{result.steps:,}"),
         ("energy evaluations", f"{result.evaluations:,}"),
     ]
-    if result.state is not None:
+    if result.searches:
+        lines += [(f"search {i}", _search(x)) for i, x in enumerate(result.searches, 1)]
+    elif result.state is not None:
         lines.append(("best state seen", _first_seen(result)))
     if result.gradients:
         lines.append(("gradient evaluations", f"{result.gradients:,}"))
@@ -68,6 +70,13 @@ def _first_seen(result: Any) -> str:
     if (begun is not None and np.any(begun.energy <= result.energy)) or before <= chains:
         return "at the start"
     return f"by evaluation {before:,}, while calibrating"
+
+
+def _search(search: Any) -> str:
+    """Say what one search of ``minimize`` did."""
+    return (
+        f"{search.energy:.8g} by {search.method}, {search.chains:,} chains, {search.steps:,} steps"
+    )
 
 
 def _chains(result: Any) -> str:

@@ -126,18 +126,43 @@ def anneal(
     refuse_tracing("anneal", "Use ja.algorithm(energy, method, move), whose steps are pure.")
     ends = (steps, target, patience, max_seconds, max_evaluations)
     limits = as_limits(*ends, record_every, observe, callback, progress)
-    clock, checkpoint = Clock(), as_checkpoint(checkpoint)
-    bar = RunBar(limits.steps, limits.progress, limits.max_seconds)
+    inputs = Inputs(energy, params, key, args, method, move, block, sharding)
+    return run_within(limits, inputs, state, as_checkpoint(checkpoint))
+
+
+class Inputs(NamedTuple):
+    """What is annealed, from where, and how: as the user gave it to :func:`anneal`."""
+
+    energy: Any
+    params: Any
+    key: Any
+    args: Any
+    method: Any
+    move: Any = None
+    block: Any = None
+    sharding: Any = None
+
+
+def run_within(
+    limits: Limits, inputs: Inputs, state: Any = None, checkpoint: Checkpoint | None = None
+) -> Result[Any]:
+    """Make one run within some limits.
+
+    Args:
+        limits: When it stops, what it records and shows.
+        inputs: What is annealed.
+        state: The state to go on from, or ``None``.
+        checkpoint: Where it is saved, or ``None``.
+    """
+    clock, bar = Clock(), RunBar(limits.steps, limits.progress, limits.max_seconds)
     with interruptible() as interruption, bar, callback_errors():
         with clock.preparing():
             if state is not None:
-                run = resume(
-                    energy, args, method, move, state, block, sharding, limits, clock, interruption
-                )
-                call = _continued(*run, state)
+                energy, _, _, args, method, move, block, sharding = inputs
+                where = (block, sharding, limits, clock, interruption)
+                call = _continued(*resume(energy, args, method, move, state, *where), state)
             else:
-                problem = Problem(energy, params, key, args, method, move, block, sharding, clock)
-                call = _started(problem, limits, interruption, bar)
+                call = _started(Problem(*inputs, clock), limits, interruption, bar)
         return _run(call, checkpoint, bar)
 
 

@@ -33,6 +33,8 @@ class Goal(NamedTuple):
         patience: Stop after so many steps without improvement.
         min_temperature: Stop at this temperature, ``None``: at none.
         record_every: Moves between records.
+        patience_growth: Add to the patience so many times the steps that the best energy took.
+        least_share: What counts as a better energy, see ``Control``.
     """
 
     first: int
@@ -41,6 +43,8 @@ class Goal(NamedTuple):
     patience: int
     min_temperature: Any = None
     record_every: int = NEVER
+    patience_growth: int = 0
+    least_share: float = 0.0
 
     @property
     def last(self) -> int:
@@ -207,6 +211,8 @@ def control(
         record_every=numbers([goal.record_every for goal in goals]),
         target=numbers([goal.target for goal in goals], energies),
         patience=numbers([goal.patience for goal in goals]),
+        patience_growth=numbers([goal.patience_growth for goal in goals]),
+        least_share=numbers([goal.least_share for goal in goals], float),
     )
 
 

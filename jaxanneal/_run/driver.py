@@ -54,9 +54,12 @@ class RecordedRun(Chunks):
         pilot: bool,
     ):
         first = int(state.step) if saved is None else saved.first
-        patience = NEVER if pilot else driver.limits.patience
+        limits = driver.limits
         coldest = None if pilot else method.min_temperature
-        goal = Goal(first, steps, driver.limits.target, patience, coldest, record_every)
+        goal = Goal(first, steps, limits.target, NEVER, coldest, record_every)
+        if not pilot:
+            names = ("patience", "patience_growth", "least_share")
+            goal = goal._replace(**{name: getattr(limits, name) for name in names})
         recorder = driver.recorder(state, first)
         if saved is not None:
             step, accepted = saved.recorded

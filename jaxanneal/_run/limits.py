@@ -27,6 +27,8 @@ class Limits(NamedTuple):
         callback: Called about every half second, or ``None``.
         progress: Whether to show a bar, ``None`` where there is someone to see it.
         pilot_moves: Moves of the greedy pilots of a calibration.
+        patience_growth: Add to the patience so many times the steps that the best energy took.
+        least_share: What counts as a better energy, see ``Control``.
         is_cut: Whether ``steps`` are as many as the budget of evaluations allows, not as asked for.
     """
 
@@ -40,6 +42,8 @@ class Limits(NamedTuple):
     callback: Callable[..., Any] | None
     progress: bool | None
     pilot_moves: int
+    patience_growth: int = 0
+    least_share: float = 0.0
     is_cut: bool = False
 
     def reason(self, reason: StopReason) -> StopReason:

@@ -209,7 +209,7 @@ def test_a_chain_alone_in_its_block_equals_itself_beside_any_neighbours():
 
     def annealed(starts):
         method = cooled(chains=len(starts))
-        chains = run(quadratic, ja.stacked(starts), MATRIX, method=method, block=4).chains
+        chains = run(quadratic, ja.stacked(starts), MATRIX, method=method, block=3).chains
         return jax.tree.map(np.asarray, chains)
 
     among, alone = annealed(starts), annealed(starts[:1])
