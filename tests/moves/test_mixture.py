@@ -180,8 +180,6 @@ def test_save_checkpoint_and_sweep_know_it(tmp_path):
         )
         same(kept, run)
     assert "step-size factor" in run.summary()
-    with pytest.MonkeyPatch.context():
-        run.check()
 
 
 def test_a_sweep_over_weights_equals_each_run_alone():
