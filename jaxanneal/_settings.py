@@ -17,10 +17,14 @@ _RUN = (
 
 # By the names of the settings: whose they are, and how they are written there.
 _PLACES = {
-    "scale bounds fraction target_acceptance": ("the move", "move=ja.moves.Gaussian({}=...)"),
+    "scale bounds fraction coordinates target_acceptance": (
+        "the move",
+        "move=ja.moves.Gaussian({}=...)",
+    ),
     "df": ("the move StudentT", "move=ja.moves.StudentT({}=...)"),
     "width": ("the move IntegerStep", "move=ja.moves.IntegerStep({}=...)"),
-    "moves": ("the move PerLeaf", "move=ja.moves.PerLeaf(...)"),
+    "moves": ("the moves PerLeaf and Mixture", "move=ja.moves.PerLeaf(...)"),
+    "weights": ("the move Mixture", "move=ja.moves.Mixture([...], {}=...)"),
     "start end": (
         "the cooling",
         "method=ja.SimulatedAnnealing(cooling=ja.cooling.Geometric(start=..., end=...))",

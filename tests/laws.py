@@ -20,7 +20,7 @@ from jaxanneal._chain.move import as_move
 from jaxanneal._engine import programs
 from jaxanneal._methods.ladder.groups import as_integers
 from jaxanneal._polish import descent
-from jaxanneal.moves import _perturbation
+from jaxanneal.moves import _mixture, _perturbation
 
 # A test gives a false alarm with probability 1e-6. Two-sided, 5 standard errors are passed with
 # probability 5.7e-7, which does for one comparison beside one chi-square; 5.5 with 3.8e-8, for 26.
@@ -191,17 +191,19 @@ def programs_of_their_own() -> Iterator[None]:
     kept = [x for module in modules for x in vars(module).values() if hasattr(x, "cache_clear")]
     forget = lambda: [function.cache_clear() for function in kept]  # noqa: E731
     forget()
+    _mixture._branch.cache_clear()  # JAX keeps the traces of branches by their functions
     try:
         yield
     finally:
         forget()
+        _mixture._branch.cache_clear()
 
 
 @contextmanager
 def broken(twin: Twin) -> Iterator[None]:
     """Replace parts of the library while it is traced."""
     with pytest.MonkeyPatch.context() as patch, programs_of_their_own():
-        for name in ("_every", "_some") if twin else ():
+        for name in ("_every", "_some", "_one", "_exactly") if twin else ():
             # JAX keeps the traces of branches, those with another twin or with none.
             branch = getattr(_perturbation, name)
             patch.setattr(_perturbation, name, lambda *inputs, branch=branch: branch(*inputs))

@@ -235,7 +235,7 @@ FUNCTIONS: dict[str, tuple[int, dict[str, str], dict[str, str]]] = {
     "DONE.top": (1, settings_of(k=""), {"k": "2"}),
     "moved": (
         2,
-        settings_of(scale="", bounds="bounds", fraction="", target_acceptance=""),
+        settings_of(scale="", bounds="bounds", fraction="", target_acceptance="", coordinates=""),
         {},
     ),
     "stepped": (1, settings_of(width="", bounds="bounds"), {}),

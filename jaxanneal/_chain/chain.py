@@ -233,7 +233,7 @@ def transition(
     temperature: ArrayLike,
     value_of: Callable[[Parameters], jax.Array],
     move: Move,
-    factor: ArrayLike,
+    factor: Any,
 ) -> tuple[Chain, StepInfo, jax.Array]:
     """Make one step, and also return its log acceptance probability: step sizes adapt by it."""
     old = chain._params

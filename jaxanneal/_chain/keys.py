@@ -19,7 +19,7 @@ from jaxanneal._chain.generator import IMPLEMENTATION, from_words
 from jaxanneal._checks import refusal, shown
 
 # Purposes, folded into the run key first: one stream for each kind of draw.
-MOVE, EXCHANGE, START, CALIBRATION, SEARCH = range(5)
+MOVE, EXCHANGE, START, CALIBRATION, SEARCH, CHOICE = range(6)
 
 # The two draws of one Metropolis step, folded into the step's key last.
 PROPOSAL, ACCEPTANCE = range(2)

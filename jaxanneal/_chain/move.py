@@ -161,9 +161,7 @@ def _is_real(dtype: Any) -> bool:
     return any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_))
 
 
-def proposal_of(
-    key: jax.Array, params: Any, move: Move, factor: ArrayLike
-) -> tuple[Any, jax.Array]:
+def proposal_of(key: jax.Array, params: Any, move: Move, factor: Any) -> tuple[Any, jax.Array]:
     """Return what a move proposes for a tree, and its Hastings term, one real scalar."""
     returned = traced("move.propose", move.propose, key, params, factor)
     if not isinstance(returned, tuple) or len(returned) != 2 or returned[1] is None:
@@ -176,7 +174,7 @@ def proposal_of(
 
 
 def propose(
-    key: jax.Array, old: Parameters, move: Move, factor: ArrayLike
+    key: jax.Array, old: Parameters, move: Move, factor: Any
 ) -> tuple[Parameters, jax.Array]:
     """Ask the move for a proposal, and refuse one that is not made like the state."""
     proposal, hastings = proposal_of(key, old.tree, move, factor)

@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxanneal._chain import keys
 from jaxanneal._chain.calls import name_of
 from jaxanneal._chain.computation import Traced, batchable, trace
+from jaxanneal._chain.factors import is_mixture
 from jaxanneal._chain.move import (
     Move,
     Symmetric,
@@ -20,7 +21,7 @@ from jaxanneal._chain.move import (
     target_of,
 )
 from jaxanneal._chain.parameters import Parameters
-from jaxanneal._pytree import Unseen, pytree_dataclass, static
+from jaxanneal._pytree import Unseen, pytree_dataclass, replace, static
 
 
 @pytree_dataclass
@@ -75,6 +76,8 @@ class OwnMove:
 
 def as_given(move: Any) -> Any:
     """Return a move as the user gave it."""
+    if is_mixture(move):
+        return replace(move, moves=tuple(as_given(part) for part in move.moves))
     return move.own.value.combine(move.numbers) if isinstance(move, OwnMove) else move
 
 
@@ -87,6 +90,8 @@ def traced_move(move: Any, one: Any) -> Any:
     """
     if not any(_is_own(part) for part in jax.tree.leaves(move, is_leaf=_is_own)):
         return move
+    if is_mixture(move):  # each part by itself, which has a factor of its own
+        return replace(move, moves=tuple(traced_move(part, one) for part in move.moves))
     params, parts = Parameters.of(one), Parameters.of_args(move)
     given, numbers = parts.structure.combine, parts.leaves
     factor = jax.ShapeDtypeStruct((), jax.dtypes.canonicalize_dtype(float))

@@ -96,6 +96,16 @@ def adapted(
     return jnp.where(jnp.isfinite(energy), new, log_factor)
 
 
+def probe_weight(step: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return by how much steps of a mixed move count for and against a larger factor.
+
+    As in :func:`adapted`: three in four add the acceptance, the fourth subtracts three times the
+    target times the acceptance of a tiny step.
+    """
+    probes = _probes(step)
+    return jnp.where(probes, 0.0, 1.0), jnp.where(probes, _PROBED - 1.0, 0.0)
+
+
 def spread_factors(chains: int) -> np.ndarray:
     """Return logarithms of step-size factors over eight decades, one for each chain."""
     return np.linspace(*_TRIED, chains, dtype=dtypes.canonicalize_dtype(float))

@@ -148,7 +148,9 @@ def _unmoved(state: State, begun: Begun, still: list[np.ndarray], accepted: floa
 
 def _moves_all(move: Any) -> bool:
     """Return whether each step changes every coordinate."""
-    return isinstance(move, Perturbation) and float(np.min(move.fraction)) == 1
+    if not isinstance(move, Perturbation) or move.coordinates is not None:
+        return False
+    return float(np.min(move.fraction)) == 1
 
 
 def _entries(path: str, where: np.ndarray) -> str:

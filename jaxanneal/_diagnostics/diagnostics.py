@@ -2,12 +2,16 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
+from jaxanneal._chain.factors import row_counts
+from jaxanneal._chain.parameters import Parameters
 from jaxanneal._diagnostics.convergence import effective_sample_size, split_rhat
 from jaxanneal._engine.history import History, Summary
 from jaxanneal._engine.sharding import fetch
 from jaxanneal._engine.state import State, trials_on_host
+from jaxanneal._kernels.pools import Pools, group_of_rows
 from jaxanneal._methods.ladder.free_energy import log_partition, log_partition_error, log_sums
 from jaxanneal._methods.ladder.groups import as_integers, sizes_of, total
 from jaxanneal._methods.ladder.ladders import Ladders
@@ -25,7 +29,8 @@ class Diagnostics(NamedTuple):
     Args:
         acceptance_rate: Accepted over all proposals, ``(chains,)``, in parallel tempering
             ``(rungs,)`` over all ladders, in basin hopping of the hops that ended.
-        factor: Multiplies the move's scale, ``(chains,)`` or ``(rungs,)``.
+        factor: Multiplies the move's scale, ``(chains,)`` or ``(rungs,)``; of a move with a factor
+            for each coordinate their geometric mean.
         nonfinite: Proposals without a finite energy, of the whole run, int ``(chains,)``, in the
             order of the result's chains.
         temperatures: Temperature of each rung, ``(rungs,)``; ``None`` without a ladder.
@@ -56,6 +61,10 @@ class Diagnostics(NamedTuple):
             ladders together, ``(rungs,)``; of more than 131,072 energies every k-th record counts.
             ``None`` without a ladder, NaN where fewer than 4 were recorded, or only a summary.
         rhat: Split R-hat of the same over ladders, ``(rungs,)``; 1 where ladders agree.
+        part_factors: Of a mixture the factors of its parts, which multiply those of the
+            coordinates, ``(parts,)``, in parallel tempering ``(rungs, parts)``; ``None`` for a
+            move of one factor.
+        row_factors: As ``factors``, the arrays alone.
     """
 
     acceptance_rate: np.ndarray
@@ -74,6 +83,17 @@ class Diagnostics(NamedTuple):
     autocorrelation: np.ndarray | None = None
     effective_sample_size: np.ndarray | None = None
     rhat: np.ndarray | None = None
+    part_factors: np.ndarray | None = None
+    row_factors: Parameters | None = None
+
+    @property
+    def factors(self) -> Any:
+        """The step-size factor of every coordinate, a tree like one chain's parameters.
+
+        In parallel tempering each array has a leading axis ``rungs``; ``None`` for a move of one
+        factor.
+        """
+        return None if self.row_factors is None else self.row_factors.tree
 
 
 def diagnose(state: State, history: History, since: int = 0) -> Diagnostics:
@@ -90,12 +110,44 @@ def diagnose(state: State, history: History, since: int = 0) -> Diagnostics:
     order = np.asarray(method.order(state.exchange)) if method.has_rungs else np.arange(count)
     factor = np.exp(fetch(state.log_factor).astype(np.float64)[:count][order])
     factor = factor.reshape(method.shape)
+    if isinstance(state.pools, Pools):
+        return _shared(state, _diagnosed(state, history, rate, factor, order))
+    return _diagnosed(state, history, rate, factor, order)
+
+
+def _diagnosed(
+    state: State, history: History, rate: np.ndarray, factor: np.ndarray, order: np.ndarray
+) -> Diagnostics:
+    """Return what all runs have."""
+    method, count = state.method, state.method.chains
     nonfinite = fetch(state.nonfinite).astype(np.int64)[:count][order]
     if not method.has_rungs:
         return Diagnostics(rate, factor, nonfinite)
     factor = np.exp(np.log(factor).mean(axis=0))
     of_ladders = _swapped(state.exchange) | _explored(state.exchange) | _recorded(history)
     return Diagnostics(rate, factor, nonfinite, **of_ladders)
+
+
+def _shared(state: State, health: Diagnostics) -> Diagnostics:
+    """Return the same with the factors that chains share."""
+    one, pools = jax.tree.map(lambda x: x[0], state.chains._params), state.pools
+    log_rows, log_parts = (fetch(x).astype(np.float64) for x in (pools.log_rows, pools.log_parts))
+    mean = np.exp(log_rows.mean(axis=1)) if log_rows.size else np.ones(len(log_rows))
+    counts = row_counts(one)
+    by_row, first, leaves = np.exp(log_rows)[:, group_of_rows(sum(counts))], 0, []
+    for leaf, count in zip(one.leaves, counts, strict=True):
+        own = by_row[:, first : first + count] if count else np.ones((len(by_row), 1))
+        shape = (len(own), *(own.shape[1:] if leaf.ndim else ()), *[1] * (leaf.ndim - 1))
+        leaves.append(np.broadcast_to(own.reshape(shape), (len(own), *leaf.shape)))
+        first += count
+    parts = np.exp(log_parts)
+    if health.temperatures is None:
+        leaves, parts = [leaf[0] for leaf in leaves], parts[0]
+    return health._replace(
+        factor=np.broadcast_to(mean, health.factor.shape).copy(),
+        part_factors=parts,
+        row_factors=one.with_leaves(leaves),
+    )
 
 
 class Accepted(NamedTuple):

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxanneal._methods import ParallelTempering, SimulatedAnnealing
 from jaxanneal.moves._discrete import Flip, IntegerStep
+from jaxanneal.moves._mixture import Mixture
 from jaxanneal.moves._per_leaf import PerLeaf
 from jaxanneal.moves._perturbation import Perturbation
 
@@ -87,17 +88,20 @@ def _shown(value: Any) -> str:
 
 
 def _of_parts(move: Any, remedy: Any) -> str:
-    """Return the remedy of a move, of ``PerLeaf`` that of each kind of part."""
-    if not isinstance(move, PerLeaf):
+    """Return the remedy of a move, of one made of others that of each kind of part."""
+    if not isinstance(move, PerLeaf | Mixture):
         return remedy(move)
+    name = type(move).__name__
     parts = [part for part in jax.tree.leaves(move.moves, is_leaf=_is_part) if _is_part(part)]
-    kinds = {type(part): remedy(part) for part in parts if type(part).__name__ != "_Frozen"}
-    texts = [f"of {kind.__name__} in PerLeaf: {text}" for kind, text in kinds.items()]
+    kinds = {
+        type(part): _of_parts(part, remedy) for part in parts if type(part).__name__ != "_Frozen"
+    }
+    texts = [f"of {kind.__name__} in {name}: {text}" for kind, text in kinds.items()]
     return "; ".join([texts[0][0].upper() + texts[0][1:], *texts[1:]])
 
 
 def _is_part(node: Any) -> bool:
-    return not isinstance(node, PerLeaf) and hasattr(node, "propose")
+    return hasattr(node, "propose")
 
 
 def _inside(move: Any) -> str:

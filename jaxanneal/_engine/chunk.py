@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._engine.history import Recorder, record
+from jaxanneal._engine.pooling import next_lesson
 from jaxanneal._engine.round import LONGEST, advance
 from jaxanneal._engine.setup import Data, Setup
 from jaxanneal._engine.sharding import Axes
@@ -113,6 +114,7 @@ def run_chunk(
 def _next_stop(state: State, control: Control) -> jax.Array:
     """Return the next step at which something but moves has to happen."""
     stop = jnp.minimum(control.end, state.method.next_stop(state.step))
+    stop = jnp.minimum(stop, next_lesson(state))
     every = jnp.asarray(state.method.watch_every, jnp.int32)
     watch = next_multiple(state.step, every)
     return jnp.minimum(stop, jnp.minimum(watch, next_multiple(state.step, control.record_every)))
@@ -164,6 +166,7 @@ def one_exchange(state: State, data: Data, setup: Setup) -> State:
 
     def part(state: State) -> State:
         stop = jnp.minimum(end, state.method.next_stop(state.step))
+        stop = jnp.minimum(stop, next_lesson(state))
         stop = jnp.minimum(stop, next_multiple(state.step, jnp.asarray(LONGEST, jnp.int32)))
         return advance(state, stop, data, setup)
 

@@ -69,12 +69,13 @@ def state_program(spread: Spread | None) -> Program:
         method: Any,
         move: Any,
         log_factor: jax.Array,
+        pools: Any,
     ) -> State:
         merged = Chain(chains._params, chains.energy, best._best_params, best.best_energy)
-        inputs = (key, merged, method, move, log_factor)
+        inputs = (key, merged, method, move, log_factor, pools)
         return initial_state(*jax.tree.map(jnp.copy, inputs), axes=axes_of(spread))
 
-    takes = (False, True, True, False, False, True)
+    takes = (False, True, True, False, False, True, False)
     return Program(make, (), spread, takes, _STATE)
 
 

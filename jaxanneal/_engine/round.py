@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxanneal._chain import keys
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.parameters import Parameters
+from jaxanneal._engine.pooling import after_lesson, choice_key, factors_of
 from jaxanneal._engine.setup import Data, Setup
 from jaxanneal._engine.sharding import Axes, from_lanes, gather
 from jaxanneal._engine.state import State, first_lane
@@ -46,6 +47,7 @@ def advance(
     accepted = state.accepted + accepted.astype(state.accepted.dtype)
     energies, carried = by_chain(lanes.chain.energy), jax.tree.map(by_chain, lanes.carried)
     seen = Seen(energies, factors[:count], accepted, carried)
+    pools = after_lesson(state, lanes.carried, first, stop, axes)
     exchange, log_factor, source = method.after_round(state.key, state.exchange, stop, seen)
     if log_factor is not None:  # by chain, and lanes stand in the order of their chains
         log_factor = _of_lanes(jnp.concatenate([log_factor, factors[count:]]), state, axes)
@@ -60,6 +62,7 @@ def advance(
         nonfinite=lanes.nonfinite,
         accepted=accepted,
         exchange=exchange,
+        pools=pools,
     )
 
 
@@ -156,6 +159,7 @@ def _block(
     # Once for all chains of the block and all moves: it depends on no parameter's value.
     one = jax.tree.map(lambda x: x[0], lanes.chain._params).tree
     kernel, shared = method.kernel(state.move, one), method.shared(state.exchange)
+    factors, own_axis = factors_of(state, one, chain)
 
     def one_move(index: jax.Array, lanes: Lane) -> Lane:
         step = state.step + index
@@ -163,10 +167,13 @@ def _block(
         temperatures = method.temperatures_of(chain, state.exchange, step)
         temperatures = jax.lax.optimization_barrier(temperatures)
 
-        def one_step(key: jax.Array, number: jax.Array, temperature: jax.Array, lane: Lane) -> Lane:
-            around = Surroundings(step, number, temperature, shared, others)
+        choice = choice_key(state.key, step)
+
+        def one_step(key: jax.Array, number: Any, temperature: Any, lane: Lane, own: Any) -> Lane:
+            around = Surroundings(step, number, temperature, shared, others, choice, own)
             return kernel.step(jax.random.fold_in(key, step), lane, around, value_of)
 
-        return jax.vmap(one_step)(chain_keys, chain, temperatures, lanes)
+        over = jax.vmap(one_step, (0, 0, 0, 0, own_axis))
+        return over(chain_keys, chain, temperatures, lanes, factors)
 
     return jax.lax.fori_loop(0, moves, one_move, lanes)

@@ -148,6 +148,11 @@ def lowest(values: jax.Array, axes: Axes) -> jax.Array:
     return values if axes is None else jax.lax.pmin(values, axes)
 
 
+def total(values: jax.Array, axes: Axes) -> jax.Array:
+    """Return the sum of integers of all devices: inside of ``shard_map``."""
+    return values if axes is None else jax.lax.psum(values, axes)
+
+
 def from_owner(values: Any, owner: jax.Array, axes: Axes) -> Any:
     """Return values as the device that owns each one made it.
 

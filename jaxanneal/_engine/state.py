@@ -53,6 +53,7 @@ class State:
         watch: When the best energy last fell.
         method: The method with every number bound.
         move: The move.
+        pools: Step-size factors that chains share, if they do.
     """
 
     key: jax.Array
@@ -66,6 +67,7 @@ class State:
     watch: Watch
     method: Any
     move: Any
+    pools: Any = ()
 
     @property
     def given_move(self) -> Any:
@@ -92,6 +94,7 @@ def initial_state(
     method: Method,
     move: Move,
     log_factor: jax.Array,
+    pools: Any = (),
     axes: Axes = None,
 ) -> State:
     """Return the state of a run before its first move.
@@ -102,6 +105,7 @@ def initial_state(
         method: The method, with every number bound.
         move: The move.
         log_factor: Logarithm of the first step-size factor, float ``[padded]``.
+        pools: First step-size factors that chains share, if they do.
         axes: Axes over which chains are spread.
     """
     zero, none = jnp.zeros((), jnp.int32), jnp.zeros(method.chains, jnp.int32)
@@ -117,6 +121,7 @@ def initial_state(
         watch=Watch(jnp.zeros_like(chains.best_energy[0]), zero),
         method=method,
         move=move,
+        pools=jax.tree.map(jnp.asarray, pools),
     )
     return replace(state, watch=Watch(best_of_all(state, axes), zero))
 

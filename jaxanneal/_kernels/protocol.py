@@ -39,6 +39,9 @@ class Surroundings(NamedTuple):
         shared: What the method tells all chains, see ``Method.shared``.
         others: What all chains show of themselves, ``[chains, ...]``, for a kernel that asks for
             it; else ``None``.
+        choice: The key by which all chains choose alike what moves in this step.
+        factors: Step-size factors that chains share, of rows and of parts, for a kernel with pools;
+            else ``None``.
     """
 
     step: jax.Array
@@ -46,6 +49,8 @@ class Surroundings(NamedTuple):
     temperature: jax.Array
     shared: Any = ()
     others: Any = None
+    choice: Any = None
+    factors: Any = None
 
 
 class Kernel:
@@ -56,9 +61,11 @@ class Kernel:
 
     Args:
         asks_for_others: Whether a step looks at what other chains show of themselves.
+        pools: Whether chains share step-size factors, see ``pools``.
     """
 
     asks_for_others = False
+    pools = False
 
     def init(self, chain: Chain) -> Any:
         """Return what a chain carries before its first step."""

@@ -205,6 +205,15 @@ class ParallelTempering(Method):
         """Return the replica that stands at each rung, int ``[ladders * rungs]``."""
         return places(state.replica)
 
+    @property
+    def pools(self) -> int:
+        """Number of temperatures at which replicas share step-size factors."""
+        return self.rungs
+
+    def pool_of(self, state: Ladders) -> jax.Array:
+        """Return the rung at which each replica stands, int ``[ladders * rungs]``."""
+        return state.rung.reshape(-1)
+
     def after_round(self, key: jax.Array, state: Ladders, step: jax.Array, seen: Seen) -> Exchanged:
         """Swap rungs if a swap is due at ``step``; while warming up, move rungs and share factors.
 

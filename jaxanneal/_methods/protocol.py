@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxanneal._chain.factors import shares_factors
 from jaxanneal._chain.move import Move
 from jaxanneal._chain.parameters import Parameters
 from jaxanneal._kernels.metropolis import Metropolis
+from jaxanneal._kernels.pooled import Pooled
 from jaxanneal._kernels.protocol import Kernel
 
 # A step that no run reaches: step counts are 32 bits wide.
@@ -229,7 +231,17 @@ class Method:
             move: The move.
             params: The tree of one chain.
         """
-        return Metropolis(move, self.adapting, self.adapts_throughout, params)
+        kind = Pooled if shares_factors(move) else Metropolis
+        return kind(move, self.adapting, self.adapts_throughout, params)
+
+    @property
+    def pools(self) -> int:
+        """Number of temperatures at which chains share step-size factors."""
+        return 1
+
+    def pool_of(self, state: Any) -> jax.Array:
+        """Return at which of them each chain is, int ``[chains]``."""
+        return jnp.zeros(self.chains, jnp.int32)
 
     def shared(self, state: Any) -> Any:
         """Return what the kernel sees in every chain of the state of the exchanges."""

@@ -24,8 +24,11 @@ from jaxanneal._engine.starts import Begun
 from jaxanneal._engine.state import State, Watch, chains_by_slot
 from jaxanneal._engine.stop_reason import StopReason
 from jaxanneal._files import archive
+from jaxanneal._kernels.curvature import Matrix, Pairs
 from jaxanneal._kernels.descent import Descent
 from jaxanneal._kernels.hopping import Hop, Underway
+from jaxanneal._kernels.pools import Pools
+from jaxanneal._kernels.population import Shown
 from jaxanneal._methods import BasinHopping, ParallelTempering, SimulatedAnnealing
 from jaxanneal._methods.hops import Hops
 from jaxanneal._methods.ladder.adaptation import Ladder
@@ -33,22 +36,29 @@ from jaxanneal._methods.ladder.free_energy import Weights
 from jaxanneal._methods.ladder.ladders import Ladders
 from jaxanneal._methods.ladder.rung_energies import RungEnergies
 from jaxanneal._methods.own_method import Own
+from jaxanneal._methods.population_search import PopulationSearch, Quench
 from jaxanneal._methods.schedule import Function, Table
 from jaxanneal._result.continuation import Continuation, NotSaved, digest
+from jaxanneal._result.searches import Search
 from jaxanneal._version import __version__
 from jaxanneal.moves._box import Box, as_box
+from jaxanneal.moves._float_settings import Auto, Row
 from jaxanneal.moves._per_leaf import _Frozen
-from jaxanneal.moves._perturbation import _Auto
 
 _MADE_BY_NAME: tuple[type[Any], ...] = (
     *(cooling.Geometric, cooling.Linear, cooling.Logarithmic, Table),
     *(SimulatedAnnealing, Own, ParallelTempering, Ladders, Ladder, Weights, RungEnergies),
-    *(BasinHopping, Hops, Underway, Hop, Descent),
+    *(BasinHopping, Hops, Underway, Hop, Descent, Matrix, Pairs),
+    *(PopulationSearch, Quench, Shown, Search),
     *(moves.Gaussian, moves.Uniform, moves.Laplace, moves.StudentT, moves.Flip),
-    *(moves.IntegerStep, moves.PerLeaf, _Auto, _Frozen, NotSaved),
-    *(History, Summary, Diagnostics, Continuation, Begun, State, Watch, Box),
+    *(moves.IntegerStep, moves.PerLeaf, moves.Mixture, Auto, Row, _Frozen, NotSaved),
+    *(History, Summary, Diagnostics, Continuation, Begun, State, Pools, Watch, Box),
 )
-_CLASSES = {cls.__name__: cls for cls in _MADE_BY_NAME}
+_CLASSES = {cls.__name__: cls for cls in _MADE_BY_NAME} | {"_Auto": Auto}
+# Fields that files did not have when version 4 began.
+_FLOATS = ("Gaussian", "Uniform", "Laplace", "StudentT")
+_SINCE: dict[str, dict[str, Any]] = {name: {"coordinates": None} for name in _FLOATS}
+_SINCE |= {"State": {"carried": (), "pools": ()}}
 # Fields that had another name when version 4 began.
 _FORMER = {("Continuation", "state"): "engine_state"}
 # Where a user's function or class may stand, which is then asked for again on going on.
@@ -213,9 +223,9 @@ class Decoder:
 
     def _by_class(self, document: Any, like: Any) -> Any:
         cls = _CLASSES[document["made"]]
-        fields = {}
+        fields: dict[str, Any] = dict(_SINCE.get(document["made"], {}))
         for name, field in document["fields"].items():
-            name = _FORMER.get((document["made"], name), name)
+            name = str(_FORMER.get((document["made"], name), name))
             if name == "bounds" and "tuple" in (
                 field or ()
             ):  # (lower, upper), each a prefix of params

@@ -29,7 +29,7 @@ from jaxanneal._engine.state import (
 )
 from jaxanneal._methods.schedule import require_traceable
 from jaxanneal._pytree import pytree_dataclass
-from jaxanneal._run.problem import as_data, as_method, require_energy
+from jaxanneal._run.problem import as_data, as_method, pools_of, require_energy
 from jaxanneal._settings import known_settings
 from jaxanneal.moves._per_leaf import natural_move
 
@@ -123,7 +123,8 @@ def algorithm(energy: Energy, method: Any, move: Any = None, steps: int | None =
         lanes = jax.tree.map(lambda x: pad(x, total), starts)
         chains = start_chains(lanes, value_of(args), width)
         inputs = (key, chains, bound.fitted(starts, used), used)
-        return initial_state(*inputs, jnp.zeros(total, dtype=float))
+        pools = pools_of(used, starts, bound)
+        return initial_state(*inputs, jnp.zeros(total, dtype=float), pools)
 
     def step(state: State, args: tuple[Any, ...] = ()) -> tuple[State, RoundInfo]:
         value = value_of(args)

@@ -8,7 +8,6 @@ import jax
 import numpy as np
 
 from jaxanneal._chain.callbacks import callback_errors
-from jaxanneal._chain.step_size import first_factors
 from jaxanneal._checks import refuse_tracing
 from jaxanneal._diagnostics.check_starts import warn_of_noise
 from jaxanneal._engine.programs import placed
@@ -221,8 +220,8 @@ def _first_state(
     with driver.clock.preparing():
         method = calibrated(problem.method, calibration, limits.steps)
         warn_of_noise(driver.begun, lambda: first_temperatures(method))
-        factors = first_factors(calibration.rises, np.asarray(first_temperatures(method)))
-        state = problem.state(method, chains, best, factors)
+        factors = calibration.factors(np.asarray(first_temperatures(method)))
+        state = problem.state(method, chains, best, factors, pools=calibration.pools)
     return state, method, None if calibration.reason is StopReason.STEPS else calibration.reason
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from jaxanneal._chain.callbacks import callback_errors
 from jaxanneal._chain.chain import Chain, Energy
 from jaxanneal._chain.keys import calibration_key
-from jaxanneal._chain.step_size import spread_factors
+from jaxanneal._chain.step_size import first_factors, spread_factors
 from jaxanneal._checks import refuse_tracing
 from jaxanneal._engine.sharding import fetch
 from jaxanneal._engine.stop_reason import StopReason
+from jaxanneal._kernels.pools import Pools
 from jaxanneal._methods.protocol import NEVER
 from jaxanneal._run.driver import Driver
 from jaxanneal._run.interrupt import Clock, interruptible
@@ -38,12 +39,20 @@ class Calibration(NamedTuple):
         rises: Energy of one trial move of each chain less that of its start, float ``[chains]``;
             infinite after a refused one, NaN where the start has no finite energy.
         reason: Why the pilots ended.
+        pools: Step-size factors that chains share, if they do, as the last pilot left them.
     """
 
     start: float
     end: float
     rises: np.ndarray
     reason: StopReason
+    pools: Any = ()
+
+    def factors(self, temperatures: np.ndarray) -> np.ndarray:
+        """Return logarithms of the chains' own first step-size factors, float ``[chains]``."""
+        if isinstance(self.pools, Pools):
+            return np.zeros(len(self.rises), temperatures.dtype)
+        return first_factors(self.rises, temperatures)
 
 
 class Pilot(NamedTuple):
@@ -54,12 +63,14 @@ class Pilot(NamedTuple):
         temperature: In units of energy.
         moves: Moves per chain.
         number: Its place among the pilots of one calibration, each of which has a key of its own.
+        pools: Step-size factors that chains share, if they do.
     """
 
     log_factor: np.ndarray
     temperature: float
     moves: int
     number: int
+    pools: Any = ()
 
 
 class Seen(NamedTuple):
@@ -70,10 +81,11 @@ class Seen(NamedTuple):
     log_factor: np.ndarray
     nonfinite: np.ndarray
     reason: StopReason
+    pools: Any = ()
 
 
 def pilots(
-    energies: np.ndarray, coordinates: int, moves: int
+    energies: np.ndarray, coordinates: int, moves: int, pools: Any = ()
 ) -> Generator[Pilot, Seen, Calibration]:
     """Make one trial move of every chain, descend greedily, and read the range off both.
 
@@ -83,27 +95,31 @@ def pilots(
         energies: Energies of the starts, float ``[chains]``.
         coordinates: Number of parameters of one chain.
         moves: Moves of the greedy pilots together, 2 or more.
+        pools: First step-size factors that chains share, if they do.
 
     Yields:
         The next pilot, whose best states those before it must not lose.
     """
     first = max(1, moves // 4)
     spread = spread_factors(len(energies))
-    seen = yield Pilot(spread, _BLIND, 1, 0)
+    seen = yield Pilot(spread, _BLIND, 1, 0, pools)
     starts = np.asarray(energies, dtype=np.float64)
     rises = np.asarray(seen.energy, dtype=np.float64) - np.where(np.isfinite(starts), starts, 0)
     rises[np.asarray(seen.nonfinite) > 0] = np.inf
     rises[~np.isfinite(starts)] = np.nan
     if seen.reason is StopReason.STEPS:
-        seen = yield Pilot(spread, _GREEDY, first, 1)
+        seen = yield Pilot(spread, _GREEDY, first, 1, pools)
     if seen.reason is StopReason.STEPS:  # again, with the step size that fell farthest
         fell = int(np.argmin(seen.best_energy))
         factor = np.full_like(spread, seen.log_factor[fell])
-        seen = yield Pilot(factor, _GREEDY, moves - first, 2)
+        if isinstance(pools, Pools):  # what one chain alone multiplied is now every chain's
+            pools, factor = pools.times(float(factor[fell])), np.zeros_like(factor)
+        seen = yield Pilot(factor, _GREEDY, moves - first, 2, pools)
     fall = float(np.mean(starts[np.isfinite(starts)])) - float(np.min(seen.best_energy))
     fall = min(fall, float(np.finfo(energies.dtype).max))  # of -3e38 and 3e38, in float32
     start, end = _range(fall if fall > 0 else _typical(rises), coordinates)
-    return Calibration(start, end, rises, seen.reason)
+    pools = seen.pools.anew() if isinstance(seen.pools, Pools) else ()
+    return Calibration(start, end, rises, seen.reason, pools)
 
 
 def pilot(problem: Problem, driver: Driver, chains: Chain) -> tuple[Calibration, Chain]:
@@ -116,19 +132,24 @@ def pilot(problem: Problem, driver: Driver, chains: Chain) -> tuple[Calibration,
     """
     count, best = problem.method.chains, chains
     pilot_runs = pilots(
-        fetch(chains.energy)[:count], problem.coordinates, driver.limits.pilot_moves
+        fetch(chains.energy)[:count],
+        problem.coordinates,
+        driver.limits.pilot_moves,
+        problem.pools,
     )
     next_pilot = next(pilot_runs)
     while True:
         with driver.clock.preparing():
             method = pilot_method(problem.method, next_pilot)
             key = calibration_key(problem.key, next_pilot.number)
-            state = problem.state(method, chains, best, next_pilot.log_factor, key)
+            own = next_pilot.log_factor, key, next_pilot.pools
+            state = problem.state(method, chains, best, *own)
         state, _, reason = driver.run(state, method, next_pilot.moves, NEVER)
         best = state.chains
         fields = (best.energy, best.best_energy, state.log_factor, state.nonfinite)
         try:
-            next_pilot = pilot_runs.send(Seen._make((*(fetch(x)[:count] for x in fields), reason)))
+            arrays, shared = (fetch(x)[:count] for x in fields), jax.tree.map(fetch, state.pools)
+            next_pilot = pilot_runs.send(Seen._make((*arrays, reason, shared)))
         except StopIteration as end:
             return end.value, best
 

@@ -9,6 +9,7 @@ from jaxanneal._chain.calls import traced
 from jaxanneal._chain.chain import Chain
 from jaxanneal._chain.computation import Traced, batchable, trace
 from jaxanneal._chain.energy import as_args, evaluate, recordable
+from jaxanneal._chain.factors import shares_factors
 from jaxanneal._chain.keys import as_key
 from jaxanneal._chain.move import Move, as_move
 from jaxanneal._chain.own_move import traced_move
@@ -44,6 +45,7 @@ from jaxanneal._engine.starts import (
     traced_start,
 )
 from jaxanneal._engine.state import State
+from jaxanneal._kernels.pools import first_pools
 from jaxanneal._methods import SimulatedAnnealing
 from jaxanneal._methods.own_method import MEMBERS, as_own
 from jaxanneal._methods.protocol import Method
@@ -180,6 +182,7 @@ class Problem:
         best: Chain,
         log_factor: np.ndarray | None = None,
         key: jax.Array | None = None,
+        pools: Any = None,
     ) -> State:
         """Return the state before the first move.
 
@@ -189,9 +192,10 @@ class Problem:
             best: Chains whose best states are already known.
             log_factor: Logarithm of the step-size factors, float ``[chains]``.
             key: The run key; ``None``: the problem's own.
+            pools: First step-size factors that chains share; ``None``: those of the problem.
         """
         factors = self._factors() if log_factor is None else log_factor
-        inputs = self._state_inputs(method, chains, best, factors, key)
+        inputs = self._state_inputs(method, chains, best, factors, key, pools)
         return state_program(self.spread)(*inputs)
 
     def bound(self, method: Any, steps: int) -> Any:
@@ -204,17 +208,49 @@ class Problem:
         """Number of parameters of one chain."""
         return sum(leaf.size for leaf in self.starts.leaves) // self.method.chains
 
+    @property
+    def pools(self) -> Any:
+        """The first step-size factors that chains share, if they do."""
+        return pools_of(self.move, self.starts, self.method)
+
     def _factors(self) -> np.ndarray:
         return np.zeros(self.method.chains, jax.dtypes.canonicalize_dtype(float))
 
     def _state_inputs(
-        self, method: Any, chains: Any, best: Any, factors: np.ndarray, key: Any = None
+        self,
+        method: Any,
+        chains: Any,
+        best: Any,
+        factors: np.ndarray,
+        key: Any = None,
+        pools: Any = None,
     ) -> tuple[Any, ...]:
         missing = self.total - factors.shape[0]
         factors = by_chain(np.concatenate([factors, np.repeat(factors[:1], missing)]), self.spread)
-        shared = (self.key if key is None else key, on_device(method, begins=True), self.move)
-        key, method, move = shared if self.spread is None else everywhere(shared, self.spread)
-        return key, chains, best, method, move, factors
+        pools = self.pools if pools is None else pools
+        shared = (
+            self.key if key is None else key,
+            on_device(method, begins=True),
+            self.move,
+            pools,
+        )
+        key, method, move, pools = (
+            shared if self.spread is None else everywhere(shared, self.spread)
+        )
+        return key, chains, best, method, move, factors, pools
+
+
+def pools_of(move: Any, starts: Parameters, method: Any) -> Any:
+    """Return the first step-size factors that chains share, if they do.
+
+    Args:
+        move: The move.
+        starts: Where all chains start.
+        method: The method.
+    """
+    if not shares_factors(move):
+        return ()
+    return first_pools(move, one_chain(starts), method.pools)
 
 
 def _require(params: Any, key: Any) -> None:

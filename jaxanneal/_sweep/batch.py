@@ -11,7 +11,6 @@ from jaxanneal._chain import keys
 from jaxanneal._chain.callbacks import callback_errors
 from jaxanneal._chain.calls import notes_of
 from jaxanneal._chain.chain import Chain
-from jaxanneal._chain.step_size import first_factors
 from jaxanneal._checks import numbers_on_host
 from jaxanneal._diagnostics.diagnostics import acceptance_rate
 from jaxanneal._engine.compile import is_overflow
@@ -98,8 +97,8 @@ class Batch:
         """
         chains = self._start()
         with numbers_on_host():
-            methods, factors, best, reasons = self._calibrated(chains)
-        state = self._state(self.keys, methods, chains, best, factors)
+            methods, factors, best, reasons, pools = self._calibrated(chains)
+        state = self._state(self.keys, methods, chains, best, factors, pools)
         goals = [self._goal(i, methods[i], reasons[i]) for i in range(len(self.rows))]
         state, stops = self._move(state, methods, goals)
         kept = jax.tree.map(np.asarray, self._call(mapped(finish_program(), (True,)), state))
@@ -142,14 +141,22 @@ class Batch:
         except (TypeError, ValueError) as error:
             self.failed.setdefault(row, error_text(error))
 
-    def _calibrated(self, chains: Chain) -> tuple[list[Any], np.ndarray, Chain | None, list[Any]]:
-        """Return methods, first factors, chains with the best states, and reasons not to run."""
+    def _calibrated(
+        self, chains: Chain
+    ) -> tuple[list[Any], np.ndarray, Chain | None, list[Any], list[Any]]:
+        """Return methods, first factors, chains with the best states, and reasons not to run.
+
+        The last are first factors that chains share.
+        """
+        pools = self._first_pools(chains)
         reasons: list[StopReason | None] = [None] * len(self.rows)
         factors = np.zeros(self.energies.shape, jax.dtypes.canonicalize_dtype(float))
         if not self.problem.method.needs_calibration:
-            return self.bound, factors, None, reasons
+            return self.bound, factors, None, reasons, pools
         pilot_runs = {
-            i: pilots(self.energies[i], self.problem.coordinates, run.job.limits.pilot_moves)
+            i: pilots(
+                self.energies[i], self.problem.coordinates, run.job.limits.pilot_moves, pools[i]
+            )
             for i, run in enumerate(self.runs)
             if i not in self.failed
         }
@@ -172,8 +179,12 @@ class Batch:
         program = mapped(temperatures_program(), (True,))
         temperatures = np.asarray(self._call(program, self._stacked(methods)))
         for i, result in calibrations.items():
-            factors[i] = first_factors(result.rises, temperatures[i])
-        return methods, factors, best, reasons
+            factors[i], pools[i] = result.factors(temperatures[i]), result.pools
+        return methods, factors, best, reasons, pools
+
+    def _first_pools(self, chains: Chain) -> list[Any]:
+        """Return the first factors that chains of each run share, if they do."""
+        return [job.problem.pools for job in self.jobs]
 
     def _stacked(self, methods: list[Any]) -> Any:
         ready = {id(method): on_device(method, begins=True) for method in methods}
@@ -184,6 +195,7 @@ class Batch:
     ) -> tuple[Callable[[int], Seen], Chain]:
         """Make one pilot of every run that asks for one."""
         pilot_methods: dict[Any, Any] = {}
+        pools = self._first_pools(chains)
         methods, factors = [job.bound for job in self.jobs], np.zeros_like(self.energies)
         factors = factors.astype(jax.dtypes.canonicalize_dtype(float))
         goals, numbers = (
@@ -196,15 +208,19 @@ class Batch:
             if place not in pilot_methods:
                 pilot_methods[place] = pilot_method(job.problem.method, pilot)
             methods[i], factors[i] = pilot_methods[place], pilot.log_factor
+            pools[i] = pilot.pools
             numbers[i] = pilot.number
             goals[i] = Goal(0, pilot.moves, job.limits.target, NEVER)
         pilot_keys = jax.vmap(keys.calibration_key)(self.keys, numbers)
-        state = self._state(pilot_keys, methods, chains, best, factors)
+        state = self._state(pilot_keys, methods, chains, best, factors, pools)
         state, reasons = self._move(state, methods, goals)
         count = self.problem.method.chains
         fields = (state.chains.energy, state.chains.best_energy, state.log_factor, state.nonfinite)
         arrays = [np.asarray(x)[:, :count] for x in fields]
-        return lambda i: Seen._make((*(x[i] for x in arrays), reasons[i])), state.chains
+        shared = jax.tree.map(np.asarray, state.pools)
+        shared_by = lambda i: jax.tree.map(lambda x: x[i], shared)  # noqa: E731
+        seen = lambda i: Seen._make((*(x[i] for x in arrays), reasons[i], shared_by(i)))  # noqa: E731
+        return seen, state.chains
 
     def _move(self, state: Any, methods: list[Any], goals: list[Goal]) -> tuple[Any, list[Any]]:
         state, moves, reasons = self.driver(state, methods, goals, self.data)
@@ -218,14 +234,16 @@ class Batch:
         chains: Chain,
         best: Chain | None,
         factors: np.ndarray,
+        pools: list[Any],
     ) -> Any:
-        own = (True, self.own_chains, best is not None or self.own_chains, True, True, True)
+        own = (True, self.own_chains, best is not None or self.own_chains, True, True, True, True)
         program = mapped(state_program(None), own)
         move = stack([job.problem.move for job in self.jobs])
         method, known = self._stacked(methods), chains if best is None else best
         missing = self.problem.total - factors.shape[1]
         factors = np.concatenate([factors, np.repeat(factors[:, :1], missing, axis=1)], axis=1)
-        return self._call(program, run_keys, chains, known, method, move, factors)
+        inputs = run_keys, chains, known, method, move, factors, stack(pools)
+        return self._call(program, *inputs)
 
     def _goal(self, row: int, method: Any, reason: StopReason | None) -> Goal:
         limits = self.jobs[row].limits

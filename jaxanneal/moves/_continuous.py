@@ -41,6 +41,8 @@ class Gaussian(Perturbation):
         fraction: Each coordinate moves with this probability, at least one does; in (0, 1].
         target_acceptance: Acceptance rate that the factor adapts to; ``"auto"``: 0.44 for one
             coordinate down to 0.234 for many; ``None``: the factor stays 1.
+        coordinates: Exactly so many coordinates move in each step, chosen uniformly among those
+            that bounds do not hold; ``None``: as ``fraction`` says. Not beside a ``fraction``.
 
     Returns:
         A move.
@@ -81,6 +83,7 @@ class Uniform(Perturbation):
         bounds: As in :class:`Gaussian`.
         fraction: As in :class:`Gaussian`.
         target_acceptance: As in :class:`Gaussian`.
+        coordinates: As in :class:`Gaussian`.
 
     Returns:
         A move.
@@ -121,6 +124,7 @@ class Laplace(Perturbation):
         bounds: As in :class:`Gaussian`.
         fraction: As in :class:`Gaussian`.
         target_acceptance: As in :class:`Gaussian`.
+        coordinates: As in :class:`Gaussian`.
 
     Returns:
         A move.
@@ -163,6 +167,7 @@ class StudentT(Perturbation):
         bounds: As in :class:`Gaussian`.
         fraction: As in :class:`Gaussian`.
         target_acceptance: As in :class:`Gaussian`.
+        coordinates: As in :class:`Gaussian`.
 
     Returns:
         A move.
@@ -189,8 +194,9 @@ class StudentT(Perturbation):
         bounds: Any = None,
         fraction: ArrayLike = 1.0,
         target_acceptance: ArrayLike | str | None = "auto",
+        coordinates: ArrayLike | None = None,
     ):
-        Perturbation.__init__(self, scale, bounds, fraction, target_acceptance)
+        Perturbation.__init__(self, scale, bounds, fraction, target_acceptance, coordinates)
         remedy = "df=1 is Cauchy; for a normal use ja.moves.Gaussian."
         df = positive("StudentT.df", df, remedy, scalar=True)
         vars(self).update(df=df)

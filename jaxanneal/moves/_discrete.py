@@ -1,6 +1,5 @@
 """Moves of bool and integer parameters: change exactly one site."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,6 +14,7 @@ from jaxanneal._checks import number, refusal
 from jaxanneal._pytree import pytree_dataclass
 from jaxanneal._settings import known_settings
 from jaxanneal.moves._bounds import FARTHEST, as_bounds, check_bounds, limits_of, reflect_integer
+from jaxanneal.moves._sites import one_free, one_site
 
 _PER_LEAF = "Use ja.moves.PerLeaf, with a move for each kind of leaf."
 
@@ -49,7 +49,7 @@ class Flip:
         """Return the parameters with one site flipped; the key is consumed."""
         del factor
         parameters = require_kind(params, jnp.bool_, "bool", _PER_LEAF)
-        sites = _one_site(keys.as_key(key), parameters.leaves)
+        sites = one_site(keys.as_key(key), parameters.leaves)
         pairs = zip(parameters.leaves, sites, strict=True)
         changed = [leaf ^ here for leaf, here in pairs]
         return parameters.with_leaves(changed).tree, jnp.zeros(())
@@ -110,14 +110,14 @@ class IntegerStep:
         step = jax.random.randint(step_key, (), -self.width, self.width, jnp.int32)
         step = jnp.where(step >= 0, step + 1, step)  # leaves zero out
         if self.bounds is None:
-            sites = _one_site(site_key, parameters.leaves)
+            sites = one_site(site_key, parameters.leaves)
             places = zip(parameters.leaves, sites, strict=True)
             moved = [leaf + jnp.where(here, step, 0).astype(leaf.dtype) for leaf, here in places]
         else:
             lower, upper = self._limits(parameters)
             free = [low < high for low, high in zip(lower, upper, strict=True)]
             every = jnp.all(jnp.stack([jnp.all(own) for own in free]))
-            sites = jax.lax.cond(every, _one_site, _one_free, site_key, free)
+            sites = jax.lax.cond(every, one_site, one_free, site_key, free)
             places = zip(parameters.leaves, sites, lower, upper, strict=True)
             moved = [_reflected(leaf, here, step, low, high) for leaf, here, low, high in places]
         return parameters.with_leaves(moved).tree, jnp.zeros(())
@@ -168,25 +168,3 @@ def _reflected(
     # Of two values the other one: half of the steps would be reflected to where they began.
     new = jnp.where(high - low == 1, low + high - value, new)
     return jnp.where(here, new, value).astype(leaf.dtype)
-
-
-def _one_site(key: jax.Array, leaves: Sequence[jax.Array]) -> list[jax.Array]:
-    """Return a mask for each leaf; one site of all of them together is true."""
-    site = jax.random.randint(key, (), 0, sum(leaf.size for leaf in leaves))
-    masks, offset = [], 0
-    for leaf in leaves:
-        masks.append(jnp.arange(offset, offset + leaf.size).reshape(leaf.shape) == site)
-        offset += leaf.size
-    return masks
-
-
-def _one_free(key: jax.Array, free: Sequence[jax.Array]) -> list[jax.Array]:
-    """Return the same of the sites that are free alone: equal bounds hold the others."""
-    counts = jnp.cumsum(jnp.concatenate([own.reshape(-1) for own in free]), dtype=jnp.int32)
-    site = jax.random.randint(key, (), 0, jnp.maximum(counts[-1], 1)) + 1
-    masks, offset = [], 0
-    for own in free:
-        count = counts[offset : offset + own.size].reshape(own.shape)
-        masks.append(own & (count == site))
-        offset += own.size
-    return masks

@@ -1,15 +1,24 @@
 """One move for each part of a mixed tree, and the natural move of a dtype."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 
 from jaxanneal._chain import keys
 from jaxanneal._chain.calls import describe
+from jaxanneal._chain.factors import (
+    Choice,
+    Factors,
+    chosen_of,
+    given_to,
+    part_count,
+    row_counts,
+    shares_factors,
+)
 from jaxanneal._chain.move import (
     Move,
     as_move,
@@ -27,6 +36,7 @@ from jaxanneal._pytree import path_text, pytree_dataclass
 from jaxanneal._settings import known_settings
 from jaxanneal.moves._continuous import StudentT
 from jaxanneal.moves._discrete import Flip
+from jaxanneal.moves._mixture import Mixture
 from jaxanneal.moves._perturbation import Perturbation
 
 
@@ -85,18 +95,71 @@ class PerLeaf:
             raise ValueError(refusal("PerLeaf", "at least one move", shown(moves), remedy))
         vars(self).update(moves=tree)
 
-    def propose(self, key: jax.Array, params: Any, factor: ArrayLike) -> tuple[Any, jax.Array]:
+    @property
+    def shares_factors(self) -> bool:
+        """Whether a part has several factors, which chains then share."""
+        return any(map(shares_factors, jax.tree.leaves(self.moves, is_leaf=_is_part)))
+
+    def propose(self, key: jax.Array, params: Any, factor: Any) -> tuple[Any, jax.Array]:
         """Return the proposal of all parts together; the key is consumed."""
         key, total = keys.as_key(key), jnp.zeros(())
+        own_factors = self._own(factor, params) if isinstance(factor, Factors) else {}
 
         def act(index: int, move: Any, branch: Any) -> Any:
             nonlocal total
-            own = 1.0 if target_of(move, branch) is None else factor
+            own = 1.0 if target_of(move, branch) is None else own_factors.get(index, factor)
             new, log_hastings = proposal_of(jax.random.fold_in(key, index), branch, move, own)
             total = total + log_hastings.astype(total.dtype)
             return new
 
         return self._over_branches(act, Parameters.of(params).tree), total
+
+    def part_count(self, params: Any) -> int:
+        """Return the number of parts that have a factor each."""
+        counts = []
+        self._over_branches(lambda _, move, part: counts.append(part_count(move, part)), params)
+        return sum(counts)
+
+    def chosen(self, choice: jax.Array, params: Any) -> Choice:
+        """Return what a step by the factors of a mixture moves."""
+        rows, choices = self._first_rows(params), []
+
+        def act(index: int, move: Any, branch: Any) -> None:
+            own = chosen_of(move, jax.random.fold_in(choice, index), branch)
+            row = jnp.where(own.row >= 0, own.row + rows[index], -1)
+            choices.append(own._replace(row=row))
+
+        self._over_branches(act, params)
+        targets = jnp.stack([own.target for own in choices])
+        adapts = ~jnp.isnan(targets)
+        mixed = jnp.any(adapts) & ~jnp.all(adapts)
+        return Choice(
+            jnp.concatenate([own.parts for own in choices]),
+            choices[0].row if len(choices) == 1 else jnp.int32(-1),
+            jnp.where(jnp.any(adapts), jnp.nanmin(targets), jnp.nan),
+            jnp.any(jnp.stack([mixed, *[own.mixed for own in choices]])),
+        )
+
+    def _own(self, factors: Factors, params: Any) -> dict[int, Any]:
+        """Return what each part gets of the factors, by its number."""
+        rows, own, first = self._first_rows(params), {}, 0
+
+        def act(index: int, move: Any, branch: Any) -> None:
+            nonlocal first
+            last = first + part_count(move, branch)
+            choice = jax.random.fold_in(factors.choice, index)
+            count = sum(row_counts(Parameters.of(branch)))
+            mine = factors.rows[rows[index] : rows[index] + count]
+            own[index] = given_to(move, Factors(choice, mine, factors.parts[first:last]))
+            first = last
+
+        self._over_branches(act, params)
+        return own
+
+    def _first_rows(self, params: Any) -> list[int]:
+        """Return the number of the first row of each branch in the whole tree."""
+        counts = [sum(row_counts(Parameters.of(branch))) for _, branch in self._branches(params)[1]]
+        return [0, *itertools.accumulate(counts)]
 
     def target(self, params: Any) -> Any:
         """Return the lowest target of the parts, or ``None`` where none adapts."""
@@ -178,6 +241,11 @@ def _parts(move: Any, branch: Any, one: Parameters) -> list[tuple[Any, list[int]
     if isinstance(move, PerLeaf):
         places = move._branches(branch)[1]
         return [each for part, below in places for each in _parts(part, below, one)]
+    if isinstance(move, Mixture):
+        every = [each for part in move.moves for each in _parts(part, branch, one)]
+        moved = {number for part, numbers, _ in every if part is not None for number in numbers}
+        # Frozen is what no part of it moves.
+        return [each for each in every if each[0] is not None or not moved & {*each[1]}]
     marks, treedef = jax.tree.flatten(branch)
     numbers = [mark for mark in marks if mark >= 0]
     held = tuple((place, None) for place, mark in enumerate(marks) if mark < 0)
@@ -209,7 +277,7 @@ def _part(where: Any, part: Any) -> Any:
 
 def adapting_scales(move: Any) -> np.ndarray:
     """Return those scales of a move that its adapted factor multiplies, float ``[...]``."""
-    if isinstance(move, PerLeaf):
+    if isinstance(move, PerLeaf | Mixture):
         parts = jax.tree.leaves(move.moves, is_leaf=_is_part)
         return np.concatenate([adapting_scales(part) for part in parts])
     if not isinstance(move, Perturbation) or move.target_acceptance is None:

@@ -16,7 +16,7 @@ import jaxanneal as ja
 from jaxanneal._engine import compile
 from jaxanneal._engine.compile import Program
 from jaxanneal.cooling import Geometric
-from jaxanneal.moves import Gaussian, IntegerStep, StudentT
+from jaxanneal.moves import Gaussian, IntegerStep, Mixture, StudentT
 
 X = np.linspace(-1, 1, 8, dtype=np.float32)
 START = {"w": np.float32([1, -1]), "b": np.float32(0.5)}
@@ -223,6 +223,25 @@ def test_integer_moves_compile_nothing_for_new_numbers(work):
 
     numbers = [(1, (-9, 9)), (np.int64(2), (-8, 8)), (3, (-9.0, np.int16(5)))]
     compiles_once(work, walked, [{"width": width, "bounds": pair} for width, pair in numbers])
+
+
+def test_a_mixture_compiles_nothing_for_new_weights_or_parts(work):
+    def walked(weights, count):
+        method = ja.SimulatedAnnealing(4, Geometric(1.0, 0.1))
+        move = Mixture([Gaussian(coordinates=count), StudentT()], weights)
+        return ja.anneal(fit, START, key=0, args=(X, 1.0), method=method, move=move, steps=20)
+
+    numbers = [(None, 1), ([3, 1], 1), (np.float64([0.0, 1.0]), 2)]
+    compiles_once(work, walked, [{"weights": w, "count": k} for w, k in numbers])
+
+
+def test_as_many_coordinates_as_you_like_compile_once(work):
+    def walked(count):
+        method = ja.SimulatedAnnealing(4, Geometric(1.0, 0.1))
+        move = Gaussian(coordinates=count)
+        return ja.anneal(fit, START, key=0, args=(X, 1.0), method=method, move=move, steps=20)
+
+    compiles_once(work, walked, [{"count": count} for count in (1, np.int64(2), 3)])
 
 
 def test_going_on_compiles_at_most_the_copy_of_the_state(work):

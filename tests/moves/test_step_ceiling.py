@@ -10,7 +10,7 @@ from laws import programs_of_their_own
 
 import jaxanneal as ja
 from jaxanneal._chain.move import largest_factor_of
-from jaxanneal._engine import round
+from jaxanneal._kernels import metropolis
 from jaxanneal.moves import Flip, Gaussian, IntegerStep, Laplace, PerLeaf, StudentT, Uniform
 
 BOX = {"a": np.float32([0.25, 0.5]), "b": np.float32(3.0)}
@@ -77,6 +77,8 @@ def recovery_law(energy):
 def test_a_quenched_box_recovers_and_the_twin_without_a_ceiling_fails():
     recovery_law(bowl)
     with programs_of_their_own(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(round, "largest_factor_of", lambda move, params: jnp.asarray(jnp.inf, float))
+        patch.setattr(
+            metropolis, "largest_factor_of", lambda move, params: jnp.asarray(jnp.inf, float)
+        )
         with pytest.raises(AssertionError):
             recovery_law(other_bowl)
