@@ -42,7 +42,7 @@ from jaxanneal._result.continuation import Continuation, NotSaved, digest
 from jaxanneal._result.searches import Search
 from jaxanneal._version import __version__
 from jaxanneal.moves._box import Box, as_box
-from jaxanneal.moves._float_settings import Auto, Row
+from jaxanneal.moves._float_settings import _Auto, _Row
 from jaxanneal.moves._per_leaf import _Frozen
 
 _MADE_BY_NAME: tuple[type[Any], ...] = (
@@ -51,10 +51,10 @@ _MADE_BY_NAME: tuple[type[Any], ...] = (
     *(BasinHopping, Hops, Underway, Hop, Descent, Matrix, Pairs),
     *(PopulationSearch, Quench, Shown, Search),
     *(moves.Gaussian, moves.Uniform, moves.Laplace, moves.StudentT, moves.Flip),
-    *(moves.IntegerStep, moves.PerLeaf, moves.Mixture, Auto, Row, _Frozen, NotSaved),
+    *(moves.IntegerStep, moves.PerLeaf, moves.Mixture, _Auto, _Row, _Frozen, NotSaved),
     *(History, Summary, Diagnostics, Continuation, Begun, State, Pools, Watch, Box),
 )
-_CLASSES = {cls.__name__: cls for cls in _MADE_BY_NAME} | {"_Auto": Auto}
+_CLASSES = {cls.__name__: cls for cls in _MADE_BY_NAME}
 # Fields that files did not have when version 4 began.
 _FLOATS = ("Gaussian", "Uniform", "Laplace", "StudentT")
 _SINCE: dict[str, dict[str, Any]] = {name: {"coordinates": None} for name in _FLOATS}

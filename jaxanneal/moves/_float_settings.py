@@ -15,11 +15,11 @@ _ADAPT_REMEDY = "Use 'auto', a rate such as 0.234, or None to hold the scale."
 
 
 @jax.tree_util.register_static
-class Auto:
+class _Auto:
     """The target acceptance rate that suits the number of coordinates moved."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Auto) or other == "auto"
+        return isinstance(other, _Auto) or other == "auto"
 
     def __hash__(self) -> int:
         return hash("auto")
@@ -29,11 +29,11 @@ class Auto:
 
 
 @jax.tree_util.register_static
-class Row:
+class _Row:
     """Stands for a whole row in the place of a number of coordinates."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Row) or other == "row"
+        return isinstance(other, _Row) or other == "row"
 
     def __hash__(self) -> int:
         return hash("row")
@@ -72,8 +72,8 @@ def as_coordinates(path: str, coordinates: Any, fraction: Any) -> Any:
     """Return how many coordinates move, or that it is a row; ``None`` where a fraction says it."""
     if coordinates is None:
         return None
-    if isinstance(coordinates, Row) or (isinstance(coordinates, str) and coordinates == "row"):
-        setting = Row()
+    if isinstance(coordinates, _Row) or (isinstance(coordinates, str) and coordinates == "row"):
+        setting = _Row()
     elif isinstance(coordinates, str):
         remedy = "Use 1 for a single coordinate, 'row' for a row of a matrix."
         raise ValueError(refusal(path, "an integer >= 1 or 'row'", shown(coordinates), remedy))
@@ -90,9 +90,9 @@ def as_target(path: str, target: Any) -> Any:
     """Return an acceptance rate, that it suits what moves, or ``None``."""
     if target is None:
         return None
-    if isinstance(target, str | Auto):
+    if isinstance(target, str | _Auto):
         if target == "auto":
-            return Auto()
+            return _Auto()
         raise ValueError(refusal(path, "'auto', a number or None", shown(target), _ADAPT_REMEDY))
     valid = lambda x: (x > 0) & (x < 1)  # noqa: E731
     return number(path, target, "a number between 0 and 1", valid, _ADAPT_REMEDY, scalar=True)

@@ -26,8 +26,8 @@ from jaxanneal.moves._bounds import (
     turn,
 )
 from jaxanneal.moves._float_settings import (
-    Auto,
-    Row,
+    _Auto,
+    _Row,
     as_coordinates,
     as_scale,
     as_target,
@@ -112,7 +112,7 @@ class Perturbation:
         # mask, and what a branch returns is the proposal, which needs its memory anyway.
         if self.coordinates is None:
             moved = jax.lax.cond(self.fraction < 1, _some, _every, *inputs)
-        elif isinstance(self.coordinates, Row):
+        elif isinstance(self.coordinates, _Row):
             moved = _one_row(*inputs)
         else:
             moved = jax.lax.cond(self.coordinates == 1, _one, _exactly, *inputs)
@@ -200,7 +200,7 @@ class Perturbation:
         """Return what a step by the factors of a mixture moves."""
         parameters = self._floating(params)
         row = jnp.int32(-1)
-        if isinstance(self.coordinates, Row):
+        if isinstance(self.coordinates, _Row):
             row = self._row(choice, parameters)
         elif self.coordinates is not None:
             of_place = jnp.asarray(row_of_places(parameters))
@@ -219,7 +219,7 @@ class Perturbation:
 
     def target(self, params: Any) -> jax.Array | None:
         """Return the acceptance rate that the factor adapts to, or ``None``."""
-        if self.target_acceptance is None or not isinstance(self.target_acceptance, Auto):
+        if self.target_acceptance is None or not isinstance(self.target_acceptance, _Auto):
             return self.target_acceptance
         parameters = self._floating(params)
         pairs, kind = (
@@ -228,7 +228,7 @@ class Perturbation:
         )
         free = [leaf.size if free is True else jnp.sum(free, dtype=kind) for free, leaf in pairs]
         moving = sum(free) * self.fraction
-        if isinstance(self.coordinates, Row):
+        if isinstance(self.coordinates, _Row):
             moving = jnp.asarray(sum(free) / max(1, sum(row_counts(parameters))), kind)
         elif self.coordinates is not None:
             moving = jnp.minimum(jnp.asarray(sum(free), kind), self.coordinates.astype(kind))
@@ -252,7 +252,7 @@ class Perturbation:
         parameters = self._floating(params)
         if self.bounds is not None:
             check_bounds(f"{type(self).__name__}.bounds", self._limits(parameters), parameters)
-        if self.coordinates is not None and not isinstance(self.coordinates, Tracer | Row):
+        if self.coordinates is not None and not isinstance(self.coordinates, Tracer | _Row):
             self._require_enough(int(self.coordinates), parameters)
 
     def _require_enough(self, count: int, parameters: Parameters) -> None:
