@@ -153,6 +153,10 @@ def annealed(**settings):
     return short_run(method=SA(**settings))
 
 
+def hopped(**settings):
+    return short_run(method=ja.BasinHopping(**{"chains": 4} | settings))
+
+
 def tempered(**settings):
     return short_run(method=PT(**settings))
 
@@ -190,6 +194,9 @@ _SA = settings_of(chains="count", cooling="cooling", min_temperature="", replace
 _PT = settings_of(
     rungs="count", ladders="count", temperatures="", swap_every="", warmup="", scheme=""
 )
+
+_BH = settings_of(chains="count", descent_steps="", unit="", sizes="", longest_step="", coldest="")
+_BH |= settings_of(hottest="", scale="", swap_every="", tolerance="", abandon="", favour="")
 
 # Of each function how often it is drawn, the kinds of its settings, and what is given otherwise.
 FUNCTIONS: dict[str, tuple[int, dict[str, str], dict[str, str]]] = {
@@ -242,6 +249,7 @@ FUNCTIONS: dict[str, tuple[int, dict[str, str], dict[str, str]]] = {
     "ja.moves.StudentT": (1, settings_of(df=""), {}),
     "annealed": (1, _SA, {}),
     "tempered": (1, _PT, {}),
+    "hopped": (1, _BH, {}),
     "ja.cooling.Geometric": (1, _COOL, {"start": "1.0", "end": "0.1"}),
     "ja.cooling.Linear": (1, _COOL, {"start": "1.0", "end": "0.1"}),
     "ja.cooling.Logarithmic": (1, settings_of(c=""), {"c": "1.0"}),

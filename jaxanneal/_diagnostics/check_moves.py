@@ -104,11 +104,13 @@ def _nothing_moved(move: Any, accepted: int) -> str:
 
 
 def _constant(result: Any, energy: float) -> str:
+    state = result.state.engine_state
+    farther = "Start elsewhere, or search a larger region, ja.BasinHopping(unit=...)."
     return (
         f"no energy ever changed: it was {energy:.6g} in every chain at every record, wherever the "
         "parameters went. Let the energy depend on its first argument: one that reads a global or "
         "a closed-over copy in its place, that rounds to whole numbers, or that is flat around the "
-        f"start does not. {move_more(result.state.engine_state.move)}"
+        f"start does not. {farther if state.method.gradients else move_more(state.move)}"
     )
 
 

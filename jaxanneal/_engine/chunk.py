@@ -14,7 +14,7 @@ from jaxanneal._engine.round import LONGEST, advance
 from jaxanneal._engine.setup import Data, Setup
 from jaxanneal._engine.sharding import Axes
 from jaxanneal._engine.state import State, Watch, best_of_all, best_state, trials_of
-from jaxanneal._methods.protocol import next_multiple
+from jaxanneal._methods.protocol import Trials, next_multiple
 from jaxanneal._pytree import pytree_dataclass, replace
 
 
@@ -52,8 +52,7 @@ class Report:
         step: Moves per chain so far, int ``[]``.
         reason: One of ``GOING``, ``TARGET_REACHED``, ``PATIENCE_OVER``, int ``[]``.
         best_energy: Best energy of all chains, float ``[]``.
-        accepted: Mean number of accepted proposals per chain so far, float ``[]``.
-        proposed: Mean number of proposals, ``None`` for one in each step.
+        trials: What was proposed so far in each slot.
         temperatures: Temperature in each slot at the last move, float, of a shape that broadcasts
             to that of the results.
         best: The state of that energy, one chain: it outlives a chunk that fails, which takes the
@@ -63,8 +62,7 @@ class Report:
     step: jax.Array
     reason: jax.Array
     best_energy: jax.Array
-    accepted: jax.Array
-    proposed: jax.Array | None
+    trials: Trials
     temperatures: jax.Array
     best: Parameters
 
@@ -124,13 +122,11 @@ def _report(state: State, reason: jax.Array, axes: Axes) -> Report:
     method = state.method
     before = jnp.maximum(state.step - 1, 0)
     best, best_energy = best_state(state, axes)
-    accepted, proposed = jax.tree.map(lambda x: jnp.mean(x.astype(float)), trials_of(state, axes))
     return Report(
         state.step,
         reason,
         best_energy,
-        accepted,
-        proposed,
+        trials_of(state, axes),
         method.slot_temperatures(state.exchange, before),
         best,
     )

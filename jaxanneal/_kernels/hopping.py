@@ -31,8 +31,9 @@ _ULPS, _FINE = 2.5, 1e-12
 _HOPE, _LEAST = 20, 4
 
 # Two minima are distinct where their energies differ by so much of the temperature and of the
-# energy.
-_OF_TEMPERATURE, _OF_ENERGY = 1e-2, 1e-6
+# energy, and their places in a coordinate by so many units: a least energy of 0 has no rounding of
+# its own that would tell.
+_OF_TEMPERATURE, _OF_ENERGY, _APART = 1e-2, 1e-6, 1e-4
 
 # What a hop to a lower minimum counts, and one to another accepted one.
 _IMPROVED, _OTHER = 1.0, 0.05
@@ -117,7 +118,8 @@ class Hopping(Kernel):
     def __init__(self, box: Box, units: tuple[jax.Array, ...], rules: Rules, one: Parameters):
         self.free, self.rules = box.free, rules
         leaves = self._free(one)
-        self.dtype = jnp.result_type(jnp.float32, *(leaf.dtype for leaf in leaves))
+        wide = any(leaf.dtype == jnp.float64 for leaf in leaves)
+        self.dtype = jnp.float64 if wide else jnp.float32
         self.rows: Rows = rows_of([leaf.shape for leaf in leaves])
         lower, upper, unit = (self._joined(x, leaves) for x in (box.lower, box.upper, units))
         self.region = Region(lower, upper, unit, rules.longest_step.astype(self.dtype))
@@ -156,7 +158,8 @@ class Hopping(Kernel):
         rise = under_way.energy - chain.energy
         lower = jnp.log1p(-uniform) <= log_acceptance(rise, temperature)
         accepted = ended & jnp.isfinite(under_way.energy) & (carried.first | lower)
-        last = self._last(carried, under_way, rise, accepted, ended, temperature)
+        apart = self._apart(under_way.position, chain._params)
+        last = self._last(carried, under_way, rise, accepted, ended, temperature, apart)
         minimum = self._placed(chain._params, under_way.position)
         chain = Chain(
             chosen(accepted, minimum, chain._params),
@@ -266,6 +269,11 @@ class Hopping(Kernel):
         hopeless = (under_way.steps > _LEAST) & (value - _HOPE * fall > limit) & ~first
         return bottom | stuck | hopeless
 
+    def _apart(self, position: jax.Array, minimum: Parameters) -> jax.Array:
+        """Return whether a position is another one than that of a minimum."""
+        change = (position - self.flat(minimum)) / self.region.unit
+        return jnp.max(jnp.abs(change)) > _APART
+
     def _last(
         self,
         carried: Underway,
@@ -274,10 +282,11 @@ class Hopping(Kernel):
         accepted: jax.Array,
         ended: jax.Array,
         temperature: jax.Array,
+        apart: jax.Array,
     ) -> Hop:
         """Return the last hop that ended, for the method to learn from."""
         same = _OF_TEMPERATURE * temperature + _OF_ENERGY * jnp.abs(under_way.energy)
-        distinct = jnp.isfinite(rise) & (jnp.abs(rise) > same)
+        distinct = jnp.isfinite(rise) & (jnp.abs(rise) > same) & apart
         success = jnp.where(rise < 0, _IMPROVED, _OTHER).astype(rise.dtype)
         latest = Hop(
             carried.last.count + 1,

@@ -84,7 +84,7 @@ def hop(
     """
     size, dtype = position.size, position.dtype
     single = _uniform(key, size + rows.number, _DRAWN, dtype)
-    totals = jnp.cumsum(weights)
+    totals = jnp.cumsum(weights.astype(dtype))
     kind = jnp.sum(single[_CHOICE] * totals[-1] >= totals[:-1], dtype=jnp.int32)
     group, place = jnp.minimum(kind // sizes.size, _CROSSOVER), kind % sizes.size
     group = jnp.where(kind == totals.size - 1, _DIFFERENCE, group)

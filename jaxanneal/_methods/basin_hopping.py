@@ -261,10 +261,11 @@ class BasinHopping(Method):
         """Return the state after neighbours swapped, none of which is in its first descent."""
         if self.chains == 1:
             return replace(state, swaps=state.swaps + 1)
-        chain = jnp.zeros_like(state.rung).at[state.rung].set(jnp.arange(self.chains))
+        numbers = jnp.arange(self.chains, dtype=jnp.int32)
+        chain = jnp.zeros_like(state.rung).at[state.rung].set(numbers)
         by_rung, busy = energies[chain].astype(float), first[chain]
         log_alpha = log_swap_acceptance(self._temperatures(state), by_rung)
-        pair = jnp.arange(self.chains - 1)
+        pair = numbers[:-1]
         tried = (pair % 2 == state.swaps % 2) & ~busy[:-1] & ~busy[1:]
         uniform = jax.random.uniform(key, log_alpha.shape, log_alpha.dtype)
         accepted = tried & (jnp.log1p(-uniform) <= log_alpha)

@@ -65,7 +65,7 @@ def learned(
     """
     last = carried.last
     new = last.count != state.counted
-    kind = last.kind[:, None] == jnp.arange(state.success.size)[None]
+    kind = last.kind[:, None] == jnp.arange(state.success.size, dtype=jnp.int32)[None]
     which = jnp.where(new[:, None], kind, False).astype(float)
     kept = jnp.exp2(-jnp.sum(which, axis=0) / _MEMORY)
     success = kept * state.success + last.success.astype(float) @ which
@@ -75,10 +75,10 @@ def learned(
     scale, known = state.scale, state.known
     if finds_scale:
         minima = jnp.where(down, energies, carried.descent.energy)
-        change = jnp.where(new, last.change.astype(float), 0)
+        change = last.change.astype(float)
         late = state.swaps >= _PATIENCE // swap_every
         over = (jnp.mean(down.astype(float)) >= _DOWN) | late
-        scale, known = _followed(scale, known, over, minima, change)
+        scale, known = _followed(scale, known, over, minima, change, new)
     return Hops(
         state.rung,
         state.before,
@@ -93,7 +93,12 @@ def learned(
 
 
 def _followed(
-    scale: jax.Array, known: jax.Array, over: jax.Array, minima: jax.Array, changes: jax.Array
+    scale: jax.Array,
+    known: jax.Array,
+    over: jax.Array,
+    minima: jax.Array,
+    changes: jax.Array,
+    new: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     """Return the scale after some hops, and whether it is known.
 
@@ -102,9 +107,10 @@ def _followed(
         known: Whether it was known.
         over: Whether the first descents are over.
         minima: Energies of the minima where chains are, float ``[chains]``.
-        changes: Differences of energies that the hops saw, 0 for one that led back, likewise.
+        changes: Differences of energies that the last hops saw, 0 for one that led back, likewise.
+        new: Which of them have not been counted yet.
     """
-    side = jnp.where(changes > 0, jnp.sign(changes - scale), 0)
+    side = jnp.where(new & (changes > 0), jnp.sign(changes - scale), 0)
     tracked = scale * jnp.exp(_GAIN * jnp.sum(side))
     nothing = lambda *_: jnp.zeros((), float)  # noqa: E731
     first = jax.lax.cond(over & ~known, _typical, nothing, minima, changes)
@@ -113,16 +119,16 @@ def _followed(
 
 
 def _typical(energies: jax.Array, changes: jax.Array) -> jax.Array:
-    """Return the typical difference of the energies of minima, 0 where none is known.
+    """Return the typical difference of the energies of minima, 0 before a hop led to another one.
 
     Args:
         energies: Those of the chains, float ``[chains]``: the median distance from their median.
-        changes: Where most chains are in one minimum, because all have one start, their hops tell:
-            differences of the last ones, 0 for a hop that led back, float ``[chains]``.
+        changes: Differences that the last hops saw, 0 for one that led back, float ``[chains]``:
+            their median counts where most chains are in one minimum, because all have one start.
     """
     known = jnp.where(jnp.isfinite(energies), energies, jnp.nan).astype(float)
     middle = jnp.nanmedian(known)
     spread = jnp.nanmedian(jnp.abs(known - middle))
     typical = jnp.nanmedian(jnp.where(changes > 0, changes, jnp.nan))
     distinct = jnp.isfinite(spread) & (spread > _SAME * jnp.abs(middle))
-    return jnp.where(distinct, spread, jnp.where(typical > 0, typical, 0.0))
+    return jnp.where(typical > 0, jnp.where(distinct, spread, typical), 0.0)

@@ -72,8 +72,8 @@ def anneal(
         key: Int seed, typed key or raw ``uint32`` key; folded. Its words make the run's own key, of
             a fast type of our own, which moves and initialisers are given.
         args: Data, a tuple, passed through and never copied per chain.
-        method: :class:`SimulatedAnnealing` (default), :class:`ParallelTempering`, or an object of
-            your own with ``chains``, ``init()``, ``temperatures(state)`` and
+        method: :class:`SimulatedAnnealing` (default), :class:`ParallelTempering`,
+            :class:`BasinHopping` for an energy with gradients, or an object of your own with ``chains``, ``init()``, ``temperatures(state)`` and
             ``exchange(key, state, energies)``.
         move: A move or a symmetric function ``(key, params) -> params``; by default each leaf has
             the natural move of its dtype.

@@ -67,8 +67,7 @@ class RecordedRun(Chunks):
         super().__init__(state, recorder, driver.data, [method], [goal], many=False)
         self.driver, self.method, self.first, self.pilot = driver, method, first, pilot
         self.rows: list[Any] = [] if saved is None else [saved.rows]
-        trials = trials_on_host(state)
-        self.trials = self.trials_before = jax.tree.map(lambda x: float(np.mean(x)), trials)
+        self.trials = self.trials_before = _sums(trials_on_host(state))
 
     def chunk(self, length: int) -> StopReason | None:
         """Run up to ``length`` moves; return why the run is over, if it is.
@@ -85,9 +84,7 @@ class RecordedRun(Chunks):
         self.recorder, rows = history.empty(self.recorder)
         self.rows += rows
         driver.pace.measure(moves, moves, seconds)
-        accepted, proposed = self.report.accepted, self.report.proposed
-        now = Trials(float(accepted), None if proposed is None else float(proposed))
-        self.trials_before, self.trials = self.trials, now
+        self.trials_before, self.trials = self.trials, _sums(self.report.trials)
         return self.reasons[0]
 
     @property
@@ -130,10 +127,16 @@ class RecordedRun(Chunks):
     def _acceptance_rate(self) -> float:
         """Return accepted over all proposals of the last chunk, NaN if there was none."""
         now, before = self.trials, self.trials_before
+        accepted = now.accepted - before.accepted
         if now.number is None:
-            return (now.accepted - before.accepted) / max(int(self.moves[0]), 1)
+            return accepted / (self.method.chains * max(int(self.moves[0]), 1))
         number = now.number - before.number
-        return (now.accepted - before.accepted) / number if number > 0 else np.nan
+        return accepted / number if number > 0 else np.nan
+
+
+def _sums(trials: Trials) -> Trials:
+    """Return the sums over the slots."""
+    return jax.tree.map(lambda x: int(np.sum(np.asarray(x), dtype=np.int64)), trials)
 
 
 class Driver:

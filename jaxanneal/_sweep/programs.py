@@ -82,8 +82,7 @@ def moves_program(setup: Setup) -> Program:
 
     def moves(state: State, recorder: Any, args: Any, control: Any) -> Any:
         state, _, report = chunk.jitted(state, recorder, args, control)
-        dropped = dict.fromkeys(("best_energy", "accepted", "proposed", "best"))
-        return state, None, replace(report, **dropped)
+        return state, None, replace(report, best_energy=None, trials=None, best=None)
 
     return Program(moves)
 
