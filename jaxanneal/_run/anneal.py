@@ -73,8 +73,8 @@ def anneal(
             a fast type of our own, which moves and initialisers are given.
         args: Data, a tuple, passed through and never copied per chain.
         method: :class:`SimulatedAnnealing` (default), :class:`ParallelTempering`,
-            :class:`BasinHopping` for an energy with gradients, or an object of your own with ``chains``, ``init()``, ``temperatures(state)`` and
-            ``exchange(key, state, energies)``.
+            :class:`BasinHopping` for an energy with gradients, or an object of your own with
+            ``chains``, ``init()``, ``temperatures(state)`` and ``exchange(key, state, energies)``.
         move: A move or a symmetric function ``(key, params) -> params``; by default each leaf has
             the natural move of its dtype.
         steps: Metropolis moves per chain in this call.

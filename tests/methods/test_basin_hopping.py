@@ -156,6 +156,7 @@ def test_a_run_goes_on_with_other_numbers_but_not_with_other_kinds_of_hops(whole
         onward(whole.state, 9, method=ja.BasinHopping(CHAINS, scale=1.0))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_devices")
 def test_two_devices_find_what_one_finds_and_padding_is_counted():
     mesh = jax.make_mesh((1,), ("chains",), devices=jax.devices()[:1])
