@@ -80,7 +80,8 @@ lambda p: fractions.Fraction(1, 2); lambda p: np.longdouble(1); lambda p: np.arr
 """,
     "method": """
 None; SA(); SA(); PT(); ja.BasinHopping(4); Cooler(); "SA"; 1; ja.SimulatedAnnealing;
-ja.ParallelTempering; Cooler; object(); COLD; {}; lambda: 0; DONE; SA(chains=1); PT(ladders=1); Plain(chains=4);
+ja.ParallelTempering; Cooler; object(); COLD; {}; lambda: 0; DONE; SA(chains=1);
+PT(ladders=1); Plain(chains=4);
 Cooler(chains=0); Cooler(chains=2.0); Cooler(chains="4"); Cooler(chains=None);
 Cooler(init=lambda: None); Cooler(init=lambda: "x"); Cooler(init=lambda: (1.0, None));
 Cooler(init=lambda x: 1.0); Cooler(init=3); Cooler(init=lambda: 1 / 0);

@@ -133,7 +133,7 @@ def test_other_data_begin_anew_from_where_the_chains_are(whole):
 
 def test_other_bounds_hold_from_the_first_step():
     narrow = Gaussian(bounds=(-1.5, 1.5))
-    before = run(np.float32([0.4, 1.2, -1.4]), steps=23, args=data(at=3.0))
+    before = run(np.float32([0.4, 1.2, -1.4]), steps=17, args=data(at=3.0))
     inside = np.abs(before.chains.params).max() <= 1.5
     assert inside  # as yet: their descents are on the way out
     trial = before.state.engine_state.carried.descent.trial
@@ -305,6 +305,7 @@ def test_a_result_says_what_the_method_did(whole, monkeypatch):
 
 
 # Without bounds the units are those of the starts, of each run its own.
+@pytest.mark.slow
 @pytest.mark.parametrize("move", [BOX, pytest.param(None, marks=pytest.mark.slow)])
 def test_a_sweep_is_its_runs(move):
     over = {"method.hottest": [0.3, 3.0]}

@@ -57,6 +57,7 @@ def mixed(tree):
     return sum(parts, jnp.zeros(()))
 
 
+@pytest.mark.slow
 def test_what_is_no_float_or_frozen_stays_bit_for_bit_and_each_leaf_keeps_its_dtype():
     start = TREE | {"half": jnp.array([-1.5, -2.0], jnp.float16)}
     start |= {"brain": jnp.array([0.3, 0.7, 0.5], jnp.bfloat16)}

@@ -164,6 +164,7 @@ def test_neither_blocks_nor_chunks_nor_records_change_a_bit(method):
     same(whole, ja.anneal(bowl, state=first.state, steps=123))
 
 
+@pytest.mark.slow
 def test_save_checkpoint_and_sweep_know_it(tmp_path):
     settings = {"key": 0, "move": MIXTURE, "method": constant(8), "steps": 100}
     run = ja.anneal(quadratic, QUADRATIC, **settings)
@@ -182,6 +183,7 @@ def test_save_checkpoint_and_sweep_know_it(tmp_path):
     assert "step-size factor" in run.summary()
 
 
+@pytest.mark.slow
 def test_a_sweep_over_weights_equals_each_run_alone():
     from jaxanneal._chain import keys
 
