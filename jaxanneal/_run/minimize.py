@@ -27,6 +27,9 @@ Params = TypeVar("Params")
 
 _CHAINS = 64
 
+# Steps of each chain that a budget of evaluations should allow: rather fewer chains than fewer.
+_STEPS_EACH = 100
+
 _HOPPING_STEPS, _RECORD_EVERY = 100_000, 50
 
 # So many searches at most, where none finds what another has found.
@@ -73,7 +76,7 @@ def minimize(
             also SciPy's list of (low, high) pairs. Integer leaves need them.
         target: Stop when the best energy is at or below this.
         max_evaluations: Stop before more evaluations of the energy than this; gradients are counted
-            apart, and each comes with an evaluation.
+            apart, and each comes with an evaluation. Of a small budget there are fewer chains.
         max_seconds: Stop after so much wall clock, compilation apart.
         progress: Whether to show a bar; ``None``: on a terminal or in a notebook.
         checkpoint: ``ja.Checkpoint(directory)``: every search is saved in a folder of its own
@@ -109,11 +112,18 @@ def minimize(
     within = limits_within(bounds, one)
     move = bounded_move(bounds, within, one)
     slopes = sloped(traced_energy(energy, one.tree, data), one, data.leaves)
-    chains = chain_count(params) or _CHAINS
+    chains = chain_count(params) or _affordable(limits)
     problem = Problem(energy, params, args, key, one, within, move, chains)
     floating = all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in one.leaves)
     strategy = Hops(problem) if floating and any(slopes) else Rounds(problem)
     return _best_of(*_searches(strategy, limits, checkpoint), strategy.name)
+
+
+def _affordable(limits: Limits) -> int:
+    """Return the number of chains for a budget."""
+    if limits.max_evaluations is None:
+        return _CHAINS
+    return min(_CHAINS, max(1, limits.max_evaluations // _STEPS_EACH))
 
 
 def _searches(

@@ -152,7 +152,7 @@ class Rounds:
         else:
             starts, hot = problem.starts(key), float(np.finfo(np.float32).tiny) / _COLD
             steps = min(max(_GREEDY, _EACH * problem.coordinates), _MOST)
-        cooling = Quench(hot, _COLD * hot, steps)
+        cooling = Quench(hot, _COLD * hot)  # bound to the steps that a budget allows
         method = PopulationSearch(chains=problem.chains, cooling=cooling, replace_every=_EVERY)
         limits = limits._replace(steps=steps, record_every=None)
         inputs = (problem.energy, starts, key, problem.args, method, problem.move)
