@@ -161,12 +161,9 @@ class Hopping(Kernel):
         apart = self._apart(under_way.position, chain._params)
         last = self._last(carried, under_way, rise, accepted, ended, temperature, apart)
         minimum = self._placed(chain._params, under_way.position)
-        chain = Chain(
-            chosen(accepted, minimum, chain._params),
-            jnp.where(accepted, under_way.energy, chain.energy),
-            chain._best_params,
-            chain.best_energy,
-        )
+        now = jnp.where(accepted, under_way.energy, chain.energy)
+        params = chosen(accepted, minimum, chain._params)
+        chain = Chain(params, now, chain._best_params, chain.best_energy)
         here = self.flat(chain._params)
         due = jax.lax.rem(around.step + 1, self.rules.swap_every) == 0
         shown = jnp.where(due, here, carried.shown)

@@ -18,6 +18,9 @@ from benchmarks.search.solver import Attempt, Ready, Solver
 from benchmarks.success import expected, interval, rate
 from benchmarks.tuning import suite as tuning
 
+# The quick runs of both suites, which `.ci/run` makes, stand for these by default.
+pytestmark = pytest.mark.slow
+
 PROBLEMS = {problem.name: problem for problem in standard.problems()}
 KNOWN = [problem for problem in PROBLEMS.values() if problem.place is not None]
 GOLDEN = (1 + 5**0.5) / 2

@@ -16,6 +16,9 @@ import jaxanneal as ja
 from jaxanneal import StopReason
 from jaxanneal.moves import Gaussian
 
+# `test_hopping_laws` and `test_minimize` stand for these by default.
+pytestmark = pytest.mark.slow
+
 CHAINS, D, SIDE = 6, 3, 4.5
 METHOD = ja.BasinHopping(chains=CHAINS)
 BOX = Gaussian(bounds=(-SIDE, SIDE))

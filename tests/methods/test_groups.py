@@ -13,7 +13,7 @@ from jaxanneal._diagnostics import check
 from jaxanneal._diagnostics.diagnostics import Accepted, _explored, _swapped, acceptance_rate
 from jaxanneal._methods.ladder import groups
 from jaxanneal._methods.ladder.groups import grouped
-from jaxanneal._methods.protocol import Seen
+from jaxanneal._methods.protocol import Seen, Trials
 from jaxanneal._pytree import replace
 
 RUNGS, PHASES = 4, 12
@@ -168,7 +168,8 @@ def acceptance_law(twin=()):
     with broken(twin):
         ladders = method.bind(100).init()
         state = jax.jit(method.restarted)(ladders, jnp.asarray(before.reshape(-1), jnp.int32))
-    accepted = Accepted((before + more).reshape(-1), state.warm_moves, warm + 100, warm)
+    trials = Trials((before + more).reshape(-1))
+    accepted = Accepted(trials, state.warm_moves, warm + 100, warm)
     np.testing.assert_array_equal(acceptance_rate(accepted, method.shape), more / 100)
 
 

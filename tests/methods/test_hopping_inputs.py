@@ -10,6 +10,9 @@ import pytest
 import jaxanneal as ja
 from jaxanneal.moves import Flip, Gaussian, IntegerStep, PerLeaf
 
+# `test_hopping_laws` and `test_minimize` stand for these by default.
+pytestmark = pytest.mark.slow
+
 CHAINS = 4
 
 

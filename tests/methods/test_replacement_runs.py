@@ -15,6 +15,9 @@ from spread import mesh
 import jaxanneal as ja
 from jaxanneal.cooling import Geometric
 
+# `test_replacement` stands for these by default.
+pytestmark = pytest.mark.slow
+
 # Where a run takes place, and how it is cut, changes nothing.
 
 
