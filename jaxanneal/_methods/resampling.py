@@ -49,7 +49,7 @@ def copies(weights: jax.Array, offset: jax.Array) -> jax.Array:
 
     Maths: with :math:`q_c = n w_c / \sum w` copies of chain c on average it has
     :math:`\lfloor q_c \rfloor` or :math:`\lceil q_c \rceil`, by systematic resampling: laid end to
-    end along a line they cover as many of the points :math:`u, u + 1, \dots`
+    end along a line they cover as many of the points :math:`u, u + 1, \ldots`
 
     Args:
         weights: Weight of each chain, float ``[chains]``, >= 0 and not all of them zero.
