@@ -95,7 +95,9 @@ def hop(
     # Of one row the tails are heavy: a normal of random width.
     width = jnp.where(group == _ONE, 1 / (0.1 + 2 * single[_WIDTH]), 1)
     spread = sizes[place].astype(dtype) * jnp.exp(single[_SIZE] - 0.5) * width
-    first, second = (_another(single[draw], number, others) for draw in (_FIRST, _SECOND))
+    first, second = (
+        others[another(single[draw], number, len(others))] for draw in (_FIRST, _SECOND)
+    )
     factor = jnp.where(single[_WHOLE] < 0.5, 1, 0.2 + 0.8 * single[_FACTOR])
     whole = jnp.where(block, first - second, 0) * factor
     step = jnp.where(moving, spread * noise * region.unit, 0)
@@ -115,11 +117,11 @@ def _block(drawn: jax.Array, share: jax.Array) -> jax.Array:
     return (drawn < limit) | (drawn == jnp.min(drawn))
 
 
-def _another(drawn: jax.Array, number: jax.Array, others: jax.Array) -> jax.Array:
-    """Return the position of another chain; of a chain alone, its own."""
-    most = max(len(others) - 1, 1)
+def another(drawn: jax.Array, number: jax.Array, count: int) -> jax.Array:
+    """Return the number of another chain; of a chain alone, its own."""
+    most = max(count - 1, 1)
     step = 1 + jnp.minimum((drawn * most).astype(jnp.int32), most - 1)
-    return others[(number + step) % len(others)]
+    return (number + step) % count
 
 
 def _folded(point: jax.Array, region: Region) -> jax.Array:

@@ -11,6 +11,7 @@ from jaxanneal._chain.chain import Chain, chosen, transition
 from jaxanneal._chain.generator import words
 from jaxanneal._chain.move import is_mixed, largest_factor_of, proposal_of, target_of
 from jaxanneal._chain.parameters import Parameters
+from jaxanneal._kernels.hops import another
 from jaxanneal._kernels.protocol import Kernel, Lane, Surroundings
 from jaxanneal._pytree import pytree_dataclass
 
@@ -131,7 +132,7 @@ class _Towards(NamedTuple):
         old, key = Parameters.of(params), keys.as_key(key)
         drawn = (words(key, 0, (_DRAWN,)) >> 8).astype(jnp.float32) * 2.0**-24
         count = self.others.leaves[0].shape[0]
-        first, second = (_another(x, self.number, count) for x in drawn[:2])
+        first, second = (another(x, self.number, count) for x in drawn[:2])
         size = sum(leaf.size for leaf, held in zip(old.leaves, self.held, strict=True) if not held)
         share = jnp.asarray(float(max(size, 1))) ** -drawn[2]
         taken = drawn[3] < _TAKEN_OVER
@@ -209,10 +210,3 @@ class OneLeaf:
     def largest_factor(self, params: Any) -> jax.Array:
         """Return the largest factor of the move."""
         return largest_factor_of(self.move, params)
-
-
-def _another(drawn: jax.Array, number: jax.Array, count: int) -> jax.Array:
-    """Return the number of another chain; of a chain alone, its own."""
-    most = max(count - 1, 1)
-    step = 1 + jnp.minimum((drawn * most).astype(jnp.int32), most - 1)
-    return (number + step) % count

@@ -8,6 +8,7 @@ from jax import lax
 
 import jaxanneal as ja
 from jaxanneal._chain.parameters import Parameters
+from jaxanneal._methods.population_search import PopulationSearch, Quench
 from jaxanneal._run.limits import as_limits
 from jaxanneal._run.minimize import _searches
 from jaxanneal._run.problem import as_data, traced_energy
@@ -186,3 +187,14 @@ def test_it_knows_which_parameters_an_energy_slopes_in(case):
     params = (jnp.ones(()), jnp.ones(()), jnp.asarray(1)) if case == "some" else X
     one, data = Parameters.of(params), as_data(())
     assert sloped(traced_energy(energy, one.tree, data), one, data.leaves) == expected
+
+
+def test_records_change_no_number_of_a_population():
+    """What chains see of each other may not depend on where a round is cut."""
+    method = PopulationSearch(chains=8, cooling=Quench(10.0, 1e-6), replace_every=16)
+    runs = [
+        ja.anneal(rastrigin, START, key=0, args=(SHIFT,), method=method, steps=70, **settings)
+        for settings in ({"record_every": 70}, {"record_every": 3})
+    ]
+    one, other = (np.asarray(result.chains.params) for result in runs)
+    np.testing.assert_array_equal(one, other)
